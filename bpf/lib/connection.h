@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A connection's entry, and what is done to its state with the lock held. No helper is called under the lock. */
+#ifndef WEBBOOSTER_BPF_LIB_CONNECTION_H_
+#define WEBBOOSTER_BPF_LIB_CONNECTION_H_
+
+#include "bpf/lib/base.h"
+#include "bpf/maps/conns.h"
+
+struct wb_ref {
+  struct wb_conn *conn;
+  struct wb_conn_state *st;
+  __u64 id;
+};
+
+/* Finds the connection. Returns 0 or -reason. Its state may be read without the lock to decide what to prepare. */
+wb_inline int connection__find(const struct wb_conn_key *key, struct wb_ref *r) {
+  struct wb_conn *c = bpf_map_lookup_elem(&wb_conns, key);
+  if (!c) return -WB_R_UNKNOWN_CONN;
+  __u32 slot = c->slot;
+  r->conn = c;
+  r->id = c->id;
+  r->st = bpf_map_lookup_elem(&wb_conn_states, &slot);
+  if (!r->st || r->st->id != r->id || (r->st->flags & WB_CF_GONE)) return -WB_R_UNKNOWN_CONN;
+  return 0;
+}
+
+/* Still the same connection? To be asked first thing under the lock. */
+wb_inline int connection__same(const struct wb_ref *r) { return r->conn->id == r->id && r->st->id == r->id; }
+
+wb_inline __u32 connection__wire_snd_nxt(const struct wb_conn_state *st) { return st->k_snd_nxt + st->d_out; }
+wb_inline __u32 connection__wire_rcv_nxt(const struct wb_conn_state *st) { return st->k_rcv_nxt + st->d_in; }
+wb_inline int connection__spliced(const struct wb_conn_state *st) { return st->d_in | st->d_out; }
+
+/* Drops the flights that `ack` covers. Lock held. */
+wb_inline void connection__land(struct wb_conn_state *st, __u32 ack) {
+  for (__u32 i = 0; i < WB_FLIGHTS; i++) {
+    const struct wb_flight *f = &st->flights[st->flight_head & (WB_FLIGHTS - 1)];
+    if (!st->flight_count || seq__lt(ack, f->wire_seq + f->len)) break;
+    st->flight_head = (st->flight_head + 1) & (WB_FLIGHTS - 1);
+    st->flight_count--;
+  }
+}
+
+/* Takes the acknowledgment number and window of a packet from the peer (RFC 9293, 3.10.7.4; RFC 5681 growth by bytes
+ * acknowledged, RFC 3465; RFC 6298 estimate with Karn's rule). Lock held. Returns bytes newly acknowledged, or -1: it
+ * acknowledges what was never sent, and nothing was taken. */
+wb_inline __s64 connection__take_ack(struct wb_conn_state *st, __u32 ack, __u16 window_be16, __u64 now) {
+  __u32 acked = ack - st->snd_una;
+  if (seq__lt(connection__wire_snd_nxt(st), ack)) return -1;
+  if (seq__lt(ack, st->snd_una)) return 0;
+  st->peer_wnd = (__u32)bpf_ntohs(window_be16) << st->snd_wscale;
+  if (!acked) return 0;
+  st->snd_una = ack;
+  st->dup_acks = 0;
+  if (st->rtt_seq && seq__leq(st->rtt_seq, ack)) {
+    __u32 rtt = (now - st->rtt_ns) / 1000;
+    st->srtt_us = st->srtt_us ? st->srtt_us - (st->srtt_us >> 3) + (rtt >> 3) : rtt;
+    st->rtt_seq = 0;
+  }
+  st->cwnd += acked;
+  if (st->cwnd > wb_settings.max_cwnd_bytes) st->cwnd = wb_settings.max_cwnd_bytes;
+  connection__land(st, ack);
+  return acked;
+}
+
+/* A loss was noticed: multiplicative decrease, once per window (RFC 5681, 3.1 and 3.2), and no RTT from what follows. */
+wb_inline void connection__lost(struct wb_conn_state *st, __u32 flight_bytes) {
+  __u32 floor = 2u * st->mss;
+  st->cwnd = flight_bytes / 2 > floor ? flight_bytes / 2 : floor;
+  st->rtt_seq = 0;
+}
+
+#endif

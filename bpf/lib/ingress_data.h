@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Packets from the peer that carry data: requests to answer, to follow, or retransmitted ones. */
+#ifndef WEBBOOSTER_BPF_LIB_INGRESS_DATA_H_
+#define WEBBOOSTER_BPF_LIB_INGRESS_DATA_H_
+
+#include "bpf/lib/ingress.h"
+#include "bpf/lib/quiescence.h"
+#include "bpf/lib/serve.h"
+
+/* Does the segment's TCP checksum hold? Payload is in s->buf, zero behind it. */
+wb_inline int ingress__checksum_ok(struct xdp_md *ctx, const struct wb_ingress *in, struct wb_scan *s,
+                                  const struct wb_control *c) {
+  const struct wb_pkt *p = &in->w->p;
+  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+  __u32 off = p->l4_off, len = p->payload_len;
+  if (off > 1024) return 0;
+  __u16 *w = data + off;
+  if ((void *)(w + 10) > data_end) return 0;
+  __u64 pseudo = (__u64)p->addr_sum + bpf_htons(p->doff_bytes + len), sum = pseudo;
+  for (int i = 0; i < 10; i++) sum += w[i];
+  __u16 check = w[8];
+  if (c->partial_checksums[WB_MASK(in->r.st->if_slot, WB_IFS_MAX - 1)] && check == csum__fold(pseudo)) return 1; /* CHECKSUM_PARTIAL, PITFALLS 7 */
+  if (p->doff_bytes > sizeof(struct tcphdr)) {
+    const __u32 *o = (const __u32 *)in->o->raw;
+    for (int i = 0; i < WB_OPT_BYTES / 4; i++) sum += o[i];
+  }
+  for (__u32 i = 0; i < WB_SCAN_BYTES / 512; i++) { /* the helper takes 512 bytes at a time on older kernels */
+    if (i * 512 >= len) break;
+    __u32 n = len - i * 512;
+    if (n > 512) n = 512;
+    sum += (__u32)bpf_csum_diff(0, 0, (__be32 *)&s->buf[i * 512], (n + 3) & ~3u, 0);
+  }
+  return csum__fold(sum) == 0xffff;
+}
+
+wb_inline int ingress__keyed(struct wb_ingress *in, struct wb_scan *s, struct wb_job *job, int leased) {
+  struct wb_requests *q = &in->w->q;
+  struct wb_keyed *k = &in->w->keyed;
+  struct wb_keyed_args args = {.scan = s, .k = k};
+  k->end = in->w->p.payload_len;
+  k->n = 0;
+  k->err = -WB_R_KEY_FIELD;
+  bpf_loop(WB_PARTS_MAX, serve__keyed_step, &args, 0);
+  if (k->err) return k->err;
+  q->n = k->n;
+  __u32 nseg = 0, bytes = 0, domain_flags;
+  for (__u32 i = 0; i < WB_PARTS_MAX; i++) {
+    if (i >= k->n) break;
+    __u32 index = k->variant[WB_MASK(k->n - 1 - i, WB_PARTS_MAX - 1)];
+    const struct wb_variant *v = index ? bpf_map_lookup_elem(&wb_variants, &index) : 0;
+    if (!v) return -WB_R_KEY_UNKNOWN;
+    int err = fanout__fresh(v, leased, in->w->now, &domain_flags);
+    if (err) return err;
+    struct wb_piece *piece = &job->pieces[i];
+    int n = fanout__piece(piece, v, index, WB_PART_GET, in->r.st->seg_class);
+    if (n < 0) return n;
+    piece->delta = bytes;
+    bytes += piece->len;
+    nseg += n;
+  }
+  if (nseg > WB_FANOUT_MAX) return -WB_R_FANOUT;
+  job->nseg = nseg;
+  job->npieces = k->n;
+  q->bytes = bytes;
+  return 0;
+}
+
+wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct wb_job *job, int leased) {
+  struct wb_requests *q = &in->w->q;
+  __u32 index = 0, kind = 0, encoding = 0;
+  __u32 len = in->w->p.payload_len;
+  int rc = request__scan(s, len);
+  if (rc < 0) return rc;
+  q->head = s->head;
+  if (rc > 0) {
+    __s64 body = 0;
+    if (s->seen & (1u << WB_F_LENGTH)) body = scan__number(s, s->value[WB_F_LENGTH]);
+    if (body >= 0 && s->end + body == len) q->n = 1;
+    return s->why;
+  }
+  q->n = 1;
+  rc = serve__lookup(s, leased, in->w->now, &index, &kind, &encoding, &q->domain);
+  if (rc == -WB_R_MISS || rc == -WB_R_STALE) serve__report(s, encoding);
+  if (rc) return rc;
+  const struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &index);
+  if (!v) return -WB_R_MISS;
+  int n = fanout__piece(&job->pieces[0], v, index, kind, in->r.st->seg_class);
+  if (n < 0) return n;
+  if (n > WB_FANOUT_MAX) return -WB_R_FANOUT;
+  job->pieces[0].delta = 0;
+  job->nseg = n;
+  job->npieces = 1;
+  q->bytes = job->pieces[0].len;
+  return 0;
+}
+
+/* The packet goes to the kernel: remember what it will owe. Lock held. */
+wb_inline void ingress__track(struct wb_conn_state *st, const struct wb_ingress *in, const struct wb_requests *q) {
+  __u32 start = in->w->p.seq - st->d_in, end = start + in->w->p.payload_len;
+  st->last_kernel_ns = in->w->now;
+  if (seq__leq(end, st->k_passed_end)) return; /* retransmission */
+  st->flags &= ~WB_CF_ARMED;
+  if (start != st->k_passed_end || !q->n || st->resp_pending + q->n > 32) {
+    st->flags |= WB_CF_UNSYNCED;
+  } else {
+    if (q->head) st->resp_head_mask |= 1u << (st->resp_pending & 31);
+    st->resp_pending += q->n;
+    if (st->resp_state == WB_RS_IDLE) st->resp_state = WB_RS_HEAD;
+  }
+  st->k_passed_end = end;
+}
+
+/* May a reply of `bytes` in `n` parts be sent now? Lock held; the request's ACK was taken. Returns 0 or -reason. */
+wb_inline int ingress__may_send(const struct wb_conn_state *st, const struct wb_ingress *in, __u32 bytes, __u32 n) {
+  const struct wb_pkt *p = &in->w->p;
+  __u32 out = connection__wire_snd_nxt(st) - p->ack + bytes;
+  if (st->flags & (WB_CF_UNSYNCED | WB_CF_CLOSING)) return st->flags & WB_CF_UNSYNCED ? -WB_R_UNSYNCED : -WB_R_NO_SERVE;
+  if (p->seq != connection__wire_rcv_nxt(st) || st->k_passed_end != st->k_rcv_nxt) return -WB_R_OUT_OF_ORDER;
+  if (st->resp_pending) return -WB_R_BUSY;
+  if (st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED)) return -WB_R_UNACKED;
+  if (out > st->peer_wnd) return -WB_R_WINDOW;
+  if (out > st->cwnd) return -WB_R_CWND;
+  if (st->flight_count + n > WB_FLIGHTS) return -WB_R_FLIGHTS;
+  return 0;
+}
+
+/* The moment of the splice. Lock held, ingress__may_send said yes. */
+wb_inline void ingress__commit(struct wb_conn_state *st, const struct wb_ingress *in, struct wb_job *job, __u32 bytes) {
+  const struct wb_pkt *p = &in->w->p;
+  __u32 wire = connection__wire_snd_nxt(st), req_end = p->seq + p->payload_len;
+  for (__u32 i = 0; i < WB_PARTS_MAX; i++) {
+    const struct wb_piece *piece = &job->pieces[i];
+    if (i >= job->npieces) break;
+    struct wb_flight *f = &st->flights[(st->flight_head + st->flight_count) & (WB_FLIGHTS - 1)];
+    f->wire_seq = wire + piece->delta;
+    f->len = piece->len;
+    f->variant = piece->variant;
+    f->variant_gen = piece->gen;
+    f->req_end = req_end;
+    f->req_len = p->payload_len;
+    f->second = job->second;
+    f->kind = piece->kind;
+    st->flight_count++;
+  }
+  job->seq = wire;
+  job->ack_old = p->seq;
+  job->ack_new = req_end;
+  st->d_in += p->payload_len;
+  st->d_out += bytes;
+  st->k_floor = st->k_snd_nxt;
+  st->last_send_ns = in->w->now;
+  st->hits += job->npieces;
+  st->hit_bytes += bytes;
+  if (!st->rtt_seq) {
+    st->rtt_seq = wire + bytes;
+    st->rtt_ns = in->w->now;
+  }
+  if (in->o->has_ts) st->ts_recent = in->o->ts_val;
+}
+
+wb_inline void ingress__count_hits(const struct wb_job *job) {
+  for (__u32 i = 0; i < WB_PARTS_MAX; i++) {
+    if (i >= job->npieces) break;
+    const struct wb_piece *piece = &job->pieces[i];
+    __u32 domain = piece->domain, variant = piece->variant;
+    struct wb_domain_stats *d = bpf_map_lookup_elem(&wb_domain_stats, &domain);
+    struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &variant);
+    if (!d || !v) continue;
+    d->hits++;
+    d->bytes += piece->len;
+    if (piece->kind == WB_PART_HEAD) d->hits_head++;
+    if (piece->kind == WB_PART_NOT_MODIFIED) d->hits_not_modified++;
+    if (job->npieces > 1) d->hits_keyed++;
+    if (i == 0) d->segments += job->nseg;
+    v->hits++; /* approximate on several CPUs: only for eviction */
+  }
+}
+
+/* A request, or several, that this program or the kernel had before (RFC 9293: what lies left of the window is
+ * acknowledged). Returns WB_PASS or a verdict. */
+wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
+  struct wb_requests *none = &in->w->q;
+  int repair = 0, duplicate = 0;
+  bpf_spin_lock(&in->r.conn->lock);
+  struct wb_conn_state *st = in->r.st;
+  if (connection__same(&in->r)) {
+    __s64 acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
+    if (acked >= 0 && st->flight_count && repair__flight(st, st->snd_una, &in->w->plan)) {
+      __u32 req_start = in->w->plan.flight.req_end - in->w->plan.flight.req_len;
+      if (seq__leq(req_start, in->w->p.seq) && seq__lt(in->w->p.seq, in->w->plan.flight.req_end)) {
+        duplicate = in->w->now - st->last_send_ns < repair__pause_ns(st);
+        if (!duplicate) {
+          connection__lost(st, connection__wire_snd_nxt(st) - st->snd_una);
+          repair = repair__commit(st, st->snd_una, connection__wire_snd_nxt(st), in->w->now, &in->w->plan);
+        }
+      }
+    }
+    if (!repair && !duplicate) {
+      ingress__track(st, in, none);
+      translate__plan(st, &in->w->p, acked, &in->w->x);
+    }
+  }
+  bpf_spin_unlock(&in->r.conn->lock);
+  if (repair) {
+    in->w->reason = WB_R_RESERVED;
+    return ingress__repair(ctx, in);
+  }
+  in->w->reason = duplicate ? WB_R_DUPLICATE : WB_R_OUT_OF_ORDER;
+  return duplicate ? XDP_DROP : WB_PASS;
+}
+
+/* Everything about the packet but its payload that keeps it from being answered. Returns 0 or -reason. */
+wb_inline int ingress__eligible(struct xdp_md *ctx, const struct wb_ingress *in, const struct wb_control *c) {
+  const struct wb_conn_state *st = in->r.st;
+  const struct wb_pkt *p = &in->w->p;
+  if (c->mode != WB_MODE_SERVE || c->drain[WB_MASK(st->if_slot, WB_IFS_MAX - 1)]) return -WB_R_NO_SERVE;
+  if (st->ifindex != ctx->ingress_ifindex) return -WB_R_INTERFACE;
+  if (p->ip_odd) return -WB_R_IP_OPTIONS;
+  if (p->ce || (p->flags & (WB_TCP_ECE | WB_TCP_CWR))) return -WB_R_ECN;
+  if (in->o->odd || in->o->sack_n || !!(st->flags & WB_CF_TS) != in->o->has_ts) return -WB_R_TCP_OPTIONS;
+  if (in->o->has_ts && (__s32)(in->o->ts_val - st->ts_recent) < 0) return -WB_R_PAWS;
+  if (st->seg_class >= WB_CLASSES) return -WB_R_MSS;
+  if (in->w->now - st->last_kernel_ns > wb_settings.keepalive_refresh_ns) return -WB_R_REFRESH;
+  return 0;
+}
+
+/* Reads and judges the payload: q, and the job when q->reason is 0. */
+wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct wb_job *job) {
+  struct wb_requests *q = &in->w->q;
+  __u32 zero = 0, len = in->w->p.payload_len;
+  struct wb_scan *s = bpf_map_lookup_elem(&wb_scan_scratch, &zero);
+  const struct wb_control *c = bpf_map_lookup_elem(&wb_control, &zero);
+  q->reason = WB_R_REQ_LENGTH;
+  if (!s || !c || len == 0 || len > WB_SCAN_BYTES - 8) return;
+  if (bpf_xdp_load_bytes(ctx, in->w->p.payload_off, s->buf, len)) return;
+  __u64 nothing = 0;
+  __builtin_memcpy(&s->buf[len & (WB_SCAN_BYTES - 1)], &nothing, 8);
+  int leased, err;
+  job->second = fanout__second(c, in->w->now, &leased);
+  if ((in->r.st->flags & WB_CF_BOOSTER) && len >= WB_KEY_REQUEST_MIN &&
+      scan__load(s, len - WB_KEY_TAIL_BYTES) == 0x203a79654b2d4257ull)
+    err = ingress__keyed(in, s, job, leased);
+  else
+    err = ingress__direct(in, s, job, leased);
+  int odd = ingress__eligible(ctx, in, c);
+  if (!err && odd) err = odd;
+  if (!err && !fanout__dated(job->second)) err = -WB_R_CLOCK;
+  if (!err && !ingress__checksum_ok(ctx, in, s, c)) err = -WB_R_CHECKSUM;
+  q->reason = -err;
+}
+
+/* Data of a connection that sockops has not reported yet (the handshake's last ACK may wait in the same NAPI poll), or
+ * of one that is not followed: sockops finds the note if the connection is opened after all. */
+wb_inline void ingress__note_early(struct xdp_md *ctx, struct wb_ingress *in) {
+  __u32 zero = 0, len = in->w->p.payload_len;
+  struct wb_scan *s = bpf_map_lookup_elem(&wb_scan_scratch, &zero);
+  struct wb_early note = {.seq = in->w->p.seq, .end = in->w->p.seq + len};
+  if (!s) return;
+  if (!bpf_map_lookup_elem(&wb_early, &in->w->p.key) && len && len <= WB_SCAN_BYTES - 8 &&
+      !(in->w->p.flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) &&
+      !bpf_xdp_load_bytes(ctx, in->w->p.payload_off, s->buf, len)) {
+    note.known = request__scan(s, len) >= 0 && s->end == len && !(s->seen & (1u << WB_F_LENGTH));
+    note.head = s->head;
+  }
+  bpf_map_update_elem(&wb_early, &in->w->p.key, &note, BPF_ANY);
+}
+
+/* Returns WB_PASS with in->w->x planned, or an XDP verdict. */
+wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
+  struct wb_requests *q = &in->w->q;
+  struct wb_conn_state *st = in->r.st;
+  __u32 slot = 0, quiescent = 0, expected = st->k_passed_end + st->d_in;
+  struct wb_job *job = fanout__job(&slot);
+  if (!job) return XDP_ABORTED;
+  __builtin_memset(q, 0, sizeof(*q));
+  q->domain = WB_DOMAINS_MAX;
+  if (seq__leq(in->w->p.seq + in->w->p.payload_len, expected)) return ingress__again(ctx, in);
+  if (st->flags & (WB_CF_UNSYNCED | WB_CF_CLOSING)) {
+    q->reason = st->flags & WB_CF_UNSYNCED ? WB_R_UNSYNCED : WB_R_NO_SERVE;
+  } else if (in->w->p.seq != expected) {
+    q->reason = WB_R_OUT_OF_ORDER;
+  } else {
+    ingress__judge(ctx, in, job);
+    if (!q->reason && !(st->flags & WB_CF_ARMED)) quiescent = quiescence__proved(ctx, in);
+    if (!q->reason) fanout__address(job, &in->w->p.key, st, in->w->p.addr_sum, in->o->ts_ecr_be32, in->w->now);
+  }
+  int err = 0;
+  bpf_spin_lock(&in->r.conn->lock);
+  if (connection__same(&in->r)) {
+    __s64 acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
+    if (quiescent && st->k_snd_una == st->k_snd_nxt && st->k_rcv_nxt == st->k_passed_end && !st->resp_pending)
+      st->flags |= WB_CF_ARMED;
+    err = q->reason ? -(int)q->reason : acked < 0 ? -WB_R_BAD_ACK : ingress__may_send(st, in, q->bytes, job->npieces);
+    if (err) {
+      ingress__track(st, in, q);
+      translate__plan(st, &in->w->p, acked, &in->w->x);
+    } else {
+      ingress__commit(st, in, job, q->bytes);
+    }
+  } else {
+    err = -WB_R_UNKNOWN_CONN;
+  }
+  bpf_spin_unlock(&in->r.conn->lock);
+  if (err) {
+    in->w->reason = -err;
+    if (q->n && q->domain < WB_DOMAINS_MAX) {
+      struct wb_domain_stats *d = bpf_map_lookup_elem(&wb_domain_stats, &q->domain);
+      if (d) d->misses++;
+    }
+    return WB_PASS;
+  }
+  in->w->reason = job->npieces > 1 ? WB_R_HIT_KEYED : WB_R_HIT;
+  ingress__count_hits(job);
+  __u32 word = in->r.conn->slot / 64;
+  __u64 bit = 1ull << (in->r.conn->slot & 63), *active = bpf_map_lookup_elem(&wb_active, &word);
+  if (active && !(*active & bit)) __sync_fetch_and_or(active, bit);
+  if (ingress__turn(ctx, st)) return XDP_DROP;
+  int verdict = fanout__start(ctx, job, slot, st->if_slot, in->w->now);
+  if (verdict >= 0) return verdict;
+  in->w->reason = -verdict; /* the timer repairs it */
+  return XDP_DROP;
+}
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Requests of direct clients: request line and every header field by positive list (RFC 9112, 2.1, 3, 5).
+ *
+ * Two questions are answered for a packet's payload: is it exactly one request whose end is certain (needed to follow
+ * the kernel's response), and may XDP answer it. Anything unusual fails the first: the connection is then left to the
+ * kernel for good, so no difference of opinion with the web server can be exploited. */
+#ifndef WEBBOOSTER_BPF_LIB_REQUEST_H_
+#define WEBBOOSTER_BPF_LIB_REQUEST_H_
+
+#include "bpf/lib/scan.h"
+
+#define WB_CRLF 0x0a0d /* as loaded on a little-endian host */
+
+static long request__target_step(__u32 i, void *arg) {
+  struct wb_scan *s = *(struct wb_scan **)arg;
+  if (i >= WB_TARGET_MAX / 8) return 1;
+  __u64 w = scan__load(s, s->pos);
+  __u64 mask = scan__below_or_del(w, 0x21) | (w & WB_HIGH);
+  if (!mask) {
+    __builtin_memcpy(&s->path.target[i * 8], &w, 8);
+    s->pos += 8;
+    return 0;
+  }
+  __u32 n = scan__first(mask) & 7;
+  w &= (1ull << (8 * n)) - 1;
+  __builtin_memcpy(&s->path.target[i * 8], &w, 8);
+  s->path.len = i * 8 + n;
+  s->pos += n;
+  return 1;
+}
+
+/* Bytes of an unknown field's name: letters, digits and hyphens only, up to its colon. */
+static long request__name_step(__u32 i, void *arg) {
+  struct wb_scan *s = *(struct wb_scan **)arg;
+  __u8 c = s->buf[s->pos & (WB_SCAN_BYTES - 1)];
+  if (c == ':') {
+    s->at_line_start = 0; /* found */
+    return 1;
+  }
+  __u8 lower = c | 0x20;
+  if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '-') return 1;
+  s->pos++;
+  return 0;
+}
+
+wb_inline int request__fail(struct wb_scan *s, int reason) {
+  s->why = -reason;
+  return 1;
+}
+
+wb_inline void request__leave(struct wb_scan *s, int reason) {
+  if (!s->unanswered) s->why = -reason;
+  s->unanswered = 1;
+}
+
+/* Classifies the field whose name begins at s->pos and moves behind its colon. */
+wb_inline int request__field(struct wb_scan *s) {
+  __u64 w[4];
+  __u32 field = WB_F_IGNORED, n;
+  for (int i = 0; i < 4; i++) w[i] = scan__load(s, s->pos + 8 * i) | WB_CASE;
+#define KNOWN(name) (SCAN_IS(w, name) ? (n = sizeof(name) - 1) : 0)
+  if (KNOWN("host:")) {
+    field = WB_F_HOST;
+  } else if (KNOWN("accept-encoding:")) {
+    field = WB_F_ENCODING;
+  } else if (KNOWN("if-none-match:")) {
+    field = WB_F_IF_NONE_MATCH;
+  } else if (KNOWN("if-modified-since:")) {
+    field = WB_F_IF_MODIFIED_SINCE;
+  } else if (KNOWN("connection:")) {
+    field = WB_F_CONNECTION;
+  } else if (KNOWN("content-length:")) {
+    field = WB_F_LENGTH;
+    request__leave(s, WB_R_REQ_FIELD);
+  } else if (KNOWN("user-agent:") || KNOWN("accept:") || KNOWN("accept-language:") || KNOWN("cache-control:") ||
+             KNOWN("pragma:") || KNOWN("referer:") || KNOWN("dnt:") || KNOWN("upgrade-insecure-requests:") ||
+             KNOWN("sec-fetch-site:") || KNOWN("sec-fetch-mode:") || KNOWN("sec-fetch-dest:") ||
+             KNOWN("sec-fetch-user:") || KNOWN("sec-ch-ua:") || KNOWN("sec-ch-ua-mobile:") ||
+             KNOWN("sec-ch-ua-platform:") || KNOWN("sec-gpc:") || KNOWN("priority:") || KNOWN("traceparent:") ||
+             KNOWN("tracestate:") || KNOWN("wb-key:")) {
+  } else if (KNOWN("cookie:")) {
+    s->seen |= 1u << 31;
+  } else if (KNOWN("transfer-encoding:") || KNOWN("upgrade:") || KNOWN("expect:") || KNOWN("http2-settings:") ||
+             KNOWN("trailer:")) {
+    return request__fail(s, WB_R_REQ_FIELD);
+  } else {
+    bpf_loop(64, request__name_step, &s, 0);
+    if (s->at_line_start) return request__fail(s, WB_R_REQ_FIELD);
+    request__leave(s, WB_R_REQ_FIELD);
+    n = 1;
+  }
+#undef KNOWN
+  s->pos += n;
+  s->field = field;
+  s->value_off = s->pos;
+  s->at_line_start = 0;
+  if (field < WB_F_VALUES) {
+    if (s->seen & (1u << field)) return request__fail(s, WB_R_REQ_FIELD);
+    s->seen |= 1u << field;
+    /* Exactly one space before a value that matters. */
+    __u64 v = scan__load(s, s->pos);
+    if ((v & 0xff) != ' ' || ((v >> 8) & 0xff) <= ' ') return request__fail(s, WB_R_REQ_FIELD);
+    s->value_off++;
+  }
+  return 0;
+}
+
+static long request__field_step(__u32 i, void *arg) {
+  struct wb_scan *s = *(struct wb_scan **)arg;
+  if (s->pos + 2 > s->len || s->pos + 2 > WB_SCAN_BYTES) return request__fail(s, WB_R_REQ_LENGTH);
+  __u64 w = scan__load(s, s->pos);
+  if (s->at_line_start) {
+    if ((w & 0xffff) == WB_CRLF) {
+      s->end = s->pos + 2;
+      return 1;
+    }
+    return request__field(s);
+  }
+  __u64 mask = scan__below_or_del(w, 0x20);
+  if (!mask) {
+    s->pos += 8;
+    return 0;
+  }
+  s->pos += scan__first(mask) & 7;
+  if (s->pos + 2 > s->len || (scan__load(s, s->pos) & 0xffff) != WB_CRLF) return request__fail(s, WB_R_REQ_FIELD);
+  if (s->field < WB_F_VALUES) {
+    __u32 n = s->pos - s->value_off;
+    if (s->buf[(s->pos - 1) & (WB_SCAN_BYTES - 1)] == ' ') return request__fail(s, WB_R_REQ_FIELD);
+    s->value[s->field & 7].off = s->value_off;
+    s->value[s->field & 7].len = n;
+  }
+  s->pos += 2;
+  s->at_line_start = 1;
+  return 0;
+}
+
+/* Methods whose requests are followed though never answered. A response to HEAD has no body, theirs have. */
+wb_inline __u32 request__other_method(__u64 w) {
+  if ((w & 0xffffffffff) == 0x2054534f50) return 5;       /* "POST " */
+  if ((w & 0xffffffff) == 0x20545550) return 4;           /* "PUT " */
+  if ((w & 0xffffffffffff) == 0x204843544150) return 6;   /* "PATCH " */
+  if ((w & 0xffffffffffffff) == 0x204554454c4544) return 7; /* "DELETE " */
+  return 0;
+}
+
+/* Scans s->buf[0..len). Returns 0: one request, XDP may answer it. 1: one request with a certain end (s->end and, with
+ * WB_F_LENGTH seen, its body), for the kernel, reason in s->why. Below 0: anything else, -reason. */
+wb_inline int request__scan(struct wb_scan *s, __u32 len) {
+  __u64 w = scan__load(s, 0);
+  s->len = len;
+  s->seen = s->end = 0;
+  s->unanswered = s->head = s->other_method = 0;
+  s->why = -WB_R_REQ_LENGTH;
+  s->path.len = 0;
+  if ((w & 0xffffffff) == 0x20544547) { /* "GET " */
+    s->pos = 4;
+  } else if ((w & 0xffffffffff) == 0x2044414548) { /* "HEAD " */
+    s->pos = 5;
+    s->head = 1;
+  } else {
+    s->pos = request__other_method(w);
+    if (!s->pos) return -WB_R_REQ_METHOD;
+    s->other_method = 1;
+    request__leave(s, WB_R_REQ_METHOD);
+  }
+  __builtin_memset(s->path.target, 0, sizeof(s->path.target));
+  bpf_loop(WB_TARGET_MAX / 8, request__target_step, &s, 0);
+  if (s->path.len == 0 || s->path.target[0] != '/') return -WB_R_REQ_LINE;
+  /* " HTTP/1." then "1\r\n" */
+  if (s->pos + 11 > len || scan__load(s, s->pos) != 0x2e312f5054544820ull) return -WB_R_REQ_LINE;
+  if ((scan__load(s, s->pos + 8) & 0xffffff) != 0x0a0d31) return -WB_R_REQ_LINE;
+  s->pos += 11;
+  s->at_line_start = 1;
+  s->field = WB_F_IGNORED;
+  bpf_loop(512, request__field_step, &s, 0);
+  if (!s->end) return s->why < 0 ? s->why : -WB_R_REQ_LENGTH;
+  if (s->seen & (1u << WB_F_CONNECTION)) {
+    struct wb_value v = s->value[WB_F_CONNECTION];
+    __u64 a = scan__load(s, v.off) | WB_CASE, b = scan__load(s, v.off + 8) | WB_CASE;
+    if (v.len != 10 || a != 0x696c612d7065656bull || (b & 0xffff) != 0x6576) return -WB_R_REQ_FIELD; /* "keep-alive" */
+  }
+  if (s->unanswered) return 1;
+  if (!(s->seen & (1u << WB_F_HOST))) return -WB_R_REQ_HOST;
+  if (s->end != len) return -WB_R_REQ_LENGTH;
+  return 0;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From one frame to n: the jobs that wait for their clones, and the devmaps that make the clones.
+ *
+ * bpf_redirect_map(..., BPF_F_BROADCAST) to a devmap that holds the same interface n + 1 times clones the frame n
+ * times and sends the original last; the xdp/devmap program makes segment i of the i-th and drops the last. */
+#ifndef WEBBOOSTER_BPF_MAPS_FANOUT_H_
+#define WEBBOOSTER_BPF_MAPS_FANOUT_H_
+
+#include "bpf/maps/base.h"
+#include "webbooster/abi/conn.h"
+#include "webbooster/abi/object.h"
+
+/* A contiguous range of one response. */
+struct wb_piece {
+  __u32 bank;
+  __u32 off;      /* of the response in the bank */
+  __u32 sums_off; /* of the first sum of the size class in the bank */
+  __u32 start;    /* first byte to send, a multiple of the segment size */
+  __u32 end;      /* one past the last */
+  __u32 delta;    /* sequence number of byte `start`, relative to wb_job.seq */
+  __u32 variant;
+  __u32 gen;
+  __u32 len; /* of the whole response */
+  __u16 date_off;
+  __u8 kind;
+  __u8 pad;
+  __u32 domain;
+};
+
+/* One fan-out. Writer: the program that redirects, then wb_xdp_segment on the same CPU in the same NAPI poll. */
+struct wb_job {
+  __u64 cookie; /* equal to the mark in the frames */
+  struct wb_conn_key key;
+  __u32 seq;
+  __u32 ack_old;   /* of all segments but the last (ARCHITECTURE.md, invariant 3) */
+  __u32 ack_new;   /* of the last */
+  __u32 second;    /* Date to use */
+  __u32 ts_val_be32;
+  __u32 ts_ecr_be32;
+  __u32 addr_sum;  /* of the addresses and the protocol, for the pseudo-header */
+  __u32 nseg;      /* to send */
+  __u32 next;      /* segment of the next clone */
+  __u32 piece;     /* that the next segment comes from */
+  __u32 pos;       /* in that piece's response */
+  __u32 npieces;
+  __u16 seg_size;
+  __u16 window_be16;
+  __u8 has_ts;
+  __u8 family;
+  __u8 pad[6];
+  struct wb_piece pieces[WB_PARTS_MAX];
+};
+
+/* Put in the frame after the Ethernet header, over what is no longer needed. */
+struct wb_mark {
+  __u64 cookie;
+  __u32 job;
+} __attribute__((packed));
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, WB_JOBS);
+  __type(key, __u32);
+  __type(value, struct wb_job);
+} wb_jobs WB_MAP;
+
+/* Number of the CPU's next job. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} wb_job_seq WB_MAP;
+
+struct wb_devmap {
+  __uint(type, BPF_MAP_TYPE_DEVMAP);
+  __uint(max_entries, 2);
+  __uint(key_size, sizeof(__u32));
+  __uint(value_size, sizeof(struct bpf_devmap_val));
+};
+
+/* WB_FANOUT_INDEX(if_slot, n) -> devmap of n + 1 times the interface. Writer: accelerd at attach. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, WB_IFS_MAX *(WB_FANOUT_MAX + 1));
+  __uint(key_size, sizeof(__u32));
+  __array(values, struct wb_devmap);
+} wb_fanout WB_MAP;
+
+#endif

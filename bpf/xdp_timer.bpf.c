@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The last resort of loss repair: accelerd runs this with BPF_PROG_TEST_RUN on live frames, each carrying an order
+ * (struct wb_order) behind 14 bytes of Ethernet, and the segments leave by the same fan-out as everything else. */
+#include "bpf/lib/repair.h"
+
+struct wb_timer {
+  struct wb_ref r;
+  struct wb_repair plan;
+  struct wb_order order;
+};
+
+wb_inline __u32 timer__addr_sum(const struct wb_conn_key *k, __u8 family) {
+  __u64 sum = bpf_htons(IPPROTO_TCP);
+  for (int i = family == 4 ? 3 : 0; i < 4; i++) sum += (__u64)k->remote_be32[i] + k->local_be32[i];
+  return csum__fold(sum);
+}
+
+wb_inline int timer__send(struct xdp_md *ctx, struct wb_timer *t, __u64 now) {
+  struct wb_conn_state *st = t->r.st;
+  __u32 slot = 0;
+  struct wb_job *job = fanout__job(&slot);
+  if (!job) return -WB_R_SHORT;
+  fanout__address(job, &t->order.key, st, timer__addr_sum(&t->order.key, st->family), bpf_htonl(st->ts_recent), now);
+  int err = repair__job(job, &t->r, &t->plan);
+  if (err) return err;
+  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+  struct ethhdr *eth = data;
+  if ((void *)(eth + 1) > data_end) return -WB_R_SHORT;
+  __builtin_memcpy(eth->h_dest, st->mac_peer, ETH_ALEN);
+  __builtin_memcpy(eth->h_source, st->mac_self, ETH_ALEN);
+  return fanout__start(ctx, job, slot, st->if_slot, now);
+}
+
+wb_inline int timer__order(struct xdp_md *ctx, struct wb_timer *t) {
+  if (bpf_xdp_load_bytes(ctx, sizeof(struct ethhdr), &t->order, sizeof(t->order))) return -WB_R_SHORT;
+  if (t->order.magic != WB_ORDER_MAGIC) return -WB_R_SHORT;
+  if (connection__find(&t->order.key, &t->r) || t->r.id != t->order.id) return -WB_R_TIMER_STALE;
+  __u64 now = bpf_ktime_get_ns();
+  int go = 0;
+  bpf_spin_lock(&t->r.conn->lock);
+  struct wb_conn_state *st = t->r.st;
+  if (connection__same(&t->r) && seq__leq(st->snd_una, t->order.wire_seq)) {
+    connection__lost(st, connection__wire_snd_nxt(st) - st->snd_una);
+    go = repair__commit(st, t->order.wire_seq, t->order.wire_seq + t->order.bytes, now, &t->plan);
+  }
+  bpf_spin_unlock(&t->r.conn->lock);
+  if (!go) return -WB_R_TIMER_STALE;
+  int verdict = timer__send(ctx, t, now);
+  if (verdict == -WB_R_REPAIR_GONE) {
+    bpf_spin_lock(&t->r.conn->lock);
+    if (connection__same(&t->r)) st->flags |= WB_CF_CLOSING | WB_CF_ABORT;
+    bpf_spin_unlock(&t->r.conn->lock);
+  }
+  return verdict;
+}
+
+SEC("xdp") int wb_xdp_timer(struct xdp_md *ctx) {
+  struct wb_timer t = {};
+  int verdict = timer__order(ctx, &t);
+  count(verdict < 0 ? -verdict : WB_R_TIMER_RESENT);
+  return verdict < 0 ? XDP_DROP : verdict;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON field names of every struct of the API, once for writing and reading. Private to
+// ctl/api/json.cc. Fields(a, s) calls a(name, member) per field, or a.Need(name, member) where a
+// request must carry it.
+#ifndef CTL_API_FIELDS_H_
+#define CTL_API_FIELDS_H_
+
+#include <concepts>
+#include <type_traits>
+
+#include "ctl/api/json.h"
+#include "ctl/api/service.h"
+
+namespace wb::api {
+
+// The struct itself, const for a writer.
+template <typename S, typename T>
+concept Is = std::same_as<std::remove_const_t<S>, T>;
+
+void Fields(auto& a, Is<VersionInfo> auto& s) {
+  a("version", s.version);
+  a("commit", s.commit);
+  a("api", s.api);
+}
+
+void Fields(auto& a, Is<InterfaceInfo> auto& s) {
+  a("name", s.name);
+  a("ifindex", s.ifindex);
+  a("mode", s.mode);
+  a("why", s.why);
+  a("since", s.since);
+}
+
+void Fields(auto& a, Is<ConnectionStats> auto& s) {
+  a("followed", s.followed);
+  a("spliced", s.spliced);
+  a("max", s.max);
+  a("opened_total", s.opened_total);
+  a("refused", s.refused);
+}
+
+void Fields(auto& a, Is<CacheStats> auto& s) {
+  a("objects", s.objects);
+  a("variants", s.variants);
+  a("bytes_used", s.bytes_used);
+  a("bytes_budget", s.bytes_budget);
+  a("arena_bytes", s.arena_bytes);
+  a("fills_total", s.fills_total);
+  a("fills_failed", s.fills_failed);
+  a("fills_refused", s.fills_refused);
+  a("evictions", s.evictions);
+  a("purges", s.purges);
+  a("invalidations", s.invalidations);
+}
+
+void Fields(auto& a, Is<RepairStats> auto& s) {
+  a("sack", s.sack);
+  a("request", s.request);
+  a("timer", s.timer);
+}
+
+void Fields(auto& a, Is<ServerStatus> auto& s) {
+  a("version", s.version);
+  a("pid", s.pid);
+  a("uptime_s", s.uptime_s);
+  a("mode", s.mode);
+  a("started_at", s.started_at);
+  a("adopted", s.adopted);
+  a("interfaces", s.interfaces);
+  a("connections", s.connections);
+  a("cache", s.cache);
+  a("hits_total", s.hits_total);
+  a("misses_total", s.misses_total);
+  a("hit_ratio", s.hit_ratio);
+  a("bytes_total", s.bytes_total);
+  a("segments_total", s.segments_total);
+  a("repairs", s.repairs);
+  a("heartbeat_age_ms", s.heartbeat_age_ms);
+  a("lease_ms", s.lease_ms);
+  a("domains", s.domains);
+}
+
+void Fields(auto& a, Is<DomainInfo> auto& s) {
+  a("name", s.name);
+  a("enabled", s.enabled);
+  a("listeners", s.listeners);
+  a("document_root", s.document_root);
+  a("objects", s.objects);
+  a("bytes_used", s.bytes_used);
+  a("hits_total", s.hits_total);
+}
+
+void Fields(auto& a, Is<CacheEntry> auto& s) {
+  a("url", s.url);
+  a("domain", s.domain);
+  a("encoding", s.encoding);
+  a("etag", s.etag);
+  a("bytes", s.bytes);
+  a("arena_bytes", s.arena_bytes);
+  a("segments", s.segments);
+  a("hits", s.hits);
+  a("age_s", s.age_s);
+  a("expires_in_s", s.expires_in_s);
+}
+
+void Fields(auto& a, Is<CacheList> auto& s) {
+  a("total", s.total);
+  a("entries", s.entries);
+}
+
+void Fields(auto& a, Is<WarmResult> auto& s) {
+  a("url", s.url);
+  a("ok", s.ok);
+  a("reason", s.reason);
+  a("bytes", s.bytes);
+  a("segments", s.segments);
+}
+
+void Fields(auto& a, Is<Finding> auto& s) {
+  a("id", s.id);
+  a("severity", s.severity);
+  a("subject", s.subject);
+  a("message", s.message);
+  a("remedy", s.remedy);
+}
+
+void Fields(auto& a, Is<AttachResult> auto& s) {
+  a("interface", s.interface);
+  a("mode", s.mode);
+  a("why", s.why);
+  a("findings", s.findings);
+}
+
+void Fields(auto& a, Is<DetachResult> auto& s) {
+  a("drained_connections", s.drained_connections);
+  a("reset_connections", s.reset_connections);
+  a("seconds", s.seconds);
+}
+
+void Fields(auto& a, Is<ReasonCount> auto& s) {
+  a("hook", s.hook);
+  a("label", s.label);
+  a("text", s.text);
+  a("count", s.count);
+}
+
+void Fields(auto& a, Is<DomainList> auto& s) { a("domains", s.domains); }
+void Fields(auto& a, Is<ReasonList> auto& s) { a("reasons", s.reasons); }
+void Fields(auto& a, Is<WarmReply> auto& s) { a("results", s.results); }
+void Fields(auto& a, Is<PurgeReply> auto& s) { a("purged", s.purged); }
+
+void Fields(auto& a, Is<DomainReply> auto& s) {
+  a("name", s.name);
+  a("enabled", s.enabled);
+}
+
+void Fields(auto& a, Is<EmptyBody> auto&) { (void)a; }
+void Fields(auto& a, Is<WarmBody> auto& s) { a.Need("urls", s.urls); }
+void Fields(auto& a, Is<AttachBody> auto& s) { a("mode", s.mode); }
+
+void Fields(auto& a, Is<PurgeRequest> auto& s) {
+  a.Need("kind", s.kind);
+  a("value", s.value);
+}
+
+void Fields(auto& a, Is<DetachBody> auto& s) {
+  a("force", s.force);
+  a("deadline_seconds", s.deadline_seconds);
+}
+
+void Fields(auto& a, Is<ErrorBody> auto& s) {
+  a("code", s.code);
+  a("message", s.message);
+}
+
+void Fields(auto& a, Is<ErrorReply> auto& s) { a("error", s.error); }
+
+}  // namespace wb::api
+
+#endif  // CTL_API_FIELDS_H_

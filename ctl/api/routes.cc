@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/api/routes.h"
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "ctl/api/check.h"
+#include "ctl/api/errors.h"
+#include "ctl/api/json.h"
+
+namespace wb::api {
+namespace {
+
+using JsonOr = absl::StatusOr<std::string>;
+
+struct Call {
+  Service& service;
+  const ApiRequest& request;
+  const absl::Notification& stop;
+  std::string name;  // What "*" of the route's path stood for.
+};
+
+template <typename T>
+JsonOr Reply(const absl::StatusOr<T>& value) {
+  if (!value.ok()) return value.status();
+  return ToJson(*value);
+}
+
+JsonOr GetStatus(const Call& call) { return Reply(call.service.GetStatus()); }
+JsonOr GetVersion(const Call& call) { return Reply(call.service.Version()); }
+
+JsonOr ListDomains(const Call& call) {
+  absl::StatusOr<std::vector<DomainInfo>> domains = call.service.ListDomains();
+  if (!domains.ok()) return domains.status();
+  return ToJson(DomainList{*std::move(domains)});
+}
+
+JsonOr ListReasons(const Call& call) {
+  absl::StatusOr<std::vector<ReasonCount>> reasons = call.service.Reasons();
+  if (!reasons.ok()) return reasons.status();
+  return ToJson(ReasonList{*std::move(reasons)});
+}
+
+absl::Status ReadNumber(const std::string& name, const std::string& text, uint64_t max,
+                        uint64_t& out) {
+  if (text.empty() || text.find_first_not_of("0123456789") != text.npos ||
+      !absl::SimpleAtoi(text, &out) || out > max) {
+    return absl::InvalidArgumentError(absl::StrCat(name, " must be a number from 0 to ", max));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadFilterField(const std::string& name, const std::string& value,
+                             CacheFilter& filter) {
+  if (name == "limit") return ReadNumber(name, value, kMaxCacheLimit, filter.limit);
+  if (name == "offset") return ReadNumber(name, value, UINT32_MAX, filter.offset);
+  if (name == "domain") {
+    filter.domain = value;
+    return CheckDomainName(value);
+  }
+  if (name == "prefix") {
+    filter.prefix = value;
+    return CheckUrl(value);
+  }
+  if (name == "sort") {
+    const std::optional<CacheSort> sort = FromName<CacheSort>(value);
+    if (!sort) return absl::InvalidArgumentError("sort must be hits, bytes or url");
+    filter.sort = *sort;
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown parameter ", name.substr(0, 64)));
+}
+
+JsonOr ListCache(const Call& call) {
+  CacheFilter filter;
+  for (const auto& [name, value] : call.request.params) {
+    if (call.request.params.count(name) > 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("parameter ", name.substr(0, 64), " is doubled"));
+    }
+    if (absl::Status read = ReadFilterField(name, value, filter); !read.ok()) return read;
+  }
+  return Reply(call.service.ListCache(filter));
+}
+
+JsonOr SetDomain(const Call& call, bool enabled) {
+  if (absl::Status name = CheckDomainName(call.name); !name.ok()) return name;
+  if (auto body = ParseRequest<EmptyBody>(call.request.body); !body.ok()) return body.status();
+  const absl::Status done =
+      enabled ? call.service.EnableDomain(call.name) : call.service.DisableDomain(call.name);
+  if (!done.ok()) return done;
+  return ToJson(DomainReply{call.name, enabled});
+}
+
+JsonOr EnableDomain(const Call& call) { return SetDomain(call, true); }
+JsonOr DisableDomain(const Call& call) { return SetDomain(call, false); }
+
+JsonOr Warm(const Call& call) {
+  const absl::StatusOr<WarmBody> body = ParseRequest<WarmBody>(call.request.body);
+  if (!body.ok()) return body.status();
+  if (body->urls.empty() || body->urls.size() > kMaxWarmUrls) {
+    return absl::InvalidArgumentError(absl::StrCat("urls: must hold 1 to ", kMaxWarmUrls, " URLs"));
+  }
+  for (size_t i = 0; i < body->urls.size(); ++i) {
+    if (absl::Status url = CheckUrl(body->urls[i]); !url.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("urls[", i, "]: ", url.message()));
+    }
+  }
+  absl::StatusOr<std::vector<WarmResult>> results = call.service.Warm(body->urls, call.stop);
+  if (!results.ok()) return results.status();
+  return ToJson(WarmReply{*std::move(results)});
+}
+
+absl::Status CheckPurgeValue(const PurgeRequest& request) {
+  switch (request.kind) {
+    case PurgeKind::kAll:
+      if (request.value.empty()) return absl::OkStatus();
+      return absl::InvalidArgumentError("value: not allowed with kind all");
+    case PurgeKind::kDomain:
+      return CheckDomainName(request.value);
+    case PurgeKind::kUrl:
+    case PurgeKind::kPrefix:
+      return CheckUrl(request.value);
+  }
+  return absl::InvalidArgumentError("kind: unknown");
+}
+
+JsonOr Purge(const Call& call) {
+  const absl::StatusOr<PurgeRequest> body = ParseRequest<PurgeRequest>(call.request.body);
+  if (!body.ok()) return body.status();
+  if (absl::Status value = CheckPurgeValue(*body); !value.ok()) return value;
+  const absl::StatusOr<uint64_t> purged = call.service.Purge(*body);
+  if (!purged.ok()) return purged.status();
+  return ToJson(PurgeReply{*purged});
+}
+
+JsonOr Attach(const Call& call) {
+  if (absl::Status name = CheckInterfaceName(call.name); !name.ok()) return name;
+  const absl::StatusOr<AttachBody> body = ParseRequest<AttachBody>(call.request.body);
+  if (!body.ok()) return body.status();
+  return Reply(call.service.Attach(call.name, body->mode));
+}
+
+JsonOr Detach(const Call& call) {
+  if (absl::Status name = CheckInterfaceName(call.name); !name.ok()) return name;
+  const absl::StatusOr<DetachBody> body = ParseRequest<DetachBody>(call.request.body);
+  if (!body.ok()) return body.status();
+  if (body->deadline_seconds > kMaxDetachDeadlineS) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("deadline_seconds: must not exceed ", kMaxDetachDeadlineS));
+  }
+  return Reply(call.service.Detach({call.name, body->force, body->deadline_seconds}, call.stop));
+}
+
+struct Route {
+  std::string_view method;
+  std::string_view path;
+  JsonOr (*handle)(const Call&);
+  bool takes_params = false;
+};
+
+constexpr Route kRoutes[] = {
+    {"GET", "/v1/status", GetStatus},
+    {"GET", "/v1/version", GetVersion},
+    {"GET", "/v1/domains", ListDomains},
+    {"GET", "/v1/cache", ListCache, true},
+    {"GET", "/v1/reasons", ListReasons},
+    {"POST", "/v1/domains/*/enable", EnableDomain},
+    {"POST", "/v1/domains/*/disable", DisableDomain},
+    {"POST", "/v1/cache/warm", Warm},
+    {"POST", "/v1/cache/purge", Purge},
+    {"POST", "/v1/interfaces/*/attach", Attach},
+    {"POST", "/v1/interfaces/*/detach", Detach},
+};
+
+std::vector<std::string> Segments(std::string_view path) {
+  return absl::StrSplit(std::string(path), '/');
+}
+
+bool Matches(std::string_view pattern, std::string_view path, std::string& name) {
+  const std::vector<std::string> want = Segments(pattern);
+  const std::vector<std::string> have = Segments(path);
+  if (want.size() != have.size()) return false;
+  for (size_t i = 0; i < want.size(); ++i) {
+    if (want[i] == "*") {
+      name = have[i];
+    } else if (want[i] != have[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+ApiResponse ErrorResponse(const absl::Status& status) {
+  return {HttpStatus(status.code()), ErrorJson(status), ""};
+}
+
+}  // namespace
+
+ApiResponse Respond(Service& service, const ApiRequest& request, const absl::Notification& stop) {
+  Call call{service, request, stop, ""};
+  for (const Route& route : kRoutes) {
+    if (!Matches(route.path, request.path, call.name)) continue;
+    if (request.method != route.method) {
+      const std::string allow(route.method);
+      return {405, ErrorJson(absl::InvalidArgumentError("method must be " + allow)), allow};
+    }
+    if (!route.takes_params && !request.params.empty()) {
+      return ErrorResponse(absl::InvalidArgumentError("this path takes no query"));
+    }
+    const JsonOr json = route.handle(call);
+    if (!json.ok()) return ErrorResponse(json.status());
+    return {200, *json, ""};
+  }
+  return ErrorResponse(absl::NotFoundError("no such path in this API"));
+}
+
+}  // namespace wb::api

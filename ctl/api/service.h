@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// What accelerd can be told and asked, without HTTP and JSON: implemented by accelerd, called by
+// api::Server, and faked in tests. Plain structs: ctl/api/fields.h names their JSON fields,
+// docs/API.md describes them. Times are RFC 3339 in UTC, durations and sizes carry their unit in
+// their name, counters never decrease.
+#ifndef CTL_API_SERVICE_H_
+#define CTL_API_SERVICE_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
+
+namespace wb::api {
+
+enum class AttachMode { kAuto, kNative, kGeneric };
+enum class RunMode { kServe, kDrain };
+enum class CacheSort { kHits, kBytes, kUrl };
+enum class PurgeKind { kUrl, kPrefix, kDomain, kAll };
+
+template <typename T>
+using NameTable = std::pair<std::string_view, T>;
+inline constexpr std::array<NameTable<AttachMode>, 3> kAttachModes = {
+    {{"auto", AttachMode::kAuto},
+     {"native", AttachMode::kNative},
+     {"generic", AttachMode::kGeneric}}};
+inline constexpr std::array<NameTable<RunMode>, 2> kRunModes = {
+    {{"serve", RunMode::kServe}, {"drain", RunMode::kDrain}}};
+inline constexpr std::array<NameTable<CacheSort>, 3> kCacheSorts = {
+    {{"hits", CacheSort::kHits}, {"bytes", CacheSort::kBytes}, {"url", CacheSort::kUrl}}};
+inline constexpr std::array<NameTable<PurgeKind>, 4> kPurgeKinds = {{{"url", PurgeKind::kUrl},
+                                                                     {"prefix", PurgeKind::kPrefix},
+                                                                     {"domain", PurgeKind::kDomain},
+                                                                     {"all", PurgeKind::kAll}}};
+
+// Found by argument-dependent lookup: the one table of each enum.
+constexpr const auto& NamesOf(AttachMode) { return kAttachModes; }
+constexpr const auto& NamesOf(RunMode) { return kRunModes; }
+constexpr const auto& NamesOf(CacheSort) { return kCacheSorts; }
+constexpr const auto& NamesOf(PurgeKind) { return kPurgeKinds; }
+
+template <typename T>
+std::string NameOf(T value) {
+  for (const auto& [name, listed] : NamesOf(value)) {
+    if (listed == value) return std::string(name);
+  }
+  return "unknown";
+}
+
+template <typename T>
+std::optional<T> FromName(std::string_view text) {
+  for (const auto& [name, value] : NamesOf(T{})) {
+    if (name == text) return value;
+  }
+  return std::nullopt;
+}
+
+inline constexpr uint64_t kDefaultCacheLimit = 100;
+inline constexpr uint64_t kMaxCacheLimit = 10000;
+inline constexpr size_t kMaxWarmUrls = 1000;  // Per request.
+inline constexpr uint64_t kDefaultDetachDeadlineS = 30;
+inline constexpr uint64_t kMaxDetachDeadlineS = 86400;
+
+struct VersionInfo {
+  std::string version;  // "0.1.0"
+  std::string commit;   // Empty when not built from a checkout.
+  std::string api = "v1";
+};
+
+struct InterfaceInfo {
+  std::string name;
+  uint32_t ifindex = 0;
+  AttachMode mode = AttachMode::kNative;  // As attached: never kAuto.
+  std::string why;                        // The reason for this mode.
+  std::string since;
+};
+
+struct ConnectionStats {
+  uint64_t followed = 0;  // Entries of the connection table now.
+  uint64_t spliced = 0;   // Of these, those that were ever answered by XDP.
+  uint64_t max = 0;
+  uint64_t opened_total = 0;
+  uint64_t refused = 0;
+};
+
+struct CacheStats {
+  uint64_t objects = 0;
+  uint64_t variants = 0;
+  uint64_t bytes_used = 0;
+  uint64_t bytes_budget = 0;
+  uint64_t arena_bytes = 0;
+  uint64_t fills_total = 0;
+  uint64_t fills_failed = 0;
+  std::map<std::string, uint64_t> fills_refused;  // By reason.
+  uint64_t evictions = 0;
+  uint64_t purges = 0;
+  uint64_t invalidations = 0;
+};
+
+struct RepairStats {
+  uint64_t sack = 0;
+  uint64_t request = 0;
+  uint64_t timer = 0;
+};
+
+struct ServerStatus {
+  std::string version;
+  int64_t pid = 0;
+  uint64_t uptime_s = 0;
+  RunMode mode = RunMode::kServe;
+  std::string started_at;
+  bool adopted = false;  // Programs and maps of an earlier accelerd were taken over.
+  std::vector<InterfaceInfo> interfaces;
+  ConnectionStats connections;
+  CacheStats cache;
+  uint64_t hits_total = 0;
+  uint64_t misses_total = 0;
+  double hit_ratio = 0;  // hits / (hits + misses); 0 before the first request.
+  uint64_t bytes_total = 0;
+  uint64_t segments_total = 0;
+  RepairStats repairs;
+  uint64_t heartbeat_age_ms = 0;
+  uint64_t lease_ms = 0;
+  uint64_t domains = 0;
+};
+
+struct DomainInfo {
+  std::string name;
+  bool enabled = false;
+  std::vector<std::string> listeners;  // ADDRESS:PORT
+  std::string document_root;           // Empty: nothing is watched.
+  uint64_t objects = 0;
+  uint64_t bytes_used = 0;
+  uint64_t hits_total = 0;
+};
+
+struct CacheFilter {
+  std::string domain;  // Empty: all.
+  std::string prefix;  // Of the URL; empty: all.
+  uint64_t limit = kDefaultCacheLimit;
+  uint64_t offset = 0;
+  CacheSort sort = CacheSort::kHits;  // Hits and bytes: largest first; ties by URL.
+};
+
+struct CacheEntry {
+  std::string url;
+  std::string domain;
+  std::string encoding;  // "identity", "gzip"...: one entry per variant.
+  std::string etag;
+  uint64_t bytes = 0;  // Of the representation, without header fields.
+  uint64_t arena_bytes = 0;
+  uint64_t segments = 0;
+  uint64_t hits = 0;
+  uint64_t age_s = 0;
+  std::optional<uint64_t> expires_in_s;  // None: lives until its file changes or it is purged.
+};
+
+struct CacheList {
+  uint64_t total = 0;  // Entries that match, whatever limit and offset are.
+  std::vector<CacheEntry> entries;
+};
+
+struct WarmResult {
+  std::string url;
+  bool ok = false;
+  std::string reason;  // Why not; empty when ok.
+  uint64_t bytes = 0;
+  uint64_t segments = 0;
+};
+
+struct PurgeRequest {
+  PurgeKind kind = PurgeKind::kUrl;
+  std::string value;  // Empty exactly for kAll.
+};
+
+// Of ctl/doctor, as text.
+struct Finding {
+  std::string id;
+  std::string severity;  // ok, info, warning, error
+  std::string subject;
+  std::string message;
+  std::string remedy;
+};
+
+struct AttachResult {
+  std::string interface;
+  AttachMode mode = AttachMode::kNative;  // As attached: never kAuto.
+  std::string why;
+  std::vector<Finding> findings;
+};
+
+struct DetachRequest {
+  std::string interface;
+  bool force = false;  // Reset spliced connections instead of waiting for their end.
+  uint64_t deadline_s = kDefaultDetachDeadlineS;
+};
+
+struct DetachResult {
+  uint64_t drained_connections = 0;
+  uint64_t reset_connections = 0;
+  double seconds = 0;
+};
+
+struct ReasonCount {
+  std::string hook;
+  std::string label;
+  std::string text;
+  uint64_t count = 0;
+};
+
+// Thread-safe: several calls run at once, each on a thread of the server, and may block. Arguments
+// are valid in form (names, URLs, limits); whether what they name exists is for the Service to say
+// (NotFound).
+class Service {
+ public:
+  virtual ~Service() = default;
+
+  virtual absl::StatusOr<ServerStatus> GetStatus() = 0;
+  virtual absl::StatusOr<VersionInfo> Version() = 0;
+  virtual absl::StatusOr<std::vector<DomainInfo>> ListDomains() = 0;
+  virtual absl::Status EnableDomain(const std::string& name) = 0;
+  virtual absl::Status DisableDomain(const std::string& name) = 0;
+  virtual absl::StatusOr<CacheList> ListCache(const CacheFilter& filter) = 0;
+  // Every reason there is, zero counts included, in the order of abi/reasons.h.
+  virtual absl::StatusOr<std::vector<ReasonCount>> Reasons() = 0;
+  // The number of objects purged; none of them is served any more when this returns.
+  virtual absl::StatusOr<uint64_t> Purge(const PurgeRequest& request) = 0;
+  virtual absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode) = 0;
+
+  // The next two last long. They return soon (Cancelled) once `stop` is notified: the server is
+  // stopping. One result per URL, in order; a URL that cannot be warmed is a result, not an error.
+  virtual absl::StatusOr<std::vector<WarmResult>> Warm(const std::vector<std::string>& urls,
+                                                       const absl::Notification& stop) = 0;
+  // DeadlineExceeded when connections are left at the deadline: the programs stay and go on
+  // translating.
+  virtual absl::StatusOr<DetachResult> Detach(const DetachRequest& request,
+                                              const absl::Notification& stop) = 0;
+};
+
+}  // namespace wb::api
+
+#endif  // CTL_API_SERVICE_H_

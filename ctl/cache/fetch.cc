@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/cache/fetch.h"
+
+#include <utility>
+
+#include "ctl/cache/response.h"
+#include "webbooster/base/posix_error.h"
+
+namespace wb::cache {
+namespace {
+
+bool Visible(std::string_view text) {
+  for (char c : text) {
+    if (c <= 0x20 || c >= 0x7f) return false;
+  }
+  return !text.empty();
+}
+
+bool IsFieldValue(std::string_view text) {
+  for (char c : text) {
+    if (c < 0x20 || c >= 0x7f) return false;
+  }
+  return true;
+}
+
+// The answer to `request` if `judge` has nothing against it, else "".
+template <typename JudgeFunction>
+std::string Part(Fetcher& fetcher, const FetchRequest& request, const Response& get,
+                 JudgeFunction judge) {
+  absl::StatusOr<std::string> raw = fetcher.Fetch(request);
+  if (!raw.ok()) return "";
+  const absl::StatusOr<Response> part = ParseResponse(*raw);
+  return part.ok() && judge(*part, get).empty() ? *std::move(raw) : "";
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Fetcher::Fetch(const FetchRequest& request) {
+  if (!Visible(request.target) || request.target[0] != '/' || !Visible(request.host)) {
+    return absl::InvalidArgumentError("request target or host that cannot be sent");
+  }
+  for (const std::string& value :
+       {request.accept_encoding.value_or(""), request.if_none_match, request.if_modified_since}) {
+    if (!IsFieldValue(value)) return absl::InvalidArgumentError("field value that cannot be sent");
+  }
+  std::string text = (request.head ? "HEAD " : "GET ") + request.target + " HTTP/1.1\r\n";
+  const auto add = [&](std::string_view name, const std::string& value) {
+    text.append(name).append(": ").append(value).append("\r\n");
+  };
+  add("Host", request.host);
+  if (request.accept_encoding) add("Accept-Encoding", *request.accept_encoding);
+  if (!request.if_none_match.empty()) add("If-None-Match", request.if_none_match);
+  if (!request.if_modified_since.empty()) add("If-Modified-Since", request.if_modified_since);
+  text += "\r\n";
+  return connection_.Exchange(text, request.head);
+}
+
+absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::string_view target,
+                                                   std::optional<std::string> accept_encoding) {
+  FetchRequest request;
+  request.host = host;
+  request.target = target;
+  request.accept_encoding = std::move(accept_encoding);
+
+  constexpr Policy kAnyFreshness{.watched = true};
+  FetchedObject object;
+  WB_ASSIGN_OR_RETURN(object.get, Fetch(request));
+  WB_ASSIGN_OR_RETURN(const Response get, ParseResponse(object.get));
+  const Judgement judgement = Judge(get, kAnyFreshness);
+  object.refused = judgement.reason;
+  if (!judgement.ok) return object;
+
+  FetchRequest head = request;
+  head.head = true;
+  object.head = Part(*this, head, get, JudgeHead);
+  FetchRequest conditional = request;
+  if (!judgement.etag.empty()) {
+    conditional.if_none_match = *get.Find("ETag");
+  } else {
+    conditional.if_modified_since = judgement.last_modified;
+  }
+  if (!conditional.if_none_match.empty() || !conditional.if_modified_since.empty()) {
+    object.not_modified = Part(*this, conditional, get, JudgeNotModified);
+  }
+  // Last, so that what lies between two equal answers belongs to them.
+  WB_ASSIGN_OR_RETURN(const std::string again_raw, Fetch(request));
+  WB_ASSIGN_OR_RETURN(const Response again, ParseResponse(again_raw));
+  if (!Judge(again, kAnyFreshness).ok || !SameButForDate(get, again)) object.refused = "volatile";
+  return object;
+}
+
+}  // namespace wb::cache

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/cache/index.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ctl/cache/docroot.h"
+#include "webbooster/abi/limits.h"
+#include "webbooster/base/check.h"
+
+namespace wb::cache {
+
+const Object* Index::Find(const ObjectKey& key) const {
+  const auto it = objects_.find(key);
+  return it == objects_.end() ? nullptr : &it->second;
+}
+
+const Variant* Index::FindVariant(const ObjectKey& key, uint8_t encoding) const {
+  const Object* object = Find(key);
+  if (object == nullptr) return nullptr;
+  for (const Variant& variant : object->variants) {
+    if (variant.encodings >> encoding & 1) return &variant;
+  }
+  return nullptr;
+}
+
+const ObjectKey* Index::FindSlot(uint32_t slot) const {
+  const auto it = slots_.find(slot);
+  return it == slots_.end() ? nullptr : it->second.key;
+}
+
+bool Index::BeginFill(const ObjectKey& key) {
+  const auto it = objects_.find(key);
+  if (it != objects_.end()) {
+    if (it->second.state != ObjectState::kRefused) return false;
+    Forget(it);
+  }
+  objects_.emplace(key, Object{});
+  return true;
+}
+
+std::vector<Variant> Index::AddVariant(const ObjectKey& key, const Variant& variant,
+                                       const std::vector<std::string>& paths) {
+  WB_CHECK(variant.slot != 0 && !slots_.contains(variant.slot), "slot in use");
+  WB_CHECK(variant.encodings != 0, "variant for no class");
+  auto it = objects_.find(key);
+  if (it != objects_.end() && it->second.state == ObjectState::kRefused) {
+    Forget(it);
+    it = objects_.end();
+  }
+  if (it == objects_.end()) it = objects_.emplace(key, Object{}).first;
+  Object& object = it->second;
+  object.state = ObjectState::kLive;
+
+  std::vector<Variant> replaced;
+  for (Variant& other : object.variants) {
+    other.encodings &= static_cast<uint16_t>(~variant.encodings);
+    if (other.encodings == 0) replaced.push_back(other);
+  }
+  for (const Variant& other : replaced) Unlink(other);
+  std::erase_if(object.variants, [](const Variant& other) { return other.encodings == 0; });
+  object.variants.push_back(variant);
+  queue_.push_back(variant.slot);
+  slots_.emplace(variant.slot, Slot{&it->first, hits_(variant.slot), std::prev(queue_.end())});
+  body_bytes_ += variant.bytes;
+  arena_bytes_ += variant.range.len;
+  AddPaths(it, paths);
+  return replaced;
+}
+
+bool Index::ShareVariant(uint32_t slot, uint8_t encoding) {
+  const auto found = slots_.find(slot);
+  if (found == slots_.end() || FindVariant(*found->second.key, encoding) != nullptr) return false;
+  for (Variant& variant : objects_.at(*found->second.key).variants) {
+    if (variant.slot == slot) variant.encodings |= static_cast<uint16_t>(1u << encoding);
+  }
+  return true;
+}
+
+std::optional<ObjectKey> Index::Refuse(const ObjectKey& key, std::string_view reason,
+                                       int64_t retry_ns) {
+  auto it = objects_.find(key);
+  if (it != objects_.end()) {
+    WB_CHECK(it->second.variants.empty(), "refused object has variants");
+    Forget(it);
+  }
+  std::optional<ObjectKey> forgotten;
+  if (!refused_.empty() && refused_.size() >= max_refused_) {
+    forgotten = *refused_.front();
+    Forget(objects_.find(*forgotten));
+  }
+  it = objects_.emplace(key, Object{}).first;
+  it->second.state = ObjectState::kRefused;
+  it->second.reason = reason;
+  it->second.retry_ns = retry_ns;
+  refused_.push_back(&it->first);
+  return forgotten;
+}
+
+std::vector<Variant> Index::Remove(const ObjectKey& key) {
+  const auto it = objects_.find(key);
+  if (it == objects_.end()) return {};
+  std::vector<Variant> variants = it->second.variants;
+  for (const Variant& variant : variants) Unlink(variant);
+  it->second.variants.clear();
+  Forget(it);
+  return variants;
+}
+
+std::optional<Eviction> Index::Evict() {
+  if (queue_.empty()) return std::nullopt;
+  // Each slot is passed at most once with a visit, unless hits come while we look: then the last
+  // one goes.
+  for (size_t steps = 0;; ++steps) {
+    if (hand_ == queue_.end()) hand_ = queue_.begin();
+    Slot& slot = slots_.at(*hand_);
+    const uint64_t hits = hits_(*hand_);
+    if (std::exchange(slot.seen_hits, hits) == hits || steps >= 2 * queue_.size()) break;
+    ++hand_;
+  }
+  const auto it = objects_.find(*slots_.at(*hand_).key);
+  std::vector<Variant>& variants = it->second.variants;
+  const auto victim =
+      std::ranges::find_if(variants, [this](const Variant& v) { return v.slot == *hand_; });
+  Eviction eviction{it->first, *victim};
+  Unlink(*victim);
+  variants.erase(victim);
+  if (variants.empty()) Forget(it);
+  return eviction;
+}
+
+std::vector<ObjectKey> Index::AffectedBy(std::string_view path) const {
+  std::set<const ObjectKey*> found;
+  const auto add = [&](const std::string& exact) {
+    const auto it = by_path_.find(exact);
+    if (it != by_path_.end()) found.insert(it->second.begin(), it->second.end());
+  };
+  const std::string name(path);
+  add(name);
+  for (const std::string& suffix : EncodingSuffixes()) {
+    add(name + suffix);
+    if (name.ends_with(suffix)) add(name.substr(0, name.size() - suffix.size()));
+  }
+  const std::string below = name.ends_with('/') ? name : name + "/";
+  for (auto it = by_path_.lower_bound(below); it != by_path_.end() && it->first.starts_with(below);
+       ++it) {
+    found.insert(it->second.begin(), it->second.end());
+  }
+  std::vector<ObjectKey> keys;
+  for (const ObjectKey* key : found) keys.push_back(*key);
+  std::ranges::sort(keys);
+  return keys;
+}
+
+std::vector<ObjectKey> Index::Watched() const {
+  std::vector<ObjectKey> keys;
+  for (const auto& [key, object] : objects_) {
+    if (!object.paths.empty()) keys.push_back(key);
+  }
+  return keys;
+}
+
+void Index::ForEach(const std::function<void(const ObjectKey&, const Object&)>& visit) const {
+  for (const auto& [key, object] : objects_) visit(key, object);
+}
+
+std::vector<ObjectKey> Index::WithPrefix(uint16_t domain, std::string_view target_prefix) const {
+  std::vector<ObjectKey> keys;
+  for (auto it = objects_.lower_bound(ObjectKey{domain, std::string(target_prefix)});
+       it != objects_.end() && it->first.domain == domain &&
+       it->first.target.starts_with(target_prefix);
+       ++it) {
+    keys.push_back(it->first);
+  }
+  return keys;
+}
+
+void Index::Retire(const ArenaRange& range, uint64_t epoch) {
+  WB_CHECK(retired_.empty() || retired_.back().first <= epoch, "epochs never fall");
+  retired_.emplace_back(epoch, range);
+  retired_bytes_ += range.len;
+}
+
+std::vector<ArenaRange> Index::ReleaseRetired(uint64_t safe_epoch) {
+  std::vector<ArenaRange> ranges;
+  while (!retired_.empty() && retired_.front().first <= safe_epoch) {
+    ranges.push_back(retired_.front().second);
+    retired_bytes_ -= ranges.back().len;
+    retired_.pop_front();
+  }
+  return ranges;
+}
+
+void Index::Unlink(const Variant& variant) {
+  const auto it = slots_.find(variant.slot);
+  if (hand_ == it->second.place) ++hand_;
+  queue_.erase(it->second.place);
+  slots_.erase(it);
+  body_bytes_ -= variant.bytes;
+  arena_bytes_ -= variant.range.len;
+}
+
+void Index::Forget(Objects::iterator it) {
+  for (const std::string& path : it->second.paths) {
+    const auto users = by_path_.find(path);
+    users->second.erase(&it->first);
+    if (users->second.empty()) by_path_.erase(users);
+  }
+  if (it->second.state == ObjectState::kRefused) refused_.remove(&it->first);
+  objects_.erase(it);
+}
+
+void Index::AddPaths(Objects::iterator it, const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    it->second.paths.insert(path);
+    by_path_[path].insert(&it->first);
+  }
+}
+
+}  // namespace wb::cache

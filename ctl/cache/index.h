@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// What accelerd knows of the cache's contents: objects by (domain, target), their variants, the
+// file paths they depend on, which variant to evict next, and the arena ranges that must not be
+// reused yet. A pure data structure: it frees no memory and writes no map; whoever removes
+// something here does that. Not thread-safe.
+//
+// Eviction is SIEVE (Zhang et al., NSDI '24): variants queue in the order of admission; the hand
+// goes from the oldest to the newest and takes the first without a hit since it last came by.
+// "Visited" is a hit counter that has moved.
+#ifndef CTL_CACHE_INDEX_H_
+#define CTL_CACHE_INDEX_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ctl/cache/arena.h"
+
+namespace wb::cache {
+
+struct ObjectKey {
+  uint16_t domain = 0;
+  std::string target;
+  auto operator<=>(const ObjectKey&) const = default;
+};
+
+struct Variant {
+  uint32_t slot = 0;       // index in wb_variants; unique among live variants, not 0
+  uint16_t encodings = 0;  // bit i: class i of Accept-Encoding is answered with it
+  ArenaRange range;
+  uint32_t bytes = 0;  // of the response to GET
+  int64_t admitted_ns = 0;
+};
+
+enum class ObjectState {
+  kFilling,  // being fetched, nothing to serve yet
+  kLive,     // has variants
+  kRefused,  // known not to be cacheable until retry_ns
+};
+
+struct Object {
+  ObjectState state = ObjectState::kFilling;
+  std::string reason;    // kRefused: why
+  int64_t retry_ns = 0;  // kRefused
+  std::vector<Variant> variants;
+  std::set<std::string> paths;  // real paths that it depends on (Location::paths)
+};
+
+struct Eviction {
+  ObjectKey key;
+  Variant variant;
+};
+
+class Index {
+ public:
+  // Hits of a slot so far; anything but the last answer counts as a visit.
+  using HitsReader = std::function<uint64_t(uint32_t slot)>;
+
+  // At most `max_refused` objects are remembered as refused.
+  Index(HitsReader hits, size_t max_refused) : hits_(std::move(hits)), max_refused_(max_refused) {}
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  const Object* Find(const ObjectKey& key) const;
+  // The variant for a class of Accept-Encoding; null when there is none.
+  const Variant* FindVariant(const ObjectKey& key, uint8_t encoding) const;
+  const ObjectKey* FindSlot(uint32_t slot) const;
+
+  // Makes the object, kFilling. False: it is there already (any state but kRefused).
+  bool BeginFill(const ObjectKey& key);
+
+  // Adds a variant and the paths that the object depends on; the object is made when new, and is
+  // kLive. Classes that other variants of it answered are taken from them; those with none left are
+  // removed and returned, for the caller to retire.
+  [[nodiscard]] std::vector<Variant> AddVariant(const ObjectKey& key, const Variant& variant,
+                                                const std::vector<std::string>& paths);
+  // One class more for a variant that is there. False: it is not, or the class has one.
+  bool ShareVariant(uint32_t slot, uint8_t encoding);
+
+  // Forgets variants and state, and remembers why. Only for an object without variants. Returns the
+  // object that had to be forgotten for it.
+  [[nodiscard]] std::optional<ObjectKey> Refuse(const ObjectKey& key, std::string_view reason,
+                                                int64_t retry_ns);
+
+  // Removes the object and returns its variants, for the caller to retire.
+  [[nodiscard]] std::vector<Variant> Remove(const ObjectKey& key);
+
+  // Removes and returns the next victim; its object goes with its last variant. nullopt: no
+  // variants.
+  [[nodiscard]] std::optional<Eviction> Evict();
+
+  // Objects that an event on `path` concerns: those that depend on it, on its precompressed sibling
+  // or on what it is a sibling of, and those that depend on anything below it.
+  std::vector<ObjectKey> AffectedBy(std::string_view path) const;
+  // Objects that depend on any file: all are in doubt after an overflow.
+  std::vector<ObjectKey> Watched() const;
+
+  // In order of domain and target.
+  void ForEach(const std::function<void(const ObjectKey&, const Object&)>& visit) const;
+  std::vector<ObjectKey> WithPrefix(uint16_t domain, std::string_view target_prefix) const;
+
+  // A range that replies may still be repaired from, until ReleaseRetired() is told an epoch >=
+  // this one. Epochs never fall.
+  void Retire(const ArenaRange& range, uint64_t epoch);
+  [[nodiscard]] std::vector<ArenaRange> ReleaseRetired(uint64_t safe_epoch);
+
+  size_t objects() const { return objects_.size(); }
+  size_t variants() const { return slots_.size(); }
+  size_t refused() const { return refused_.size(); }
+  uint64_t body_bytes() const { return body_bytes_; }    // Variant::bytes of all
+  uint64_t arena_bytes() const { return arena_bytes_; }  // ranges of live variants
+  uint64_t retired_bytes() const { return retired_bytes_; }
+
+ private:
+  struct Slot {
+    const ObjectKey* key;
+    uint64_t seen_hits;
+    std::list<uint32_t>::iterator place;
+  };
+  using Objects = std::map<ObjectKey, Object>;
+
+  void Unlink(const Variant& variant);
+  void Forget(Objects::iterator it);
+  void AddPaths(Objects::iterator it, const std::vector<std::string>& paths);
+
+  HitsReader hits_;
+  size_t max_refused_;
+  Objects objects_;  // node-based: the addresses of keys are kept below
+  std::map<std::string, std::set<const ObjectKey*>, std::less<>> by_path_;
+  std::unordered_map<uint32_t, Slot> slots_;
+  std::list<uint32_t> queue_;  // slots, oldest first
+  std::list<uint32_t>::iterator hand_ = queue_.end();
+  std::list<const ObjectKey*> refused_;  // oldest first
+  std::deque<std::pair<uint64_t, ArenaRange>> retired_;
+  uint64_t body_bytes_ = 0;
+  uint64_t arena_bytes_ = 0;
+  uint64_t retired_bytes_ = 0;
+};
+
+}  // namespace wb::cache
+
+#endif  // CTL_CACHE_INDEX_H_

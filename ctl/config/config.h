@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// accelerd's configuration: every field with its default, its limits and its enums, and the
+// functions that read it. The one place for these facts; docs/CONFIGURATION.md repeats them for
+// users and a unit test compares the two. The file is taken for hostile: whatever is unknown,
+// doubled, out of range or clever (anchors, aliases, tags) is an error, all errors are found in one
+// pass, and nothing here throws. Plain values; safe from any thread.
+#ifndef CTL_CONFIG_CONFIG_H_
+#define CTL_CONFIG_CONFIG_H_
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "webbooster/abi/limits.h"
+
+namespace wb::config {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// How the XDP program is attached. kAuto: native, else generic, and accelerd says which and why.
+enum class AttachMode { kAuto, kNative, kGeneric };
+enum class LogLevel { kDebug, kInfo, kWarn, kError };
+// A request with a Cookie field goes to the web server (kPass), or is answered like one without
+// (kIgnore).
+enum class CookiePolicy { kPass, kIgnore };
+// A request whose target has a '?' goes to the web server (kPass), or is cached under the whole
+// target (kKey).
+enum class QueryPolicy { kPass, kKey };
+
+template <typename T>
+using Names = std::pair<std::string_view, T>;
+inline constexpr std::array<Names<AttachMode>, 3> kAttachModes = {
+    {{"auto", AttachMode::kAuto},
+     {"native", AttachMode::kNative},
+     {"generic", AttachMode::kGeneric}}};
+inline constexpr std::array<Names<LogLevel>, 4> kLogLevels = {{{"debug", LogLevel::kDebug},
+                                                               {"info", LogLevel::kInfo},
+                                                               {"warn", LogLevel::kWarn},
+                                                               {"error", LogLevel::kError}}};
+inline constexpr std::array<Names<CookiePolicy>, 2> kCookiePolicies = {
+    {{"pass", CookiePolicy::kPass}, {"ignore", CookiePolicy::kIgnore}}};
+inline constexpr std::array<Names<QueryPolicy>, 2> kQueryPolicies = {
+    {{"pass", QueryPolicy::kPass}, {"key", QueryPolicy::kKey}}};
+
+// Inclusive bounds of a number, a size in bytes or a duration.
+template <typename T>
+struct Range {
+  T min;
+  T max;
+};
+
+inline constexpr size_t kMaxFileBytes = 1 << 20;
+inline constexpr size_t kMaxErrors =
+    1000;  // Reported; a hostile file must not become a hostile log.
+inline constexpr size_t kMaxInstanceChars = 32;
+inline constexpr size_t kMaxPathChars = 255;
+inline constexpr size_t kMaxSocketPathChars =
+    107;  // sockaddr_un::sun_path, without its terminating zero.
+inline constexpr size_t kMaxInterfaces = WB_IFS_MAX;
+inline constexpr size_t kMaxInterfaceNameChars = 15;  // IFNAMSIZ, without its terminating zero.
+inline constexpr size_t kMaxBoosters = 64;
+inline constexpr size_t kBoosterKeyBytes = 32;
+inline constexpr size_t kMaxAcceptEncodings = WB_ENCODINGS - 1;  // Class 0 is taken.
+inline constexpr size_t kMaxAcceptEncodingChars = WB_ENCODING_MAX - 1;
+inline constexpr size_t kMaxDomains = WB_DOMAINS_MAX;
+inline constexpr size_t kMaxNames = 1024;  // Domain names and aliases together.
+inline constexpr size_t kMaxNameChars = WB_HOST_MAX - 1;
+inline constexpr size_t kMaxPorts = 8;
+inline constexpr size_t kMaxPrefixChars = WB_TARGET_MAX;
+constexpr size_t kMaxExcludes = 64;  // Per domain.
+inline constexpr Range<uint64_t> kMemoryBytes = {1ULL << 20, 448ULL << 20};
+inline constexpr Range<uint32_t> kConnections = {1024, 1048576};
+inline constexpr Range<uint32_t> kObjects = {64, 262144};
+inline constexpr Range<uint32_t> kFillConcurrency = {1, 64};
+inline constexpr Range<uint32_t> kFillRate = {1, 100000};
+inline constexpr Range<milliseconds> kLease = {milliseconds(50), seconds(60)};
+inline constexpr Range<milliseconds> kKeepaliveRefresh = {seconds(1), hours(1)};
+inline constexpr Range<milliseconds> kDrainDeadline = {seconds(1), hours(1)};
+inline constexpr milliseconds kNginxKeepaliveTimeout =
+    seconds(75);  // nginx's default; for a warning only.
+
+// A host and a port. The host is without brackets; ToString() puts them around an IPv6 address.
+struct Endpoint {
+  std::string host;
+  uint16_t port = 0;
+  std::string ToString() const;
+  bool operator==(const Endpoint&) const = default;
+};
+
+struct Interface {
+  std::string name;  // Required. As in `ip link`; no '/', ':' or white space.
+  AttachMode mode = AttachMode::kAuto;
+  bool operator==(const Interface&) const = default;
+};
+
+struct Api {
+  std::string socket;  // Path of the control socket. Parse() fills in <runtime_dir>/accelerd.sock.
+  uint32_t mode = 0660;  // Permissions of the socket: they are the access control of the API.
+  bool operator==(const Api&) const = default;
+};
+
+struct Metrics {
+  std::optional<Endpoint> listen = Endpoint{"127.0.0.1", 9464};  // Prometheus; none: no exporter.
+  bool operator==(const Metrics&) const = default;
+};
+
+struct Log {
+  LogLevel level = LogLevel::kInfo;
+  bool operator==(const Log&) const = default;
+};
+
+struct Limits {
+  uint64_t memory_bytes = 64ULL << 20;  // Budget of the packet cache.
+  uint32_t connections = 32768;         // Followed at once; more pass to the web server.
+  uint32_t objects = 16384;       // Representations in the cache, each encoding counted on its own.
+  uint32_t fill_concurrency = 4;  // Fetches from the web server at once.
+  uint32_t fill_rate = 500;       // Fetches started per second.
+  bool operator==(const Limits&) const = default;
+};
+
+struct Boosters {
+  std::vector<std::string> addresses;  // Trusted peers: canonical IPv4 or IPv6 literals, unique.
+  std::string key_file;  // Absolute; required with addresses. Read it with ReadBoosterKey().
+  bool operator==(const Boosters&) const = default;
+};
+
+struct Domain {
+  std::string name;  // Required. Lower case host name, as in the Host field without port.
+  std::vector<std::string> aliases;  // Other names of the same site; names are unique in the file.
+  std::vector<uint16_t> ports = {80};  // Plain HTTP ports on which clients reach the web server.
+  Endpoint origin = {"127.0.0.1",
+                     80};     // Where accelerd fetches objects; host is an IP address literal.
+  std::string document_root;  // Watched for changes; empty: only explicit freshness is cached.
+  CookiePolicy cookies = CookiePolicy::kPass;
+  QueryPolicy query = QueryPolicy::kKey;
+  bool enabled = true;
+  std::vector<std::string> exclude;  // Path prefixes that are never cached; each begins with '/'.
+  bool operator==(const Domain&) const = default;
+};
+
+struct Config {
+  std::string instance = "default";                // Names this accelerd in logs and metrics.
+  std::string pin_dir = "/sys/fs/bpf/webbooster";  // Pinned programs, maps and links; on a bpffs.
+  std::string runtime_dir = "/run/webbooster";     // Control socket and other transient files.
+  std::string cgroup;                 // cgroup v2 for sockops; empty: the root, autodetected.
+  std::vector<Interface> interfaces;  // Attached at start; more come by `wbctl attach`.
+  Api api;
+  Metrics metrics;
+  Log log;
+  Limits limits;
+  // Without a heartbeat for this long, XDP answers only what needs no watcher (ARCHITECTURE.md,
+  // invariant 6).
+  milliseconds lease{500};
+  // A connection that carried only hits for this long has one request let through to the web
+  // server, so that its keep-alive timer, which hits do not feed, starts anew (PITFALLS 33). Must
+  // be below its keepalive_timeout.
+  milliseconds keepalive_refresh = seconds(30);
+  milliseconds drain_deadline =
+      seconds(90);  // `detach` waits this long for spliced connections to end.
+  Boosters boosters;
+  // Exact Accept-Encoding field values that have a variant of their own; entry i is class i + 1.
+  // Class 0 is "no such field". Requests with any other value go to the web server.
+  std::vector<std::string> accept_encodings = {"gzip",
+                                               "gzip, deflate",
+                                               "gzip, deflate, br",
+                                               "gzip, deflate, br, zstd",
+                                               "deflate, gzip",
+                                               "deflate, gzip, br, zstd",
+                                               "br",
+                                               "identity"};
+  std::vector<Domain> domains;  // At least one.
+  bool operator==(const Config&) const = default;
+};
+
+// Something wrong, or doubtful, at a place of the file. Lines and columns (bytes) count from 1. The
+// path is like domains[0].ports, or "document" for the file as a whole.
+struct Finding {
+  int line = 1;
+  int column = 1;
+  std::string path;
+  std::string message;
+};
+
+// `config` is complete and valid only when `errors` is empty. Both lists are in the order of the
+// file.
+struct LoadResult {
+  Config config;
+  std::vector<Finding> errors;
+  std::vector<Finding> warnings;
+};
+
+// Never throws, whatever the text. A YAML syntax error is the only error that hides those behind
+// it.
+[[nodiscard]] LoadResult Parse(std::string_view yaml_text);
+
+// Reads and parses a regular file of at most kMaxFileBytes. InvalidArgument: the message lists
+// every error as FormatFinding does, one a line. Warnings, if asked for, come in the same form.
+[[nodiscard]] absl::StatusOr<Config> Load(const std::string& path,
+                                          std::vector<std::string>* warnings = nullptr);
+
+// "FILE:LINE:COL: path: message".
+std::string FormatFinding(std::string_view file, const Finding& finding);
+
+// The key shared with the boosters: a regular file with 64 hexadecimal digits (and at most a line
+// end), owned by root or by us and with no permission beyond 0640. Errors never quote the contents.
+[[nodiscard]] absl::StatusOr<std::array<uint8_t, kBoosterKeyBytes>> ReadBoosterKey(
+    const std::string& path);
+
+// The name of an enum's value in the file.
+template <typename T, size_t N>
+constexpr std::string_view NameOf(const std::array<Names<T>, N>& names, T value) {
+  for (const auto& [name, v] : names) {
+    if (v == value) return name;
+  }
+  return "?";
+}
+
+}  // namespace wb::config
+
+#endif  // CTL_CONFIG_CONFIG_H_

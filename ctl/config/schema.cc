@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// The schema: which key is read into which field, under which bound, and what must hold between
+// fields. Everything about YAML is in tree.cc, about reading in reader.h, about single values in
+// values.cc.
+#include <algorithm>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "ctl/config/config.h"
+#include "ctl/config/reader.h"
+#include "ctl/config/text.h"
+#include "ctl/config/tree.h"
+#include "ctl/config/values.h"
+
+namespace wb::config {
+namespace {
+
+constexpr Range<uint16_t> kPorts = {1, 65535};
+
+absl::StatusOr<std::string> AbsolutePath(std::string_view text) { return ParseAbsolutePath(text); }
+
+absl::StatusOr<std::string> SocketPath(std::string_view text) {
+  return ParseAbsolutePath(text, kMaxSocketPathChars);
+}
+
+// Host names of all domains, each with the line and the path of its first use.
+using NameTable = std::map<std::string, std::pair<int, std::string>>;
+
+void ReadInterfaces(const Value& list, std::vector<Interface>* out) {
+  std::map<std::string, int> lines;
+  for (const Value& item : list.Items({0, kMaxInterfaces})) {
+    Map map(item);
+    Interface& interface = out->emplace_back();
+    const Value name = map["name"];
+    name.Require();
+    if (name.Text(&interface.name, ParseInterfaceName)) {
+      const auto [first, is_new] = lines.emplace(interface.name, name.node().line);
+      if (!is_new) name.Error(Cat("interface is on line ", first->second, " already"));
+    }
+    map["mode"].Enum(&interface.mode, kAttachModes);
+    map.Finish();
+  }
+}
+
+void ReadApi(const Value& value, const Value& runtime_dir, Config* config) {
+  Map map(value);
+  const Value socket = map["socket"];
+  socket.Text(&config->api.socket, SocketPath);
+  if (!socket.present()) {
+    config->api.socket = Cat(config->runtime_dir, "/accelerd.sock");
+    if (config->api.socket.size() > kMaxSocketPathChars) {
+      runtime_dir.Error(Cat("is too long for a socket in it (", kMaxSocketPathChars,
+                            " characters with /accelerd.sock); set api.socket"));
+    }
+  }
+  const Value mode = map["mode"];
+  if (mode.Text(&config->api.mode, ParseMode) && (config->api.mode & 0007) != 0) {
+    mode.Warn("every user of this machine may control accelerd");
+  }
+  map.Finish();
+}
+
+void ReadMetrics(const Value& value, Metrics* metrics) {
+  Map map(value);
+  const Value listen = map["listen"];
+  const auto parse = [](std::string_view text) { return ParseEndpoint(text, true); };
+  if (listen.TextOrEmpty(&metrics->listen, parse) && metrics->listen) {
+    const std::string& host = metrics->listen->host;
+    const bool local = host.starts_with("127.") || host == "::1" || host == "localhost";
+    if (!local) listen.Warn("metrics can be read from other machines, without authentication");
+  }
+  map.Finish();
+}
+
+void ReadLog(const Value& value, Log* log) {
+  Map map(value);
+  map["level"].Enum(&log->level, kLogLevels);
+  map.Finish();
+}
+
+void ReadLimits(const Value& value, Limits* limits) {
+  Map map(value);
+  map["memory"].Size(&limits->memory_bytes, kMemoryBytes);
+  map["connections"].Integer(&limits->connections, kConnections);
+  map["objects"].Integer(&limits->objects, kObjects);
+  map["fill_concurrency"].Integer(&limits->fill_concurrency, kFillConcurrency);
+  map["fill_rate"].Integer(&limits->fill_rate, kFillRate);
+  map.Finish();
+}
+
+void ReadBoosters(const Value& value, Boosters* boosters) {
+  Map map(value);
+  const Value addresses = map["addresses"];
+  addresses.Texts(&boosters->addresses, {0, kMaxBoosters}, ParseAddress);
+  const Value key_file = map["key_file"];
+  const bool read = key_file.TextOrEmpty(&boosters->key_file, AbsolutePath);
+  const bool given = read && !boosters->key_file.empty();
+  const bool trusting = addresses.present() && !addresses.node().items.empty();
+  if (trusting && !given && (read || !key_file.present())) {
+    key_file.Error("is required when boosters.addresses are given");
+  }
+  if (given && !trusting) key_file.Warn("has no effect without boosters.addresses");
+  map.Finish();
+}
+
+void ReadName(const Value& value, std::string* out, NameTable* names) {
+  if (!value.Text(out, ParseHostName)) return;
+  const auto [first, is_new] = names->emplace(*out, std::pair(value.node().line, value.path()));
+  if (!is_new) {
+    value.Error(Cat("host name ", Quote(*out), " is used already by ", first->second.second,
+                    " on line ", first->second.first));
+  }
+}
+
+void ReadDomain(const Value& value, Domain* domain, NameTable* names) {
+  Map map(value);
+  const Value name = map["name"];
+  name.Require();
+  ReadName(name, &domain->name, names);
+  for (const Value& alias : map["aliases"].Items({0, kMaxNames})) {
+    ReadName(alias, &domain->aliases.emplace_back(), names);
+  }
+  map["ports"].Integers(&domain->ports, {1, kMaxPorts}, kPorts);
+  map["origin"].Text(&domain->origin,
+                     [](std::string_view text) { return ParseEndpoint(text, false); });
+  const Value root = map["document_root"];
+  if (root.TextOrEmpty(&domain->document_root, AbsolutePath) && domain->document_root == "/") {
+    root.Warn("the whole file system would be watched");
+  }
+  map["cookies"].Enum(&domain->cookies, kCookiePolicies);
+  map["query"].Enum(&domain->query, kQueryPolicies);
+  map["enabled"].Boolean(&domain->enabled);
+  const Value exclude = map["exclude"];
+  exclude.Texts(&domain->exclude, {0, kMaxExcludes}, ParsePathPrefix);
+  const auto& prefixes = domain->exclude;
+  if (std::find(prefixes.begin(), prefixes.end(), "/") != prefixes.end()) {
+    exclude.Warn("\"/\" excludes every path; enabled: false says it better");
+  }
+  map.Finish();
+}
+
+void ReadDomains(const Value& list, std::vector<Domain>* out) {
+  list.Require();
+  NameTable names;
+  size_t total = 0;
+  for (const Value& item : list.Items({1, kMaxDomains})) {
+    if (!item.present()) continue;
+    ReadDomain(item, &out->emplace_back(), &names);
+    total += 1 + out->back().aliases.size();
+  }
+  if (total > kMaxNames) {
+    list.Error(Cat("has ", total, " names and aliases together, more than ", kMaxNames));
+  }
+  const bool any = std::any_of(out->begin(), out->end(), [](const Domain& d) { return d.enabled; });
+  if (!out->empty() && !any) list.Warn("no domain is enabled");
+}
+
+void ReadConfig(const Node& root, Config* config, Findings* findings) {
+  Map map(Value(&root, true, "", findings));
+  map["instance"].Text(&config->instance, ParseInstance);
+  map["pin_dir"].Text(&config->pin_dir, AbsolutePath);
+  const Value runtime_dir = map["runtime_dir"];
+  runtime_dir.Text(&config->runtime_dir, AbsolutePath);
+  map["cgroup"].TextOrEmpty(&config->cgroup, AbsolutePath);
+  ReadInterfaces(map["interfaces"], &config->interfaces);
+  ReadApi(map["api"], runtime_dir, config);
+  ReadMetrics(map["metrics"], &config->metrics);
+  ReadLog(map["log"], &config->log);
+  ReadLimits(map["limits"], &config->limits);
+  map["lease"].Duration(&config->lease, kLease);
+  const Value refresh = map["keepalive_refresh"];
+  if (refresh.Duration(&config->keepalive_refresh, kKeepaliveRefresh) &&
+      config->keepalive_refresh >= kNginxKeepaliveTimeout) {
+    refresh.Warn(Cat("is not below nginx's default keepalive_timeout (",
+                     ToText(kNginxKeepaliveTimeout),
+                     "): it would close connections that are in use"));
+  }
+  map["drain_deadline"].Duration(&config->drain_deadline, kDrainDeadline);
+  ReadBoosters(map["boosters"], &config->boosters);
+  map["accept_encodings"].Texts(&config->accept_encodings, {0, kMaxAcceptEncodings},
+                                ParseAcceptEncoding);
+  ReadDomains(map["domains"], &config->domains);
+  map.Finish();
+}
+
+void SortByPlace(std::vector<Finding>* findings) {
+  std::stable_sort(findings->begin(), findings->end(), [](const Finding& a, const Finding& b) {
+    return std::tie(a.line, a.column) < std::tie(b.line, b.column);
+  });
+}
+
+}  // namespace
+
+LoadResult Parse(std::string_view yaml_text) {
+  LoadResult result;
+  Findings findings;
+  if (const auto root = ParseTree(yaml_text, &findings.errors)) {
+    ReadConfig(*root, &result.config, &findings);
+  }
+  const bool cut = findings.errors.size() >= kMaxErrors;
+  SortByPlace(&findings.errors);
+  SortByPlace(&findings.warnings);
+  if (cut) {
+    const Finding& last = findings.errors.back();
+    findings.errors.push_back(
+        {last.line, last.column, "document", "too many errors; there are more"});
+  }
+  result.errors = std::move(findings.errors);
+  result.warnings = std::move(findings.warnings);
+  return result;
+}
+
+}  // namespace wb::config

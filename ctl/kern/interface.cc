@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/kern/interface.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/ethtool.h>
+#include <linux/if_link.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "webbooster.skel.h"
+#include "webbooster/base/posix_error.h"
+#include "webbooster/base/unique_fd.h"
+
+namespace wb::kern {
+namespace {
+
+using base::PosixError;
+using base::UniqueFd;
+
+// Handle and priority of our filter, so that we find it again and leave others alone.
+constexpr uint32_t kTcHandle = 0x5742;
+constexpr uint32_t kTcPriority = 0x5742;
+// A page less headroom (256), skb_shared_info (320) and the Ethernet header (PITFALLS 9).
+constexpr int kMaxMtu = 3498;
+
+std::string LinkPin(const Programs& programs, const std::string& name) {
+  return absl::StrCat(programs.pin_dir(), "/link_xdp_", name);
+}
+
+absl::StatusOr<int> Mtu(const std::string& name) {
+  UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request = {};
+  strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
+  if (!fd || ioctl(fd.get(), SIOCGIFMTU, &request) != 0) return PosixError("read the MTU of", name);
+  return request.ifr_mtu;
+}
+
+bool IsVeth(const std::string& name) {
+  UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ethtool_drvinfo info = {};
+  info.cmd = ETHTOOL_GDRVINFO;
+  ifreq request = {};
+  strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
+  request.ifr_data = reinterpret_cast<char*>(&info);
+  return fd && ioctl(fd.get(), SIOCETHTOOL, &request) == 0 && strcmp(info.driver, "veth") == 0;
+}
+
+// The devmaps that clone a frame n times to this interface, for every n (bpf/maps/fanout.h).
+absl::Status FillFanout(Programs& programs, const Attachment& a) {
+  bpf_devmap_val entry = {};
+  entry.ifindex = a.ifindex;
+  entry.bpf_prog.fd = bpf_program__fd(programs.skeleton()->progs.wb_xdp_segment);
+  const int outer = bpf_map__fd(programs.skeleton()->maps.wb_fanout);
+  for (uint32_t n = 1; n <= WB_FANOUT_MAX; n++) {
+    UniqueFd inner(bpf_map_create(BPF_MAP_TYPE_DEVMAP, "wb_fan", sizeof(uint32_t), sizeof(entry), n + 1, nullptr));
+    if (!inner) return PosixError("make", "a fan-out table");
+    for (uint32_t i = 0; i <= n; i++)
+      if (bpf_map_update_elem(inner.get(), &i, &entry, BPF_ANY) != 0) return PosixError("fill", "a fan-out table");
+    const uint32_t index = WB_FANOUT_INDEX(a.slot, n);
+    const int fd = inner.get();
+    if (bpf_map_update_elem(outer, &index, &fd, BPF_ANY) != 0) return PosixError("publish", "a fan-out table");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AttachEgress(Programs& programs, const Attachment& a) {
+  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex), .attach_point = BPF_TC_EGRESS);
+  if (int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
+    return PosixError("make the clsact qdisc of", a.name, -error);
+  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(programs.skeleton()->progs.wb_tc_egress),
+                      .flags = BPF_TC_F_REPLACE, .handle = kTcHandle, .priority = kTcPriority);
+  if (int error = bpf_tc_attach(&hook, &opts); error != 0)
+    return PosixError("attach TC egress to", a.name, -error);
+  return absl::OkStatus();
+}
+
+void DetachEgress(const Attachment& a) {
+  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex), .attach_point = BPF_TC_EGRESS);
+  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kTcHandle, .priority = kTcPriority);
+  (void)bpf_tc_detach(&hook, &opts);  // the qdisc stays: others may use it
+}
+
+struct LinkState {
+  uint32_t ifindex = 0;
+};
+
+absl::StatusOr<LinkState> ReadLink(int fd) {
+  bpf_link_info info = {};
+  uint32_t len = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &len) != 0) return PosixError("read", "an XDP link");
+  return LinkState{info.xdp.ifindex};
+}
+
+bool NativeNow(uint32_t ifindex) {
+  DECLARE_LIBBPF_OPTS(bpf_xdp_query_opts, q);
+  return bpf_xdp_query(static_cast<int>(ifindex), 0, &q) == 0 && q.attach_mode == XDP_ATTACHED_DRV;
+}
+
+absl::Status Refused(const Attachment& a, int error) {
+  DECLARE_LIBBPF_OPTS(bpf_xdp_query_opts, q);
+  if (error == EBUSY && bpf_xdp_query(static_cast<int>(a.ifindex), 0, &q) == 0 && q.prog_id != 0)
+    return absl::FailedPreconditionError(
+        absl::StrCat("interface ", a.name, " already has XDP program ", q.prog_id,
+                     " of somebody else: see `bpftool prog show id ", q.prog_id, "`, and `ip link set dev ", a.name,
+                     " xdp off` removes it"));
+  return PosixError("attach XDP to", absl::StrCat(a.name, " (`wbctl doctor ", a.name, "` tells what lacks)"), error);
+}
+
+absl::StatusOr<UniqueFd> CreateLink(int prog, const Attachment& a, uint32_t flags, int* error) {
+  DECLARE_LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
+  UniqueFd link(bpf_link_create(prog, static_cast<int>(a.ifindex), BPF_XDP, &opts));
+  *error = errno;
+  if (!link) return Refused(a, *error);
+  return link;
+}
+
+absl::StatusOr<UniqueFd> AttachXdp(int prog, Attachment& a, AttachMode mode) {
+  int error = 0;
+  if (mode != AttachMode::kGeneric) {
+    auto link = CreateLink(prog, a, XDP_FLAGS_DRV_MODE, &error);
+    if (link.ok()) {
+      a.native = true;
+      a.why = mode == AttachMode::kNative ? "asked for" : "the driver has native XDP";
+      return link;
+    }
+    if (mode == AttachMode::kNative || error == EBUSY) return link.status();
+    a.why = absl::StrCat("native XDP was refused (", strerror(error), "): slower; `wbctl doctor ", a.name,
+                         "` tells the remedy");
+  } else {
+    a.why = "asked for";
+  }
+  return CreateLink(prog, a, XDP_FLAGS_SKB_MODE, &error);
+}
+
+}  // namespace
+
+absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string& name, uint32_t slot,
+                                           AttachMode mode) {
+  Attachment a;
+  a.name = name;
+  a.slot = slot;
+  a.ifindex = if_nametoindex(name.c_str());
+  if (a.ifindex == 0) return absl::NotFoundError(absl::StrCat("there is no interface ", name, " in this network namespace"));
+  WB_ASSIGN_OR_RETURN(a.mtu, Mtu(name));
+  if (a.mtu > kMaxMtu)
+    return absl::FailedPreconditionError(absl::StrCat("MTU ", a.mtu, " of ", name, " is more than one XDP frame takes: `ip link set dev ",
+                                                      name, " mtu ", kMaxMtu, "` or less"));
+  programs.control[0].drain[slot] = 0;
+  programs.control[0].partial_checksums[slot] = IsVeth(name) ? 1 : 0;
+  WB_RETURN_IF_ERROR(FillFanout(programs, a));
+  WB_RETURN_IF_ERROR(AttachEgress(programs, a));
+  auto undo = absl::MakeCleanup([&] { DetachEgress(a); });
+
+  const std::string pin = LinkPin(programs, name);
+  const int prog = bpf_program__fd(programs.skeleton()->progs.wb_xdp_ingress);
+  bool taken_over = false;
+  if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
+    auto state = ReadLink(old.get());
+    if (state.ok() && state->ifindex == a.ifindex && bpf_link_update(old.get(), prog, nullptr) == 0) {
+      taken_over = true;
+      a.native = NativeNow(a.ifindex);
+      a.why = "taken over from an earlier process";
+    } else {
+      unlink(pin.c_str());  // of an interface that is gone
+    }
+  }
+  if (!taken_over) {
+    WB_ASSIGN_OR_RETURN(UniqueFd link, AttachXdp(prog, a, mode));
+    if (bpf_obj_pin(link.get(), pin.c_str()) != 0) return PosixError("pin", pin);
+  }
+  const int ifs = bpf_map__fd(programs.skeleton()->maps.wb_ifs);
+  if (bpf_map_update_elem(ifs, &a.ifindex, &slot, BPF_ANY) != 0) return PosixError("enter", name);
+  std::move(undo).Cancel();
+  return a;
+}
+
+absl::Status DetachInterface(Programs& programs, const Attachment& a) {
+  const std::string pin = LinkPin(programs, a.name);
+  bpf_map_delete_elem(bpf_map__fd(programs.skeleton()->maps.wb_ifs), &a.ifindex);
+  absl::Status status;
+  if (UniqueFd link(bpf_obj_get(pin.c_str())); link) {
+    if (bpf_link_detach(link.get()) != 0 && errno != ENOLINK) status = PosixError("detach XDP from", a.name);
+    unlink(pin.c_str());
+  }
+  DetachEgress(a);
+  const int outer = bpf_map__fd(programs.skeleton()->maps.wb_fanout);
+  for (uint32_t n = 1; n <= WB_FANOUT_MAX; n++) {
+    const uint32_t index = WB_FANOUT_INDEX(a.slot, n);
+    bpf_map_delete_elem(outer, &index);
+  }
+  return status;
+}
+
+bool StillAttached(const Programs& programs, const Attachment& a) {
+  UniqueFd link(bpf_obj_get(LinkPin(programs, a.name).c_str()));
+  if (!link) return false;
+  auto state = ReadLink(link.get());
+  return state.ok() && state->ifindex == a.ifindex;
+}
+
+}  // namespace wb::kern

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/kern/object_store.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "webbooster.skel.h"
+#include "webbooster/base/posix_error.h"
+
+namespace wb::kern {
+namespace {
+
+// Zero-padded copy; InvalidArgument when it does not fit.
+template <size_t N>
+absl::Status Pad(uint8_t (&to)[N], std::string_view from) {
+  if (from.size() > N) return absl::InvalidArgumentError(absl::StrCat("longer than ", N, " bytes"));
+  memset(to, 0, N);
+  memcpy(to, from.data(), from.size());
+  return absl::OkStatus();
+}
+
+absl::Status Update(bpf_map* map, const void* key, const void* value) {
+  if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY) == 0) return absl::OkStatus();
+  return base::PosixError("write", bpf_map__name(map));
+}
+
+absl::Status Delete(bpf_map* map, const void* key) {
+  if (bpf_map_delete_elem(bpf_map__fd(map), key) == 0 || errno == ENOENT) return absl::OkStatus();
+  return base::PosixError("delete from", bpf_map__name(map));
+}
+
+absl::Status Empty(bpf_map* map) {
+  std::vector<uint8_t> key(bpf_map__key_size(map));
+  while (bpf_map_get_next_key(bpf_map__fd(map), nullptr, key.data()) == 0)
+    if (absl::Status s = Delete(map, key.data()); !s.ok()) return s;
+  return absl::OkStatus();
+}
+
+absl::Status MakePathKey(wb_path_key& key, uint16_t domain, std::string_view target) {
+  key.domain = domain;
+  key.len = static_cast<uint16_t>(target.size());
+  return Pad(key.target, target);
+}
+
+}  // namespace
+
+absl::Status ObjectStore::SetHost(std::string_view host, uint32_t domain) {
+  wb_host_key key;
+  WB_RETURN_IF_ERROR(Pad(key.host, host));
+  return Update(programs_.skeleton()->maps.wb_hosts, &key, &domain);
+}
+
+absl::Status ObjectStore::SetEncoding(std::string_view value, uint32_t encoding) {
+  wb_encoding_key key;
+  WB_RETURN_IF_ERROR(Pad(key.value, value));
+  return Update(programs_.skeleton()->maps.wb_encodings, &key, &encoding);
+}
+
+absl::Status ObjectStore::SetPort(uint16_t port, bool accelerated) {
+  const uint32_t key = port;
+  const uint8_t value = accelerated;
+  return Update(programs_.skeleton()->maps.wb_ports, &key, &value);
+}
+
+absl::Status ObjectStore::AddBooster(const std::array<uint32_t, 4>& address_be32) {
+  const uint32_t one = 1;
+  return Update(programs_.skeleton()->maps.wb_boosters, address_be32.data(), &one);
+}
+
+absl::Status ObjectStore::Clear() {
+  for (uint32_t slot = 1; slot < programs_.variants.size(); slot++) End(slot);
+  auto& maps = programs_.skeleton()->maps;
+  for (bpf_map* map : {maps.wb_hosts, maps.wb_encodings, maps.wb_boosters, maps.wb_paths, maps.wb_keys})
+    WB_RETURN_IF_ERROR(Empty(map));
+  for (uint32_t domain = 0; domain < programs_.domains.size(); domain++) SetDomain(domain, 0);
+  return absl::OkStatus();
+}
+
+void ObjectStore::SetDomain(uint32_t domain, uint32_t flags) {
+  std::atomic_ref(programs_.domains[domain].flags).store(flags, std::memory_order_release);
+}
+
+void ObjectStore::RaiseDomainGeneration(uint32_t domain) {
+  std::atomic_ref(programs_.domains[domain].gen).fetch_add(1, std::memory_order_acq_rel);
+}
+
+void ObjectStore::Publish(uint32_t slot, const VariantContent& content) {
+  wb_variant& v = programs_.variants[slot];
+  v.domain = content.domain;
+  v.domain_gen = programs_.domains[content.domain].gen;
+  v.expires_ns = content.expires_ns;
+  v.hits = 0;
+  std::copy(content.part.begin(), content.part.end(), v.part);
+  v.etag_len = static_cast<uint16_t>(content.etag.size() <= WB_ETAG_MAX ? content.etag.size() : 0);
+  (void)Pad(v.etag, content.etag.substr(0, v.etag_len));
+  v.last_modified_len = static_cast<uint16_t>(content.last_modified.size() <= WB_HTTP_DATE ? content.last_modified.size() : 0);
+  (void)Pad(v.last_modified, content.last_modified.substr(0, v.last_modified_len));
+  uint32_t flags = WB_VF_LIVE;
+  if (content.own_freshness) flags |= WB_VF_OWN_FRESHNESS;
+  std::atomic_ref(v.flags).store(flags, std::memory_order_release);
+}
+
+void ObjectStore::End(uint32_t slot) {
+  std::atomic_ref(programs_.variants[slot].flags).store(0, std::memory_order_release);
+}
+
+void ObjectStore::Reuse(uint32_t slot) {
+  std::atomic_ref(programs_.variants[slot].gen).fetch_add(1, std::memory_order_acq_rel);
+}
+
+uint64_t ObjectStore::Hits(uint32_t slot) const {
+  return std::atomic_ref(programs_.variants[slot].hits).load(std::memory_order_relaxed);
+}
+
+absl::Status ObjectStore::SetPath(uint16_t domain, std::string_view target,
+                                  const std::array<uint32_t, WB_ENCODINGS>& variants) {
+  wb_path_key key;
+  WB_RETURN_IF_ERROR(MakePathKey(key, domain, target));
+  wb_path value = {};
+  std::copy(variants.begin(), variants.end(), value.variant);
+  return Update(programs_.skeleton()->maps.wb_paths, &key, &value);
+}
+
+absl::Status ObjectStore::SetUncacheable(uint16_t domain, std::string_view target, uint64_t retry_ns) {
+  wb_path_key key;
+  WB_RETURN_IF_ERROR(MakePathKey(key, domain, target));
+  wb_path value = {};
+  value.flags = WB_PF_UNCACHEABLE;
+  value.retry_ns = retry_ns;
+  return Update(programs_.skeleton()->maps.wb_paths, &key, &value);
+}
+
+absl::Status ObjectStore::DropPath(uint16_t domain, std::string_view target) {
+  wb_path_key key;
+  WB_RETURN_IF_ERROR(MakePathKey(key, domain, target));
+  return Delete(programs_.skeleton()->maps.wb_paths, &key);
+}
+
+absl::Status ObjectStore::SetKey(std::string_view hex, uint32_t slot) {
+  if (hex.size() != WB_KEY_HEX) return absl::InvalidArgumentError("a link key has 32 digits");
+  return Update(programs_.skeleton()->maps.wb_keys, hex.data(), &slot);
+}
+
+absl::Status ObjectStore::DropKey(std::string_view hex) {
+  if (hex.size() != WB_KEY_HEX) return absl::InvalidArgumentError("a link key has 32 digits");
+  return Delete(programs_.skeleton()->maps.wb_keys, hex.data());
+}
+
+}  // namespace wb::kern

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/kern/programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdarg>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "spdlog/spdlog.h"
+#include "webbooster.skel.h"
+#include "webbooster/base/posix_error.h"
+#include "webbooster/base/unique_fd.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+namespace wb::kern {
+namespace {
+
+using base::PosixError;
+using base::UniqueFd;
+
+int LibbpfLog(enum libbpf_print_level level, const char* format, va_list args) {
+  char line[4096];
+  vsnprintf(line, sizeof(line), format, args);
+  std::string_view text(line);
+  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  if (level == LIBBPF_WARN) spdlog::warn("libbpf: {}", text);
+  return 0;
+}
+
+absl::StatusOr<uint64_t> NetnsCookie() {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return PosixError("open", "a socket");
+  uint64_t cookie = 0;
+  socklen_t len = sizeof(cookie);
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) != 0)
+    return PosixError("read", "the network namespace's cookie");
+  return cookie;
+}
+
+// Directories of other layout versions below the instance's.
+absl::Status CheckLayout(const std::string& dir, const std::string& version) {
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, ec)) {
+    const std::string name = entry.path().filename().string();
+    if (name != version)
+      return absl::FailedPreconditionError(
+          absl::StrCat(dir, "/", name, " is pinned by another version of Webbooster (this one is ", version,
+                       "): detach with that version first, or remove it with `rm -r` when nothing is attached"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MakeDir(const std::string& dir) {
+  if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return PosixError("make", dir);
+  if (chmod(dir.c_str(), 0700) != 0) return PosixError("protect", dir);
+  return absl::OkStatus();
+}
+
+absl::Status FillFreeSlots(int fd, uint32_t n) {
+  for (uint32_t slot = 0; slot < n; slot++)
+    if (bpf_map_update_elem(fd, nullptr, &slot, BPF_ANY) != 0) return PosixError("fill", "the free slots");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+uint64_t MonotonicNs() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1000000000u + static_cast<uint64_t>(t.tv_nsec);
+}
+
+absl::StatusOr<std::unique_ptr<Programs>> Programs::Load(const LoadOptions& options) {
+  libbpf_set_print(LibbpfLog);
+  std::unique_ptr<Programs> p(new Programs);
+  if (absl::Status s = p->Open(options); !s.ok()) return s;
+  if (absl::Status s = p->MapAll(); !s.ok()) return s;
+  return p;
+}
+
+absl::Status Programs::Open(const LoadOptions& options) {
+  const std::string version = absl::StrCat("v", WB_LAYOUT_VERSION);
+  pin_dir_ = absl::StrCat(options.pin_dir, "/", version);
+  connections_ = options.connections;
+  WB_RETURN_IF_ERROR(MakeDir(options.pin_dir));
+  WB_RETURN_IF_ERROR(CheckLayout(options.pin_dir, version));
+  adopted_ = std::filesystem::exists(absl::StrCat(pin_dir_, "/wb_conns"));
+  WB_RETURN_IF_ERROR(MakeDir(pin_dir_));
+
+  skel_ = webbooster_bpf__open();
+  if (skel_ == nullptr) return PosixError("open", "the BPF programs");
+  const uint32_t banks = static_cast<uint32_t>((options.arena_bytes + WB_BANK_BYTES - 1) / WB_BANK_BYTES);
+  const auto resize = [](bpf_map* map, uint64_t n) { bpf_map__set_max_entries(map, static_cast<uint32_t>(n)); };
+  resize(skel_->maps.wb_conns, options.connections);
+  resize(skel_->maps.wb_conn_states, options.connections);
+  resize(skel_->maps.wb_free_slots, options.connections);
+  resize(skel_->maps.wb_active, (options.connections + 63) / 64);
+  resize(skel_->maps.wb_variants, options.variants);
+  resize(skel_->maps.wb_paths, options.variants * 2);
+  resize(skel_->maps.wb_keys, options.variants);
+  resize(skel_->maps.wb_arena, banks);
+
+  WB_ASSIGN_OR_RETURN(const uint64_t cookie, NetnsCookie());
+  auto* settings = &skel_->rodata->wb_settings;
+  settings->netns_cookie = cookie;
+  settings->lease_ns = options.lease_ns;
+  settings->keepalive_refresh_ns = options.keepalive_refresh_ns;
+  settings->banks = banks;
+  settings->variants = options.variants;
+  settings->max_connections = options.connections;
+  settings->initial_window = 10;
+  settings->max_cwnd_bytes = 65536;
+  std::copy(std::begin(kSegmentSizes), std::end(kSegmentSizes), settings->seg_size);
+
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skel_->obj) {
+    const std::string name = bpf_map__name(map);
+    // Scratch memory and constants belong to the programs; what tells of connections and objects outlives them.
+    if (!absl::StartsWith(name, "wb_") || absl::EndsWith(name, "_scratch") || name == "wb_work") continue;
+    if (bpf_map__set_pin_path(map, absl::StrCat(pin_dir_, "/", name).c_str()) != 0)
+      return PosixError("set the pin of", name);
+  }
+  if (webbooster_bpf__load(skel_) != 0) {
+    const int error = errno;
+    if (adopted_ && error == EINVAL)
+      return absl::FailedPreconditionError(
+          absl::StrCat("the maps pinned in ", pin_dir_,
+                       " have other sizes than the configuration's limits: detach first, or keep the limits"));
+    return PosixError("load", "the BPF programs (see the lines before; `wbctl doctor` tells what lacks)", error);
+  }
+  bpf_object__for_each_map(map, skel_->obj) {
+    const char* pin = bpf_map__pin_path(map);
+    if (pin != nullptr && chmod(pin, 0600) != 0) return PosixError("protect", pin);
+  }
+  if (!adopted_) return FillFreeSlots(bpf_map__fd(skel_->maps.wb_free_slots), options.connections);
+  return absl::OkStatus();
+}
+
+absl::Status Programs::MapAll() {
+  const auto make = [](auto& to, bpf_map* map) -> absl::Status {
+    using M = std::decay_t<decltype(to)>;
+    auto mapped = M::Create(bpf_map__fd(map), bpf_map__max_entries(map), bpf_map__name(map));
+    if (!mapped.ok()) return mapped.status();
+    to = *std::move(mapped);
+    return absl::OkStatus();
+  };
+  WB_RETURN_IF_ERROR(make(states, skel_->maps.wb_conn_states));
+  WB_RETURN_IF_ERROR(make(active, skel_->maps.wb_active));
+  WB_RETURN_IF_ERROR(make(domains, skel_->maps.wb_domains));
+  WB_RETURN_IF_ERROR(make(variants, skel_->maps.wb_variants));
+  WB_RETURN_IF_ERROR(make(arena, skel_->maps.wb_arena));
+  WB_RETURN_IF_ERROR(make(dates, skel_->maps.wb_dates));
+  return make(control, skel_->maps.wb_control);
+}
+
+absl::Status Programs::AttachSockops(const std::string& cgroup_dir) {
+  const std::string pin = absl::StrCat(pin_dir_, "/link_sockops");
+  const int prog = bpf_program__fd(skel_->progs.wb_sockops);
+  if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
+    if (bpf_link_update(old.get(), prog, nullptr) == 0) return absl::OkStatus();
+    unlink(pin.c_str());  // of a cgroup that is gone
+  }
+  UniqueFd cgroup(open(cgroup_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup) return PosixError("open", absl::StrCat("cgroup ", cgroup_dir));
+  UniqueFd link(bpf_link_create(prog, cgroup.get(), BPF_CGROUP_SOCK_OPS, nullptr));
+  if (!link) return PosixError("attach sockops to", cgroup_dir);
+  if (bpf_obj_pin(link.get(), pin.c_str()) != 0) return PosixError("pin", pin);
+  return absl::OkStatus();
+}
+
+absl::Status Programs::Unpin() {
+  std::error_code ec;
+  std::filesystem::remove_all(pin_dir_, ec);
+  std::filesystem::remove(std::filesystem::path(pin_dir_).parent_path(), ec);
+  if (ec && ec != std::errc::directory_not_empty && ec != std::errc::no_such_file_or_directory)
+    return PosixError("remove", pin_dir_, ec.value());
+  return absl::OkStatus();
+}
+
+Programs::~Programs() {
+  if (skel_ != nullptr) webbooster_bpf__destroy(skel_);
+}
+
+}  // namespace wb::kern

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ends a TCP connection of this network namespace: its socket is destroyed (SOCK_DESTROY of sock_diag(7)), and the kernel
+// sends the reset, which TC egress still translates.
+#ifndef WEBBOOSTER_CTL_KERN_SOCK_DESTROY_H_
+#define WEBBOOSTER_CTL_KERN_SOCK_DESTROY_H_
+
+#include "absl/status/status.h"
+#include "webbooster/abi/conn.h"
+
+namespace wb::kern {
+
+// OK also when there is no such socket any more.
+absl::Status DestroySocket(const wb_conn_key& key);
+
+}  // namespace wb::kern
+
+#endif  // WEBBOOSTER_CTL_KERN_SOCK_DESTROY_H_

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// wbctl status.
+#include <iostream>
+
+#include "ctl/wbctl/context.h"
+#include "ctl/wbctl/table.h"
+
+namespace wb::wbctl {
+namespace {
+
+void Line(const char* label, const std::string& text) {
+  std::string padded(label);
+  padded.resize(13, ' ');
+  std::cout << padded << Printable(text) << "\n";
+}
+
+std::string Refused(const api::CacheStats& cache) {
+  std::string text;
+  for (const auto& [reason, count] : cache.fills_refused) {
+    text += (text.empty() ? "" : ", ") + reason + " " + Count(count);
+  }
+  return text.empty() ? "none" : text;
+}
+
+void PrintTraffic(const api::ServerStatus& s) {
+  Line("connections", Count(s.connections.followed) + " of " + Count(s.connections.max) +
+                          " followed, " + Count(s.connections.spliced) + " spliced, " +
+                          Count(s.connections.opened_total) + " opened, " +
+                          Count(s.connections.refused) + " left alone");
+  Line("requests", Count(s.hits_total) + " hits, " + Count(s.misses_total) + " misses (" +
+                       Percent(s.hit_ratio) + " hits)");
+  Line("sent", Bytes(s.bytes_total) + " in " + Count(s.segments_total) + " segments");
+  Line("repairs", Count(s.repairs.sack) + " by SACK, " + Count(s.repairs.request) +
+                      " by repeated request, " + Count(s.repairs.timer) + " by timer");
+}
+
+void PrintCache(const api::CacheStats& cache) {
+  Line("cache", Count(cache.objects) + " objects, " + Count(cache.variants) + " variants, " +
+                    Bytes(cache.bytes_used) + " of " + Bytes(cache.bytes_budget) + " (arena " +
+                    Bytes(cache.arena_bytes) + ")");
+  Line("fills", Count(cache.fills_total) + " done, " + Count(cache.fills_failed) + " failed");
+  Line("refused", Refused(cache));
+  Line("removed", Count(cache.evictions) + " evicted, " + Count(cache.purges) + " purged, " +
+                      Count(cache.invalidations) + " changed on disk");
+}
+
+void Print(const api::ServerStatus& s) {
+  Line("accelerd", s.version + ", pid " + std::to_string(s.pid) + ", up " + Seconds(s.uptime_s) +
+                       " since " + s.started_at +
+                       (s.adopted ? ", adopted an earlier one's programs" : ""));
+  Line("mode", api::NameOf(s.mode));
+  Line("heartbeat", Count(s.heartbeat_age_ms) + " ms ago, lease " + Count(s.lease_ms) + " ms");
+  Line("domains", Count(s.domains));
+  PrintTraffic(s);
+  PrintCache(s.cache);
+  if (s.interfaces.empty()) {
+    Line("interfaces", "none attached");
+    return;
+  }
+  std::cout << "\n";
+  Table table({{"INTERFACE"}, {"INDEX", Table::Align::kRight}, {"MODE"}, {"SINCE"}, {"WHY"}});
+  for (const api::InterfaceInfo& i : s.interfaces) {
+    table.Add({i.name, std::to_string(i.ifindex), api::NameOf(i.mode), i.since, i.why});
+  }
+  table.Print(std::cout);
+}
+
+void Status(Context& context) {
+  api::Client client = context.MakeClient();
+  const absl::StatusOr<api::ServerStatus> status = client.GetStatus();
+  if (!status.ok()) return context.Fail("status", status.status());
+  if (context.json) return context.PrintJson(client.last_json());
+  Print(*status);
+}
+
+}  // namespace
+
+void AddStatusCommand(CLI::App& app, Context& context) {
+  app.add_subcommand("status", "what the accelerator does")->callback([&context] {
+    Status(context);
+  });
+}
+
+}  // namespace wb::wbctl

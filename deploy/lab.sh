@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A laboratory of network namespaces: client, booster and an origin with nginx and accelerd. Used by
+# the tests, the benchmarks and by people who want to look. This file reads the command line; the
+# work is in lab/: common.sh (names, messages), net.sh (namespaces, links, pinning), services.sh
+# (nginx, accelerd), down.sh (removal). What a lab is made of follows from its prefix, so `down`
+# works from any half state.
+# shellcheck disable=SC2034  # the options set here are read by the parts
+set -Eeuo pipefail
+
+PATH="$PATH:/usr/sbin:/sbin"
+SELF_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+REPO_DIR="$(dirname "$SELF_DIR")"
+for part in common net services down; do
+  # shellcheck source=/dev/null
+  source "$SELF_DIR/lab/$part.sh"
+done
+
+usage() {
+  cat <<'TEXT'
+Usage: lab.sh COMMAND [OPTIONS]
+
+  up [OPTIONS]                make a lab and start nginx and accelerd in it
+  down                        remove every trace of a lab, whatever state it is in
+  env [KEY]                   print KEY=VALUE lines, quoted for the shell; or the bare value of KEY
+  exec HOST CMD [ARG...]      run CMD on HOST (client, booster or origin), on that host's CPU
+  accelerd start|stop|kill    start with the lab's configuration; SIGTERM and wait; SIGKILL
+  pin                         pin processes and NAPI threads again (needed after XDP comes or goes)
+  list                        print the prefixes of the labs there are
+
+All commands but list take --prefix P (default: $WB_LAB_PREFIX, else wb): a letter, then up to
+seven letters or digits in lower case. Labs with different prefixes coexist.
+
+Options of up:
+  --docroot DIR           document root (default: a small generated tree)
+  --domain NAME           host name nginx answers to (default site.test)
+  --mtu N                 MTU of all links (default 1500)
+  --tso on|off            segmentation and checksums left to the origin's interfaces (default off)
+  --queues N              queues of every interface (default 1)
+  --without accel         do not start accelerd
+  --conf FILE             accelerd configuration instead of lab/accelerd.yaml.in; it may hold
+                          @PREFIX@ @PIN_DIR@ @RUN_DIR@ @CGROUP@ @IFS@ @DOCROOT@ @DOMAIN@ @SOCK@
+                          @METRICS_PORT@ @BOOSTER_IP@ @BOOSTER_IP6@ @KEY_FILE@
+  --nginx-include FILE    text for nginx's server block
+  --open-file-cache       let nginx cache open files (benchmarks; it may then serve stale files)
+
+Environment:
+  WB_BUILD_DIR            where ctl/accelerd/accelerd and ctl/wbctl/wbctl are (default: build/ of
+                          the repository); the lab keeps it, `accelerd start` takes a new one
+  WB_NGINX_WORKERS        nginx worker processes (default 1)
+  WB_LAB_PREFIX           default prefix
+
+  P-client  198.18.0.2 --- 198.18.0.1  P-origin   nginx on :80, accelerated,
+            198.18.2.2     198.18.1.1             and on :8080, never accelerated
+                 |              |
+            198.18.2.1     198.18.1.2             IPv6 alike in fd00:198:18:N::/64
+                    P-booster
+Origin processes and NAPI threads run on CPU 0, all others on CPU 1.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the lab exists already (up) or is not up (env, exec,
+accelerd, pin). `exec` ends with the code of CMD. A failed `up` removes what it had made.
+
+Example: lab.sh up && lab.sh exec client curl -i --resolve site.test:80:198.18.0.1 http://site.test/
+TEXT
+}
+
+# Options of all commands and those of up; what is left is in ARGS. For exec, options end at HOST.
+parse_options() {
+  local cmd=$1
+  shift
+  ARGS=()
+  while (($#)); do
+    if [[ $1 == --*=* ]]; then
+      set -- "${1%%=*}" "${1#*=}" "${@:2}"
+    fi
+    case "$1" in
+      -h | --help) usage && exit 0 ;;
+      --prefix) need_value "$@" && PREFIX=$2 && shift 2 ;;
+      --) shift && ARGS+=("$@") && break ;;
+      --*)
+        [[ $cmd == up ]] || die_usage "unknown option $1 for $cmd"
+        parse_up_option "$@"
+        shift "$CONSUMED"
+        ;;
+      -*) die_usage "unknown option $1" ;;
+      *)
+        [[ $cmd == exec ]] && ARGS+=("$@") && break
+        ARGS+=("$1")
+        shift
+        ;;
+    esac
+  done
+}
+
+parse_up_option() {
+  CONSUMED=2
+  case "$1" in
+    --open-file-cache) OPEN_FILE_CACHE=on && CONSUMED=1 ;;
+    --docroot) need_value "$@" && DOCROOT=$2 ;;
+    --domain) need_value "$@" && DOMAIN=$2 ;;
+    --mtu) need_value "$@" && MTU=$2 ;;
+    --tso) need_value "$@" && TSO=$2 ;;
+    --queues) need_value "$@" && QUEUES=$2 ;;
+    --conf) need_value "$@" && CONF_TEMPLATE=$2 ;;
+    --nginx-include) need_value "$@" && NGINX_INCLUDE=$2 ;;
+    --without)
+      need_value "$@"
+      [[ $2 == accel ]] || die_usage "--without takes only 'accel'"
+      WITH_ACCEL=no
+      ;;
+    *) die_usage "unknown option $1" ;;
+  esac
+}
+
+need_value() {
+  (($# >= 2)) || die_usage "option $1 needs a value"
+}
+
+check_up_options() {
+  [[ $DOMAIN =~ ^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$ ]] || die_usage "bad host name '$DOMAIN'"
+  if [[ ! $MTU =~ ^[1-9][0-9]{3,4}$ ]] || ((MTU < 1280 || MTU > 65535)); then
+    die_usage "--mtu wants 1280 to 65535, not '$MTU'"
+  fi
+  [[ $TSO == on || $TSO == off ]] || die_usage "--tso wants on or off, not '$TSO'"
+  [[ $QUEUES =~ ^[1-9][0-9]?$ ]] || die_usage "--queues wants 1 to 99, not '$QUEUES'"
+  [[ ${WB_NGINX_WORKERS:-1} =~ ^[1-9][0-9]?$ ]] || die_usage "WB_NGINX_WORKERS wants 1 to 99"
+  if [[ -n $DOCROOT ]]; then
+    [[ -d $DOCROOT ]] || die_usage "document root '$DOCROOT' is not a directory"
+    DOCROOT=$(realpath -- "$DOCROOT")
+    [[ $DOCROOT != *[\"\$\\@]* && $DOCROOT != *[[:cntrl:]]* ]] ||
+      die_usage "document root '$DOCROOT' has a character nginx.conf cannot hold"
+  fi
+  [[ -z $CONF_TEMPLATE || -r $CONF_TEMPLATE ]] || die_usage "cannot read '$CONF_TEMPLATE'"
+  [[ -z $NGINX_INCLUDE || -r $NGINX_INCLUDE ]] || die_usage "cannot read '$NGINX_INCLUDE'"
+}
+
+# mkdir of the run directory is the claim: of two `up` at once only one gets it, and the other must
+# not tear down what is not its own.
+lab_up() {
+  check_up_options
+  need_tools
+  set_names
+  ! lab_leftovers >/dev/null || die_up
+  mkdir -p "$LAB_ROOT"
+  mkdir -m 0755 "$RUN_DIR" 2>/dev/null || die_up
+  trap 'undo_up $?' EXIT
+  trap 'say "${BASH_SOURCE[0]##*/}:$LINENO: failed: $BASH_COMMAND"' ERR
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+
+  [[ $WITH_ACCEL == no ]] || check_accel_binaries
+  write_static_env
+  net_up
+  [[ $DOCROOT != "$RUN_DIR/www" ]] || make_docroot
+  nginx_start
+  if [[ $WITH_ACCEL == yes ]]; then
+    accelerd_configure
+    accelerd_start
+  fi
+  lab_pin
+  touch "$RUN_DIR/ready"
+  trap - EXIT ERR HUP INT TERM
+  say "lab $PREFIX is up: http://$DOMAIN/ is $ORIGIN_IP:80, unaccelerated $ORIGIN_IP:8080"
+}
+
+die_up() {
+  say "lab $PREFIX exists already, perhaps half made: lab.sh down --prefix $PREFIX"
+  exit 3
+}
+
+undo_up() {
+  trap '' HUP INT TERM
+  trap - EXIT ERR
+  set +e
+  say "up failed; removing lab $PREFIX"
+  lab_down
+  # A code of zero would come from a stray exit: up has failed all the same.
+  exit $(($1 == 0 ? 1 : $1))
+}
+
+lab_exec() {
+  ((${#ARGS[@]} >= 2)) || die_usage "exec wants a host and a command"
+  require_up
+  local host=${ARGS[0]} cpu=1
+  case "$host" in
+    client | booster) ;;
+    origin) cpu=0 ;;
+    *) die_usage "unknown host '$host': client, booster or origin" ;;
+  esac
+  local -a pin
+  pin_prefix pin "$cpu"
+  exec nsenter --net="/run/netns/$PREFIX-$host" "${pin[@]}" "${ARGS[@]:1}"
+}
+
+lab_accelerd() {
+  ((${#ARGS[@]} == 1)) || die_usage "accelerd wants start, stop or kill"
+  require_up
+  [[ -n $CONF ]] || die "lab $PREFIX was made --without accel"
+  case "${ARGS[0]}" in
+    start)
+      ! accelerd_pid >/dev/null || die "accelerd runs already, pid $(accelerd_pid)"
+      check_accel_binaries
+      accelerd_start
+      ;;
+    stop) accelerd_signal TERM 150 ;;
+    kill) accelerd_signal KILL 50 ;;
+    *) die_usage "accelerd wants start, stop or kill, not '${ARGS[0]}'" ;;
+  esac
+  lab_pin
+}
+
+main() {
+  (($#)) || { usage >&2 && exit 2; }
+  local cmd=$1
+  shift
+  case "$cmd" in
+    -h | --help | help) usage && exit 0 ;;
+    up | down | env | exec | accelerd | pin | list) ;;
+    *) die_usage "unknown command '$cmd'" ;;
+  esac
+  PREFIX=${WB_LAB_PREFIX:-wb}
+  DOCROOT='' DOMAIN=site.test MTU=1500 TSO=off QUEUES=1 WITH_ACCEL=yes
+  CONF_TEMPLATE='' NGINX_INCLUDE='' OPEN_FILE_CACHE=off
+  parse_options "$cmd" "$@"
+  [[ $PREFIX =~ ^[a-z][a-z0-9]{0,7}$ ]] || die_usage "bad prefix '$PREFIX': see --help"
+  case "$cmd" in
+    exec | accelerd) ;;
+    env) ((${#ARGS[@]} <= 1)) || die_usage "env takes at most one KEY" ;;
+    *) ((${#ARGS[@]} == 0)) || die_usage "$cmd takes no argument '${ARGS[0]}'" ;;
+  esac
+  [[ $(id -u) == 0 ]] || die "must run as root: namespaces, BPF and pinning need it"
+  case "$cmd" in
+    up) lab_up ;;
+    down) set_names && set +e && lab_down ;;
+    env) require_up && lab_env "${ARGS[@]}" ;;
+    exec) lab_exec ;;
+    accelerd) lab_accelerd ;;
+    pin) require_up && lab_pin ;;
+    list) lab_list ;;
+  esac
+}
+
+main "$@"

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// For api_test and wbctl_test: a Service that remembers what it was asked, behind a real Server in
+// a temporary directory, and a way to send raw bytes to it.
+#ifndef TESTS_UNIT_API_FAKE_H_
+#define TESTS_UNIT_API_FAKE_H_
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "ctl/api/server.h"
+#include "ctl/api/service.h"
+
+namespace wb::api {
+
+// Knows the domain site.test, the interface wbt0 and whatever URL does not end in /missing.
+class FakeService : public Service {
+ public:
+  absl::StatusOr<ServerStatus> GetStatus() override {
+    ++calls;
+    ServerStatus s;
+    s.version = "9.8.7";
+    s.pid = 4711;
+    s.uptime_s = 3725;
+    s.mode = RunMode::kDrain;
+    s.interfaces = {{"wbt0", 7, AttachMode::kGeneric, "LRO is on", "2026-01-02T03:04:05Z"}};
+    s.connections = {5, 3, 65536, 1234567, 2};
+    s.cache.fills_refused = {{"set_cookie", 4}};
+    s.cache.bytes_used = 1536;
+    s.hit_ratio = 0.75;
+    s.hits_total = 18446744073709551615u;
+    return s;
+  }
+  absl::StatusOr<VersionInfo> Version() override { return VersionInfo{"9.8.7", "abc123"}; }
+  absl::StatusOr<std::vector<DomainInfo>> ListDomains() override {
+    return std::vector<DomainInfo>{
+        {"site.test", true, {"198.18.0.1:80"}, "/srv/www", 10, 2048, 99}};
+  }
+  absl::Status EnableDomain(const std::string& name) override { return SetDomain(name, true); }
+  absl::Status DisableDomain(const std::string& name) override { return SetDomain(name, false); }
+  absl::StatusOr<CacheList> ListCache(const CacheFilter& f) override {
+    filter = f;
+    // The second URL is hostile: an escape sequence and a byte that is not UTF-8.
+    CacheEntry a{"http://site.test/a", "site.test", "gzip", "\"e\"", 11673, 12288, 9, 42, 61, 30};
+    CacheEntry b{"http://site.test/\x1b[2J\xff", "site.test", "identity", "", 1, 2, 1, 0, 1, {}};
+    return CacheList{2, {a, b}};
+  }
+  absl::StatusOr<std::vector<ReasonCount>> Reasons() override {
+    const uint64_t n = ++reason_calls;
+    return std::vector<ReasonCount>{{"in", "hit", "answered from the cache", 1000 * n},
+                                    {"in", "paws", "timestamp older than the last one", 0}};
+  }
+  absl::StatusOr<uint64_t> Purge(const PurgeRequest& request) override {
+    purge = request;
+    if (throw_on_purge) throw std::runtime_error("a bug in the service");
+    return 12;
+  }
+  absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode) override {
+    if (interface != "wbt0") return absl::NotFoundError("no interface " + interface);
+    if (mode == AttachMode::kNative)
+      return absl::FailedPreconditionError("driver has no native XDP");
+    Finding finding{"lro", "warning", "wbt0", "LRO is on", "ethtool -K wbt0 lro off"};
+    return AttachResult{interface, AttachMode::kGeneric, "LRO is on", {finding}};
+  }
+  absl::StatusOr<std::vector<WarmResult>> Warm(const std::vector<std::string>& urls,
+                                               const absl::Notification&) override {
+    warm_batches.push_back(urls.size());
+    std::vector<WarmResult> results;
+    for (const std::string& url : urls) {
+      const bool ok = !url.ends_with("/missing");
+      results.push_back({url, ok, ok ? "" : "status 404", ok ? 100u : 0u, ok ? 1u : 0u});
+    }
+    return results;
+  }
+  absl::StatusOr<DetachResult> Detach(const DetachRequest& request,
+                                      const absl::Notification& stop) override {
+    detach = request;
+    if (request.interface == "busy0") {
+      detach_running.Notify();
+      stop.WaitForNotification();
+      return absl::CancelledError("accelerd is stopping");
+    }
+    if (request.deadline_s == 1 && !request.force)
+      return absl::DeadlineExceededError("3 connections left");
+    return DetachResult{4, request.force ? 3u : 0u, 0.25};
+  }
+
+  std::atomic<int> calls{0};
+  std::atomic<uint64_t> reason_calls{0};
+  CacheFilter filter;
+  PurgeRequest purge;
+  DetachRequest detach;
+  std::vector<size_t> warm_batches;
+  std::string last_domain;
+  bool last_enabled = false;
+  bool throw_on_purge = false;
+  absl::Notification detach_running;
+
+ private:
+  absl::Status SetDomain(const std::string& name, bool enabled) {
+    last_domain = name;
+    last_enabled = enabled;
+    return name == "site.test" ? absl::OkStatus() : absl::NotFoundError("no domain " + name);
+  }
+};
+
+class ApiFixture : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/wbapi.XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    base_ = name;
+    socket_ = base_ + "/run/accelerd.sock";
+    Start();
+  }
+  void TearDown() override {
+    server_.reset();
+    std::filesystem::remove_all(base_);
+  }
+  void Start() {
+    absl::StatusOr<std::unique_ptr<Server>> server =
+        Server::Start(service_, {.socket_path = socket_});
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+
+  int Connect() const {
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, socket_.data(), socket_.size());
+    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    return fd;
+  }
+  // All that comes back until the server hangs up.
+  std::string Raw(const std::string& bytes) const {
+    const int fd = Connect();
+    for (size_t done = 0; done < bytes.size();) {
+      const ssize_t n = send(fd, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+      if (n <= 0) break;
+      done += static_cast<size_t>(n);
+    }
+    std::string answer;
+    char buffer[4096];
+    for (ssize_t n; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;)
+      answer.append(buffer, static_cast<size_t>(n));
+    close(fd);
+    return answer;
+  }
+  std::string Post(const std::string& path, const std::string& body,
+                   const std::string& fields = "Content-Type: application/json\r\n") const {
+    return Raw("POST " + path + " HTTP/1.1\r\nHost: x\r\n" + fields +
+               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+  std::string Get(const std::string& path) const {
+    return Raw("GET " + path +
+               " HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nRange: bytes=3-4\r\n\r\n");
+  }
+
+  FakeService service_;
+  std::string base_, socket_;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace wb::api
+
+#endif  // TESTS_UNIT_API_FAKE_H_

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ctl/cache/index.h"
+
+namespace wb::cache {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class IndexTest : public testing::Test {
+ protected:
+  static ObjectKey Key(const std::string& target, uint16_t domain = 1) { return {domain, target}; }
+  static Variant Make(uint32_t slot, uint16_t encodings = 1) {
+    return Variant{slot, encodings, ArenaRange{0, slot * 128, 128}, 100, 0};
+  }
+  void Add(const std::string& target, uint32_t slot, const std::vector<std::string>& paths = {}) {
+    EXPECT_THAT(index_.AddVariant(Key(target), Make(slot), paths), IsEmpty());
+  }
+  std::vector<std::string> Affected(std::string_view path) {
+    std::vector<std::string> targets;
+    for (const ObjectKey& key : index_.AffectedBy(path)) targets.push_back(key.target);
+    return targets;
+  }
+  std::map<uint32_t, uint64_t> hits_;
+  Index index_{[this](uint32_t slot) { return hits_[slot]; }, 2};
+};
+
+TEST_F(IndexTest, AccountsForVariants) {
+  EXPECT_TRUE(index_.BeginFill(Key("/a")));
+  EXPECT_FALSE(index_.BeginFill(Key("/a")));
+  EXPECT_EQ(index_.Find(Key("/a"))->state, ObjectState::kFilling);
+  Add("/a", 1);
+  EXPECT_EQ(index_.Find(Key("/a"))->state, ObjectState::kLive);
+  EXPECT_EQ(index_.body_bytes(), 100u);
+  EXPECT_EQ(index_.arena_bytes(), 128u);
+  EXPECT_EQ(index_.FindSlot(1)->target, "/a");
+  EXPECT_EQ(index_.Remove(Key("/a")).at(0).slot, 1u);
+  EXPECT_EQ(index_.objects() + index_.variants() + index_.body_bytes() + index_.arena_bytes(), 0u);
+  EXPECT_THAT(index_.Remove(Key("/a")), IsEmpty());
+  EXPECT_FALSE(index_.Evict());
+}
+
+TEST_F(IndexTest, AVariantTakesOverTheClassesOfOthers) {
+  EXPECT_THAT(index_.AddVariant(Key("/a"), Make(1, 0b011), {}), IsEmpty());
+  EXPECT_THAT(index_.AddVariant(Key("/a"), Make(2, 0b100), {}), IsEmpty());
+  EXPECT_THAT(index_.AddVariant(Key("/a"), Make(3, 0b001), {}), IsEmpty());
+  EXPECT_EQ(index_.FindVariant(Key("/a"), 0)->slot, 3u);
+  EXPECT_EQ(index_.FindVariant(Key("/a"), 1)->slot, 1u);
+  EXPECT_EQ(index_.FindVariant(Key("/a"), 3), nullptr);
+  EXPECT_FALSE(index_.ShareVariant(2, 1));
+  EXPECT_TRUE(index_.ShareVariant(2, 3));
+  EXPECT_EQ(index_.FindVariant(Key("/a"), 3)->slot, 2u);
+  const auto replaced = index_.AddVariant(Key("/a"), Make(4, 0b1110), {});
+  ASSERT_EQ(replaced.size(), 2u);
+  EXPECT_EQ(replaced[0].slot, 1u);
+  EXPECT_EQ(replaced[1].slot, 2u);
+  EXPECT_EQ(index_.variants(), 2u);
+  EXPECT_EQ(index_.arena_bytes(), 256u);
+}
+
+TEST_F(IndexTest, FindsObjectsByPathSiblingAndDirectory) {
+  Add("/a", 1, {"/r/a.html"});
+  Add("/a?x", 2, {"/r/a.html"});
+  Add("/s", 3, {"/r/sub/s.css", "/r/link"});
+  Add("/s2", 4, {"/r/sub2/s.css.gz"});
+  Add("/dynamic", 5);
+  EXPECT_THAT(Affected("/r/a.html"), ElementsAre("/a", "/a?x"));
+  EXPECT_THAT(Affected("/r/a.html.gz"), ElementsAre("/a", "/a?x"));
+  EXPECT_THAT(Affected("/r/a.html.br"), ElementsAre("/a", "/a?x"));
+  EXPECT_THAT(Affected("/r/sub2/s.css"), ElementsAre("/s2"));
+  EXPECT_THAT(Affected("/r/link"), ElementsAre("/s"));
+  EXPECT_THAT(Affected("/r/sub"), ElementsAre("/s"));
+  EXPECT_THAT(Affected("/r"), ElementsAre("/a", "/a?x", "/s", "/s2"));
+  EXPECT_THAT(Affected("/"), ElementsAre("/a", "/a?x", "/s", "/s2"));
+  EXPECT_THAT(Affected("/r/a"), IsEmpty());
+  EXPECT_THAT(Affected("/r/a.html.gz.gz"), IsEmpty());
+  EXPECT_EQ(index_.Watched().size(), 4u);
+  (void)index_.Remove(Key("/a"));
+  EXPECT_THAT(Affected("/r/a.html"), ElementsAre("/a?x"));
+}
+
+TEST_F(IndexTest, ListsByPrefixWithinTheDomain) {
+  Add("/b/2", 1);
+  Add("/b/1", 2);
+  Add("/c", 3);
+  (void)index_.AddVariant(Key("/b/3", 2), Make(4), {});
+  EXPECT_THAT(index_.WithPrefix(1, "/b/"), ElementsAre(Key("/b/1"), Key("/b/2")));
+  EXPECT_EQ(index_.WithPrefix(1, "").size(), 3u);
+  EXPECT_THAT(index_.WithPrefix(3, ""), IsEmpty());
+  std::vector<std::string> seen;
+  index_.ForEach([&](const ObjectKey& key, const Object&) { seen.push_back(key.target); });
+  EXPECT_THAT(seen, ElementsAre("/b/1", "/b/2", "/c", "/b/3"));
+}
+
+TEST_F(IndexTest, EvictsTheOldestWithoutNewHitsAsSieveDoes) {
+  for (uint32_t slot = 1; slot <= 5; ++slot) Add("/" + std::to_string(slot), slot);
+  hits_[1] = 10;
+  hits_[3] = 1;
+  EXPECT_EQ(index_.Evict()->variant.slot, 2u);  // 1 was visited; the hand stays behind 2
+  EXPECT_EQ(index_.Evict()->variant.slot, 4u);  // 3 was visited
+  Add("/6", 6);
+  EXPECT_EQ(index_.Evict()->variant.slot, 5u);
+  EXPECT_EQ(index_.Evict()->variant.slot, 6u);
+  EXPECT_EQ(index_.Evict()->variant.slot, 1u);  // no hit since the hand passed it
+  hits_[3] = 2;
+  const auto last = index_.Evict();  // visited, but there is no other
+  EXPECT_EQ(last->variant.slot, 3u);
+  EXPECT_EQ(last->key.target, "/3");
+  EXPECT_EQ(index_.objects(), 0u);
+}
+
+TEST_F(IndexTest, EvictionEndsWhileHitsKeepComing) {
+  uint64_t clock = 0;
+  Index busy([&clock](uint32_t) { return ++clock; }, 2);
+  for (uint32_t slot = 1; slot <= 3; ++slot) {
+    (void)busy.AddVariant(Key("/" + std::to_string(slot)), Make(slot), {});
+  }
+  EXPECT_TRUE(busy.Evict());
+  EXPECT_EQ(busy.variants(), 2u);
+}
+
+TEST_F(IndexTest, HitsFromBeforeAdmissionAreNoVisit) {
+  hits_[1] = 1000;  // the slot's former variant
+  Add("/1", 1);
+  Add("/2", 2);
+  EXPECT_EQ(index_.Evict()->variant.slot, 1u);
+}
+
+TEST_F(IndexTest, RemembersABoundedNumberOfRefusals) {
+  EXPECT_FALSE(index_.Refuse(Key("/a"), "vary", 5));
+  EXPECT_FALSE(index_.Refuse(Key("/b"), "status", 6));
+  EXPECT_TRUE(index_.BeginFill(Key("/b")));  // its time has come
+  EXPECT_EQ(index_.refused(), 1u);
+  EXPECT_FALSE(index_.Refuse(Key("/b"), "vary", 7));
+  EXPECT_EQ(index_.Find(Key("/b"))->retry_ns, 7);
+  EXPECT_EQ(index_.Refuse(Key("/c"), "vary", 8), Key("/a"));
+  EXPECT_EQ(index_.refused(), 2u);
+  Add("/b", 1);
+  EXPECT_EQ(index_.refused(), 1u);
+  EXPECT_EQ(index_.Find(Key("/b"))->state, ObjectState::kLive);
+  EXPECT_EQ(index_.Find(Key("/b"))->reason, "");
+}
+
+TEST_F(IndexTest, HoldsRetiredRangesBackUntilTheirEpoch) {
+  index_.Retire({0, 0, 64}, 5);
+  index_.Retire({0, 64, 128}, 5);
+  index_.Retire({1, 0, 64}, 6);
+  EXPECT_EQ(index_.retired_bytes(), 256u);
+  EXPECT_THAT(index_.ReleaseRetired(4), IsEmpty());
+  EXPECT_THAT(index_.ReleaseRetired(5), ElementsAre(ArenaRange{0, 0, 64}, ArenaRange{0, 64, 128}));
+  EXPECT_EQ(index_.retired_bytes(), 64u);
+  EXPECT_EQ(index_.ReleaseRetired(9).size(), 1u);
+}
+
+}  // namespace
+}  // namespace wb::cache

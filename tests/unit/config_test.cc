@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration: defaults against the documentation, every kind of error with its place, and
+// hostile files.
+#include "ctl/config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace wb::config {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr char kDomain[] = "domains: [{name: a.test}]\n";
+
+std::filesystem::path Repository() {
+  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+}
+
+std::string Text(const LoadResult& result) {
+  std::string text;
+  for (const Finding& e : result.errors) text += FormatFinding("f", e) + "\n";
+  return text;
+}
+
+// The only error of `yaml`, or all of them if there is not one.
+std::string OnlyError(const std::string& yaml) {
+  const LoadResult result = Parse(yaml);
+  return result.errors.size() == 1 ? FormatFinding("f", result.errors[0])
+                                   : "not one:\n" + Text(result);
+}
+
+std::string Repeat(const std::string& part, size_t times) {
+  std::string text;
+  for (size_t i = 0; i < times; ++i) text += part;
+  return text;
+}
+
+class TempDir {
+ public:
+  TempDir() {
+    std::string name = testing::TempDir() + "/wb_configXXXXXX";
+    path_ = mkdtemp(name.data());
+  }
+  ~TempDir() { std::filesystem::remove_all(path_); }
+  std::string Write(const std::string& name, const std::string& text, mode_t mode = 0600) const {
+    const std::string path = path_ + "/" + name;
+    std::ofstream(path) << text;
+    chmod(path.c_str(), mode);
+    return path;
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+struct Row {
+  std::string key, type, default_value, range;
+};
+
+std::string Unquoted(std::string cell) {
+  cell = std::regex_replace(cell, std::regex("^ +| +$"), "");
+  if (cell.size() > 1 && cell.front() == '`' && cell.back() == '`')
+    cell = cell.substr(1, cell.size() - 2);
+  return cell;
+}
+
+// The rows of the table of keys in docs/CONFIGURATION.md.
+std::vector<Row> DocumentedKeys() {
+  std::ifstream file(Repository() / "docs/CONFIGURATION.md");
+  std::vector<Row> rows;
+  bool in_table = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("| key |")) in_table = true;
+    if (!line.starts_with("|")) in_table = false;
+    if (!in_table || !line.starts_with("| `")) continue;
+    std::vector<std::string> cells;
+    std::stringstream stream(line);
+    for (std::string cell; std::getline(stream, cell, '|');) cells.push_back(Unquoted(cell));
+    EXPECT_EQ(cells.size(), 6U) << line;
+    if (cells.size() == 6) rows.push_back({cells[1], cells[2], cells[3], cells[4]});
+  }
+  return rows;
+}
+
+// A valid file in which `key` has `value`; with an empty value, without it. The rest is the same.
+std::string FileWith(const std::string& key, const std::string& value) {
+  const size_t dot = key.find('.');
+  const std::string parent = dot == std::string::npos ? "" : key.substr(0, dot);
+  const std::string entry = value.empty() ? "" : key.substr(dot + 1) + ": " + value;
+  if (parent == "domains[]") return "domains: [{name: a.test, " + entry + "}]\n";
+  if (parent == "interfaces[]")
+    return std::string(kDomain) + "interfaces: [{name: e0, " + entry + "}]\n";
+  if (parent.empty()) return kDomain + entry + "\n";
+  return kDomain + parent + ": {" + entry + "}\n";
+}
+
+// 64MiB -> 65MiB and the like.
+std::string WithNumber(const std::string& value, int64_t change) {
+  size_t digits = 0;
+  const int64_t number = std::stoll(value, &digits);
+  return std::to_string(number + change) + value.substr(digits);
+}
+
+TEST(ConfigDocumentTest, DefaultsAreTheParsers) {
+  int compared = 0;
+  for (const Row& row : DocumentedKeys()) {
+    if (row.default_value == "(required)") continue;
+    std::string value = row.default_value;
+    if (value.starts_with("<runtime_dir>")) value.replace(0, 13, Config{}.runtime_dir);
+    const LoadResult with = Parse(FileWith(row.key, value));
+    const LoadResult without = Parse(FileWith(row.key, ""));
+    EXPECT_THAT(with.errors, IsEmpty()) << row.key << "\n" << Text(with);
+    EXPECT_THAT(without.errors, IsEmpty()) << row.key << "\n" << Text(without);
+    EXPECT_TRUE(with.config == without.config) << row.key << " is not " << value << " by default";
+    ++compared;
+  }
+  EXPECT_GT(compared, 25);
+}
+
+TEST(ConfigDocumentTest, RequiredKeysAreRequired) {
+  EXPECT_EQ(OnlyError("{}"), "f:1:1: domains: is required");
+  EXPECT_EQ(OnlyError("domains: [{enabled: true}]"), "f:1:11: domains[0].name: is required");
+  EXPECT_EQ(OnlyError(std::string(kDomain) + "interfaces: [{mode: auto}]"),
+            "f:2:14: interfaces[0].name: is required");
+  std::set<std::string> documented;
+  for (const Row& row : DocumentedKeys()) {
+    if (row.default_value == "(required)") documented.insert(row.key);
+  }
+  EXPECT_THAT(documented, ElementsAre("domains", "domains[].name", "interfaces[].name"));
+}
+
+TEST(ConfigDocumentTest, RangesAreTheParsers) {
+  int compared = 0;
+  const std::regex pattern("([0-9]+[a-zA-Z]*)\\.\\.([0-9]+[a-zA-Z]*)");
+  for (const Row& row : DocumentedKeys()) {
+    std::smatch match;
+    if (!std::regex_match(row.range, match, pattern)) continue;
+    const std::string min = match[1], max = match[2];
+    for (const std::string& value : {min, max}) {
+      EXPECT_THAT(Parse(FileWith(row.key, value)).errors, IsEmpty()) << row.key << " " << value;
+    }
+    for (const std::string& value : {WithNumber(min, -1), WithNumber(max, 1)}) {
+      EXPECT_THAT(OnlyError(FileWith(row.key, value)), HasSubstr("out of range"))
+          << row.key << value;
+    }
+    ++compared;
+  }
+  EXPECT_EQ(compared, 8);
+}
+
+// An unknown key that looks like nothing makes the parser list those it knows in that map.
+TEST(ConfigDocumentTest, KeysAreTheParsers) {
+  std::set<std::string> known, documented;
+  const std::map<std::string, std::string> maps = {
+      {"", "@@@: 1"},
+      {"interfaces[].", "interfaces: [{name: e0, @@@: 1}]"},
+      {"api.", "api: {@@@: 1}"},
+      {"metrics.", "metrics: {@@@: 1}"},
+      {"log.", "log: {@@@: 1}"},
+      {"limits.", "limits: {@@@: 1}"},
+      {"boosters.", "boosters: {@@@: 1}"},
+      {"domains[].", "domains: [{name: b.test, @@@: 1}]"}};
+  for (const auto& [prefix, yaml] : maps) {
+    std::string text = std::regex_replace(yaml, std::regex("@@@"), "qqqqqqqq");
+    if (prefix != "domains[].") text = kDomain + text;
+    const std::string error = OnlyError(text);
+    const size_t list = error.find("; known: ");
+    ASSERT_NE(list, std::string::npos) << error;
+    std::stringstream keys(error.substr(list + 9));
+    for (std::string key; std::getline(keys, key, ',');) known.insert(prefix + Unquoted(key));
+  }
+  for (const Row& row : DocumentedKeys()) documented.insert(row.key);
+  for (const char* map : {"api", "metrics", "log", "limits", "boosters"}) documented.insert(map);
+  EXPECT_EQ(known, documented);
+}
+
+TEST(ConfigDocumentTest, ExampleParsesWithoutWarning) {
+  std::vector<std::string> warnings;
+  const auto config = Load((Repository() / "deploy/examples/accelerd.yaml").string(), &warnings);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(warnings, IsEmpty());
+  EXPECT_THAT(config->domains, SizeIs(1));
+  EXPECT_THAT(config->boosters.addresses, ElementsAre("192.0.2.10", "2001:db8::10"));
+}
+
+TEST(ConfigParseTest, ReadsEveryField) {
+  const LoadResult result = Parse(R"(
+instance: blue-1
+pin_dir: /sys/fs/bpf/b
+runtime_dir: /run/b
+cgroup: /sys/fs/cgroup/web
+interfaces: [{name: e0}, {name: e1, mode: generic}]
+api: {mode: 0600}
+metrics: {listen: "[::1]:9000"}
+log: {level: debug}
+limits: {memory: 2097152, connections: 2000, objects: 65, fill_concurrency: 2, fill_rate: 9}
+lease: 1s
+keepalive_refresh: 1m
+drain_deadline: 1h
+boosters: {addresses: ["fd00:0:0::8", 192.0.2.1], key_file: /etc/k}
+accept_encodings: []
+domains:
+  - {name: a.test, aliases: [b.test], ports: [80, 8080], origin: "[0::1]:81", document_root: /srv,
+     cookies: ignore, query: pass, enabled: true, exclude: [/x]}
+)");
+  EXPECT_EQ(Text(result), "");
+  Config want;
+  want.instance = "blue-1";
+  want.pin_dir = "/sys/fs/bpf/b";
+  want.runtime_dir = "/run/b";
+  want.cgroup = "/sys/fs/cgroup/web";
+  want.interfaces = {{"e0", AttachMode::kAuto}, {"e1", AttachMode::kGeneric}};
+  want.api = {"/run/b/accelerd.sock", 0600};
+  want.metrics.listen = Endpoint{"::1", 9000};
+  want.log.level = LogLevel::kDebug;
+  want.limits = {2097152, 2000, 65, 2, 9};
+  want.lease = seconds(1);
+  want.keepalive_refresh = seconds(60);
+  want.drain_deadline = hours(1);
+  want.boosters = {{"fd00::8", "192.0.2.1"}, "/etc/k"};
+  want.accept_encodings = {};
+  want.domains = {{"a.test",
+                   {"b.test"},
+                   {80, 8080},
+                   {"::1", 81},
+                   "/srv",
+                   CookiePolicy::kIgnore,
+                   QueryPolicy::kPass,
+                   true,
+                   {"/x"}}};
+  EXPECT_TRUE(result.config == want);
+  EXPECT_EQ(result.config.metrics.listen->ToString(), "[::1]:9000");
+  EXPECT_FALSE(Parse(std::string(kDomain) + "metrics: {listen: ''}").config.metrics.listen);
+}
+
+TEST(ConfigParseTest, ReportsTenErrorsAtOnce) {
+  const LoadResult result = Parse(R"(instance: Blue
+limits:
+  memory: 64MB
+  conections: 5
+lease: 10ms
+lease: 20ms
+interfaces:
+  -
+  - name: eth0
+    mode: fast
+boosters: {addresses: [192.0.2.1]}
+domains:
+  - name: a.test
+    enabled: "true"
+    ports:
+      - 80
+      - 70000
+  - &x {name: c.test}
+  - name: b.test
+    aliases: [a.test]
+)");
+  std::vector<std::tuple<int, int, std::string>> places;
+  for (const Finding& e : result.errors) places.emplace_back(e.line, e.column, e.path);
+  using Place = std::tuple<int, int, std::string>;
+  EXPECT_THAT(places,
+              ElementsAre(Place{1, 11, "instance"}, Place{3, 11, "limits.memory"},
+                          Place{4, 3, "limits.conections"}, Place{5, 8, "lease"},
+                          Place{6, 1, "lease"}, Place{8, 3, "interfaces[0]"},
+                          Place{10, 11, "interfaces[1].mode"}, Place{11, 11, "boosters.key_file"},
+                          Place{14, 14, "domains[0].enabled"}, Place{17, 9, "domains[0].ports[1]"},
+                          Place{18, 5, "domains[1]"}, Place{20, 15, "domains[2].aliases[0]"}))
+      << Text(result);
+  EXPECT_THAT(Text(result), HasSubstr("did you mean \"connections\"?"));
+  EXPECT_THAT(Text(result), HasSubstr("f:6:1: lease: duplicate key, first on line 5\n"));
+  EXPECT_THAT(Text(result), HasSubstr("used already by domains[0].name on line 13"));
+}
+
+TEST(ConfigParseTest, RefusesBadValues) {
+  const std::map<std::string, std::vector<std::string>> bad = {
+      {"instance", {"''", "a_b", Repeat("a", 33), "[]", "{}", "~"}},
+      {"pin_dir", {"relative", "''", "/a/../b", "\"/a\\nb\"", "/" + Repeat("a", 255)}},
+      {"runtime_dir", {"/" + Repeat("a", 100)}},
+      {"cgroup", {"x"}},
+      {"interfaces",
+       {"eth0", "[e0]", "[{name: a/b}]", "[{name: 'a b'}]", "[{name: '..'}]",
+        "[{name: " + Repeat("a", 16) + "}]", "[{name: a}, {name: a}]"}},
+      {"api.mode", {"0888", "1777", "66", "-660", "rw"}},
+      {"api.socket", {"/" + Repeat("a", 107)}},
+      {"metrics.listen",
+       {"'9464'", "'127.0.0.1:0'", "'127.0.0.1:65536'", "'::1:80'", "'[1.2.3.4]:80'", "':80'"}},
+      {"log.level", {"INFO", "verbose"}},
+      {"limits.memory",
+       {"1KB", "64 MiB", "-1", "0x10", "99999999999999999999", "17592186044480MiB", "1.5MiB",
+        "MiB"}},
+      {"limits.objects", {"0100", "1e3", "'100'", "[100]", "4294967396"}},
+      {"lease", {"500", "1d", "500 ms", "'500ms'", "0.5s", "9223372036854775807h"}},
+      {"boosters",
+       {"{addresses: [host], key_file: /k}", "{addresses: ['::'], key_file: /k}",
+        "{addresses: ['::ffff:1.2.3.4'], key_file: /k}", "{addresses: [224.0.0.1], key_file: /k}",
+        "{addresses: [fd00::1, 'fd00:0::1'], key_file: /k}", "{addresses: [10.0.0.1], key_file: k}",
+        "{addresses: [10.0.0.1]}", "{addresses: [10.0.0.1], key_file: ''}"}},
+      {"accept_encodings",
+       {"['']", "[' a']", "[\"a\\tb\"]", "[gzip, gzip]", "[" + Repeat("a", 64) + "]", "gzip",
+        "[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o]"}},
+      {"domains[].aliases",
+       {"[B.test]", "[a.test]", "[b..c]", "[-b]", "['b/c']", "b.test", "[x.test, x.test]"}},
+      {"domains[].ports", {"80", "[]", "[0]", "[80, 80]", "[1, 2, 3, 4, 5, 6, 7, 8, 9]", "['80']"}},
+      {"domains[].origin", {"localhost:80", "127.0.0.1", "'[::1]'", "''"}},
+      {"domains[].cookies", {"yes"}},
+      {"domains[].enabled", {"yes", "1", "True"}},
+      {"domains[].exclude", {"[admin]", "['/a?b']", "['/a b']", "[/" + Repeat("a", 184) + "]"}},
+  };
+  for (const auto& [key, values] : bad) {
+    for (const std::string& value : values) {
+      const LoadResult result = Parse(FileWith(key, value));
+      EXPECT_THAT(result.errors, SizeIs(1)) << key << ": " << value << "\n" << Text(result);
+    }
+  }
+}
+
+TEST(ConfigParseTest, LimitsDomainsAndNames) {
+  std::string most = "domains:\n";
+  for (int i = 0; i < 256; ++i) {
+    const std::string n = std::to_string(i);
+    most += "  - {name: d" + n + ", aliases: [a" + n + ", b" + n + ", c" + n + "]}\n";
+  }
+  EXPECT_EQ(Text(Parse(most)), "");
+  const std::string names = std::regex_replace(most, std::regex("c255"), "c255, e255");
+  EXPECT_EQ(OnlyError(names),
+            "f:2:3: domains: has 1025 names and aliases together, more than 1024");
+  EXPECT_THAT(OnlyError(most + "  - {name: more}\n"), HasSubstr("has 257 items, more than 256"));
+  EXPECT_THAT(OnlyError("domains: []"), HasSubstr("at least 1"));
+}
+
+TEST(ConfigParseTest, WarnsOfTheDoubtful) {
+  const LoadResult result =
+      Parse(R"(domains: [{name: a.test, enabled: false}, {name: b.test, enabled: false}]
+api: {mode: 0666}
+metrics: {listen: "0.0.0.0:9464"}
+keepalive_refresh: 75s
+boosters: {key_file: /k}
+)");
+  EXPECT_EQ(Text(result), "");
+  std::vector<int> lines;
+  for (const Finding& w : result.warnings) lines.push_back(w.line);
+  EXPECT_THAT(lines, ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_THAT(Parse(kDomain).warnings, IsEmpty());
+}
+
+TEST(ConfigHostileTest, RefusesWhatIsClever) {
+  const std::string d = kDomain;
+  EXPECT_THAT(OnlyError(d + "lease: &a 1s"), HasSubstr("f:2:8: lease: anchors"));
+  EXPECT_THAT(OnlyError(d + "&a lease: 1s"), HasSubstr("anchors"));
+  EXPECT_THAT(OnlyError(d + "lease: !!str 1s"), HasSubstr("f:2:8: lease: tags"));
+  EXPECT_THAT(OnlyError(d + "instance: ! a"), HasSubstr("f:2:11: instance: tags"));
+  EXPECT_THAT(OnlyError(d + "limits: !x {objects: 64}"), HasSubstr("limits: tags"));
+  EXPECT_THAT(Text(Parse("instance: &a b\npin_dir: *a\n" + d)),
+              HasSubstr("f:2:10: pin_dir: aliases"));
+  EXPECT_THAT(OnlyError(d + "<<: {lease: 1s}"), HasSubstr("unknown key \"<<\""));
+  EXPECT_THAT(OnlyError(d + "[a]: 1"), HasSubstr("a key cannot be a list"));
+  EXPECT_THAT(OnlyError(d + "---\nlease: 1s"), HasSubstr("f:2:1: document: second YAML document"));
+  EXPECT_THAT(OnlyError(d + "cgroup: [[[[[[[[[[]]]]]]]]]]"),
+              HasSubstr("expected text, found a list"));
+  EXPECT_THAT(OnlyError(d + "limits:"), HasSubstr("f:2:1: limits: expected a map, found nothing"));
+}
+
+TEST(ConfigHostileTest, PlacesSyntaxErrors) {
+  EXPECT_THAT(OnlyError("instance: a\nlimits: {memory\n\n"), HasSubstr("YAML syntax"));
+  EXPECT_THAT(OnlyError("instance: a\n  lease: 1s\n"), HasSubstr("f:2:8: document: YAML syntax"));
+  EXPECT_THAT(OnlyError(""), HasSubstr("empty"));
+  EXPECT_THAT(OnlyError("# nothing\n"), HasSubstr("empty"));
+  EXPECT_THAT(OnlyError("just text"), HasSubstr("expected a map, found a single value"));
+  EXPECT_EQ(OnlyError(std::string("a: b\nc: \0", 9)), "f:2:4: document: control character 0x00");
+  EXPECT_THAT(OnlyError("\xFF\xFE\x61"), HasSubstr("f:1:1: document: not valid UTF-8"));
+  for (const char* text : {"a\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\x80"}) {
+    EXPECT_THAT(OnlyError(text), HasSubstr("not valid UTF-8"));
+  }
+  EXPECT_EQ(Text(Parse(std::string("# \xE2\x82\xAC \xF0\x9F\x98\x80\n") + kDomain)), "");
+}
+
+TEST(ConfigHostileTest, SurvivesBombs) {
+  for (const char* part :
+       {"[", "{", "- ", "? ", "a: ", "{a: ", "-\n", "!", "\"", "- &a *a\n", "---\n", "a: 1\n"}) {
+    const LoadResult result = Parse(Repeat(part, 100000 / std::string(part).size()));
+    EXPECT_THAT(result.errors, Not(IsEmpty())) << part;
+    EXPECT_LE(result.errors.size(), kMaxErrors + 1) << part;
+  }
+  EXPECT_THAT(OnlyError(Repeat("[", 1000)), HasSubstr("nested too deeply"));
+  EXPECT_THAT(OnlyError(std::string(kMaxFileBytes + 1, ' ')),
+              HasSubstr("larger than 1048576 bytes"));
+  EXPECT_THAT(OnlyError(std::string(kMaxFileBytes, ' ')), HasSubstr("empty"));
+  const LoadResult long_key = Parse(kDomain + Repeat("k\xC3\xA4", 300) + ": 1\n");
+  ASSERT_THAT(long_key.errors, SizeIs(1));
+  EXPECT_LT(long_key.errors[0].path.size() + long_key.errors[0].message.size(), 400U);
+}
+
+TEST(ConfigLoadTest, ListsEveryErrorOneALine) {
+  const TempDir dir;
+  const std::string path = dir.Write("c.yaml", "lease: 1\nlimits: {objects: 1}\n");
+  const auto config = Load(path);
+  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
+  std::stringstream lines{std::string(config.status().message())};
+  std::vector<std::string> starts;
+  for (std::string line; std::getline(lines, line);) starts.push_back(line.substr(path.size(), 12));
+  EXPECT_THAT(starts, ElementsAre(":1:1: domain", ":1:8: lease:", ":2:19: limit"));
+  EXPECT_TRUE(Load(dir.Write("ok.yaml", kDomain)).ok());
+}
+
+TEST(ConfigLoadTest, TakesOnlySmallRegularFiles) {
+  const TempDir dir;
+  EXPECT_EQ(Load(dir.path() + "/none").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(Load("/dev/zero").status().message()), HasSubstr("not a regular file"));
+  EXPECT_THAT(std::string(Load(dir.path()).status().message()), HasSubstr("not a regular file"));
+  const std::string fifo = dir.path() + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_THAT(std::string(Load(fifo).status().message()), HasSubstr("not a regular file"));
+  const std::string big = dir.Write("big", std::string(kMaxFileBytes + 1, '#'));
+  EXPECT_THAT(std::string(Load(big).status().message()), HasSubstr("larger than 1048576 bytes"));
+}
+
+TEST(ConfigBoosterKeyTest, ReadsDigitsAndGuardsTheMode) {
+  const TempDir dir;
+  const std::string digits = "00fFa1" + Repeat("2", 58);
+  for (const char* end : {"", "\n", "\r\n"}) {
+    const auto key = ReadBoosterKey(dir.Write("key", digits + end, 0640));
+    ASSERT_TRUE(key.ok()) << key.status();
+    EXPECT_EQ((*key)[0], 0x00);
+    EXPECT_EQ((*key)[1], 0xFF);
+    EXPECT_EQ((*key)[2], 0xA1);
+    EXPECT_EQ((*key)[31], 0x22);
+  }
+  for (const mode_t mode : {0644, 0660, 0641, 0604, 0750, 04640}) {
+    const auto key = ReadBoosterKey(dir.Write("open", digits, mode));
+    EXPECT_EQ(key.status().code(), absl::StatusCode::kPermissionDenied) << std::oct << mode;
+  }
+  for (const std::string& text :
+       {digits.substr(1), digits + "0", digits + "\n\n", " " + digits.substr(1),
+        "g" + digits.substr(1), std::string(), Repeat(digits, 100)}) {
+    const auto key = ReadBoosterKey(dir.Write("bad", text));
+    EXPECT_EQ(key.status().code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_EQ(std::string(key.status().message()).find("2222"), std::string::npos);
+  }
+}
+
+TEST(ConfigBoosterKeyTest, RefusesAnotherUsersFile) {
+  const TempDir dir;
+  const std::string path = dir.Write("key", Repeat("a", 64));
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
+    EXPECT_EQ(ReadBoosterKey(path).status().code(), absl::StatusCode::kPermissionDenied);
+  } else {
+    EXPECT_TRUE(ReadBoosterKey(path).ok());
+  }
+}
+
+}  // namespace
+}  // namespace wb::config
