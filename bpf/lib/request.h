@@ -10,12 +10,17 @@
 #include "bpf/lib/scan.h"
 
 #define WB_CRLF 0x0a0d /* as loaded on a little-endian host */
+/* In wb_scan.seen, above the bits of enum wb_field. */
+#define WB_SEEN_QUERY (1u << 30)
+#define WB_SEEN_COOKIE (1u << 31)
 
 static long request__target_step(__u32 i, void *arg) {
   struct wb_scan *s = *(struct wb_scan **)arg;
   if (i >= WB_TARGET_MAX / 8) return 1;
   __u64 w = scan__load(s, s->pos);
-  __u64 mask = scan__below_or_del(w, 0x21) | (w & WB_HIGH);
+  __u64 mask = scan__below_or_del(w, 0x21) | (w & WB_HIGH), query = w ^ (WB_ONES * '?');
+  query = (query - WB_ONES) & ~query & WB_HIGH;
+  if (query && (!mask || (query & -query) < (mask & -mask))) s->seen |= WB_SEEN_QUERY;
   if (!mask) {
     __builtin_memcpy(&s->path.target[i * 8], &w, 8);
     s->pos += 8;
@@ -79,7 +84,7 @@ wb_inline int request__field(struct wb_scan *s) {
              KNOWN("sec-ch-ua-platform:") || KNOWN("sec-gpc:") || KNOWN("priority:") || KNOWN("traceparent:") ||
              KNOWN("tracestate:") || KNOWN("wb-key:")) {
   } else if (KNOWN("cookie:")) {
-    s->seen |= 1u << 31;
+    s->seen |= WB_SEEN_COOKIE;
   } else if (KNOWN("transfer-encoding:") || KNOWN("upgrade:") || KNOWN("expect:") || KNOWN("http2-settings:") ||
              KNOWN("trailer:")) {
     return request__fail(s, WB_R_REQ_FIELD);

@@ -59,7 +59,8 @@ wb_inline int serve__lookup(struct wb_scan *s, int leased, __u64 now, __u32 *ind
   *domain_out = id;
   const struct wb_domain *d = bpf_map_lookup_elem(&wb_domains, &id);
   if (!d || !(d->flags & WB_DF_ENABLED)) return -WB_R_NO_SERVE;
-  if ((s->seen & (1u << 31)) && !(d->flags & WB_DF_IGNORE_COOKIES)) return -WB_R_REQ_COOKIE;
+  if ((s->seen & WB_SEEN_COOKIE) && !(d->flags & WB_DF_IGNORE_COOKIES)) return -WB_R_REQ_COOKIE;
+  if ((s->seen & WB_SEEN_QUERY) && !(d->flags & WB_DF_KEY_QUERY)) return -WB_R_REQ_QUERY;
   *encoding = 0;
   if (s->seen & (1u << WB_F_ENCODING)) {
     if (s->value[WB_F_ENCODING].len > WB_ENCODING_MAX) return -WB_R_REQ_ENCODING;

@@ -88,6 +88,10 @@ void Fields(auto& a, Is<DomainInfo> auto& s) {
   a("objects", s.objects);
   a("bytes_used", s.bytes_used);
   a("hits_total", s.hits_total);
+  a("hits_keyed_total", s.hits_keyed_total);
+  a("misses_total", s.misses_total);
+  a("bytes_total", s.bytes_total);
+  a("segments_total", s.segments_total);
 }
 
 void Fields(auto& a, Is<CacheEntry> auto& s) {

@@ -140,6 +140,10 @@ struct DomainInfo {
   uint64_t objects = 0;
   uint64_t bytes_used = 0;
   uint64_t hits_total = 0;
+  uint64_t hits_keyed_total = 0;  // Of these, from packets with several keyed requests.
+  uint64_t misses_total = 0;      // Requests that could have hit but went to the web server.
+  uint64_t bytes_total = 0;       // TCP payload sent for hits.
+  uint64_t segments_total = 0;
 };
 
 struct CacheFilter {

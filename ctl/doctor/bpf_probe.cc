@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,8 +119,10 @@ uint32_t PinnedProgram(const std::string& path) {
     uint32_t size = sizeof(info);
     return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.id : 0;
   }
-  if (absl::StrContains(kind, "bpf_link")) {
-    bpf_link_info info = {};
+  // Named so by bpf_link_prime() and by bpf_link_new_fd(), which opens pins.
+  if (absl::StrContains(kind, "bpf_link") || absl::StrContains(kind, "bpf-link")) {
+    bpf_link_info info;  // "= {}" leaves most of the union unset, and the kernel reads it
+    memset(&info, 0, sizeof(info));
     uint32_t size = sizeof(info);
     return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.prog_id : 0;
   }

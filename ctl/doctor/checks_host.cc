@@ -54,11 +54,10 @@ void CheckCapabilities(const HostFacts& host, Findings& out) {
 
 // `ip netns exec` remounts /sys, which hides what is mounted below it.
 std::string MountRemedy(const HostFacts& host, std::string command) {
-  if (!host.private_mounts) return command;
-  return absl::StrCat(
-      "instead of `ip netns exec NS` (it hides mounts below /sys) use "
-      "`nsenter --net=/run/netns/NS`; if it is not mounted outside either: `",
-      command, "`");
+  if (host.netns_exec.empty()) return command;
+  return absl::StrCat("instead of `ip netns exec ", host.netns_exec,
+                      "` use `nsenter --net=/run/netns/", host.netns_exec,
+                      "`; if it is not mounted outside either: `", command, "`");
 }
 
 void CheckFileSystems(const HostFacts& host, const Options& options, Findings& out) {
@@ -75,7 +74,7 @@ void CheckFileSystems(const HostFacts& host, const Options& options, Findings& o
   if (!options.cgroup.empty()) {
     if (!host.cgroup_exists) {
       out.push_back({"cgroup-path", Severity::kError, options.cgroup, "this cgroup does not exist",
-                     absl::StrCat("mkdir ", options.cgroup)});
+                     MountRemedy(host, absl::StrCat("mkdir ", options.cgroup))});
     } else if (host.cgroup_is_v2 != Tri::kYes) {
       out.push_back({"cgroup-path", Severity::kError, options.cgroup,
                      "this directory is not a cgroup of version 2",

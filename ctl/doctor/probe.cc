@@ -69,6 +69,10 @@ void ReadMounts(const std::string& pin_dir, HostFacts& host) {
   while (std::getline(mounts, line)) {
     const std::vector<std::string> fields = absl::StrSplit(line, ' ');
     if (fields.size() < 3) continue;
+    // `ip netns exec` mounts a new sysfs there, with the namespace's name as its source.
+    if (fields[1] == "/sys" && access(("/run/netns/" + fields[0]).c_str(), F_OK) == 0) {
+      host.netns_exec = fields[0];
+    }
     if (fields[2] == "cgroup2") host.cgroup2_mounts.push_back(fields[1]);
     if (fields[2] == "bpf" && fields[1].size() > best.size() &&
         absl::StartsWith(pin_dir + "/", fields[1] + "/")) {
@@ -89,13 +93,6 @@ void ReadCgroup(const std::string& cgroup, HostFacts& host) {
   if (host.cgroup_exists) {
     host.cgroup_is_v2 = IsFileSystem(cgroup, CGROUP2_SUPER_MAGIC) ? Tri::kYes : Tri::kNo;
   }
-}
-
-// Unreadable /proc/1/ns/mnt (no rights) counts as shared: the hint it leads to is then left out.
-bool HasPrivateMounts() {
-  struct stat own, first;
-  return stat("/proc/thread-self/ns/mnt", &own) == 0 && stat("/proc/1/ns/mnt", &first) == 0 &&
-         own.st_ino != first.st_ino;
 }
 
 // An address of /proc/net/tcp{,6}: 32-bit words in hex, each in host byte order.
@@ -152,7 +149,6 @@ class KernelProbe : public Probe {
         ReadLine("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     ReadMounts(pin_dir.empty() ? host.bpffs_mount : pin_dir, host);
     if (!cgroup.empty()) ReadCgroup(cgroup, host);
-    host.private_mounts = HasPrivateMounts();
     host.congestion_control = ReadLine("/proc/sys/net/ipv4/tcp_congestion_control");
     host.allowed_congestion_control = ReadLine("/proc/sys/net/ipv4/tcp_allowed_congestion_control");
     host.default_qdisc = ReadLine("/proc/sys/net/core/default_qdisc");

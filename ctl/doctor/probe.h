@@ -34,8 +34,8 @@ struct HostFacts {
   bool cgroup_exists = false;
   bool bpffs = false;                       // the pin directory lies (or would lie) in a bpffs
   std::string bpffs_mount = "/sys/fs/bpf";  // where one is, or belongs
-  bool private_mounts = false;              // not in the mount namespace of process 1
-  std::string congestion_control;           // of this network namespace
+  std::string netns_exec;          // the namespace when run by `ip netns exec`, which remounts /sys
+  std::string congestion_control;  // of this network namespace
   std::string allowed_congestion_control;
   std::string default_qdisc;  // empty: unknown
 };

@@ -63,7 +63,8 @@ uint32_t FindLink(uint32_t ifindex, uint32_t prog_id) {
     const int fd = bpf_link_get_fd_by_id(id);
     if (fd < 0) continue;
     const base::UniqueFd owner(fd);
-    bpf_link_info info = {};
+    bpf_link_info info;  // "= {}" leaves most of the union unset, and the kernel reads it
+    memset(&info, 0, sizeof(info));
     uint32_t size = sizeof(info);
     if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.prog_id == prog_id &&
         info.xdp.ifindex == ifindex) {

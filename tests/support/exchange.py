@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs cases of mixed_cases.py on non-blocking connections, and compares what two servers answered.
+"""Runs cases of mixed_cases.py on non-blocking connections and compares the answers.
 
-An Exchange carries one case over one connection; the loop in mixed.py hands it readable events and the clock. Its
-Outcome says all that the client saw: the responses, how the connection stood afterwards, and when.
+An Exchange carries one case over one connection; the loop in mixed.py hands it readable events and
+the clock. Its Outcome says all that the client saw: the responses, how the connection stood
+afterwards, and when.
 """
 
 import dataclasses
@@ -21,7 +22,9 @@ _LOCATION = re.compile(rb"(\r\nLocation: http://[^/\r\n:]+)(:[0-9]+)?(?=[/\r\n])
 
 @dataclasses.dataclass
 class Outcome:
-    """end is open, closed, or a kind of HttpError. Timing is from the last piece sent to the last byte."""
+    """end is open, closed, or a kind of HttpError. Timing is from the last piece sent to the last
+    byte.
+    """
 
     responses: list
     end: str
@@ -123,7 +126,9 @@ class Exchange:
             self._finish_if_answered()
 
     def _finish_if_answered(self):
-        """An answer may overtake the rest of its request; the rest is sent all the same, or the next one would be it."""
+        """An answer may overtake the rest of its request; the rest is sent all the same, or the
+        next one would be it.
+        """
         answered = len(self.responses) == len(self.case.methods) and not self.closing
         if answered and self.piece == len(self.case.pieces):
             self._finish("extra" if self.connection.parser.in_response() else "open")
@@ -140,7 +145,8 @@ class Exchange:
 
     def _finish(self, end, detail=""):
         parser = self.connection.parser
-        elapsed = (self.done if self.responses and not self.case.raw else time.monotonic()) - self.sent
+        elapsed = (self.done if self.responses and not self.case.raw else time.monotonic(
+                   )) - self.sent
         self.outcome = Outcome(self.responses, end, detail, bytes(parser.buffer), max(elapsed, 0.0),
                                self.sent_wall, time.time(), self.doomed)
         if end == "open" and self.case.quickack:
@@ -157,7 +163,9 @@ def _same_boundary(head, body):
 
 
 def canonical(head, body):
-    """What must be equal: Date blanked; the port in a redirect, which differs by design, left out."""
+    """What must be equal: Date blanked; the port in a redirect, which differs by design, left
+    out.
+    """
     head = wbhttp.normalise(head)
     if head.startswith((b"HTTP/1.1 301", b"HTTP/1.1 302")):
         head = _LOCATION.sub(rb"\1", head)
@@ -204,7 +212,9 @@ def compare(got, wanted, date_slack_s):
                 at = _first_difference(a, b)
                 return {"what": f"{name} of response {number} differs at byte {at} "
                                 f"(lengths {len(a)}, reference {len(b)})",
-                        "got": repr(a[max(0, at - 8):at + 24]), "wanted": repr(b[max(0, at - 8):at + 24]),
-                        "got_head": mine[0].decode("latin-1"), "wanted_head": theirs[0].decode("latin-1")}
+                        "got": repr(a[max(0, at - 8):at + 24]),
+                        "wanted": repr(b[max(0, at - 8):at + 24]),
+                        "got_head": mine[0].decode("latin-1"),
+                        "wanted_head": theirs[0].decode("latin-1")}
     stale = _stale_dates(got, date_slack_s)
     return {"what": stale} if stale else None

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the accelerated port and the reference port the same mixed requests and demands the same bytes, Date aside.
+"""Asks the accelerated and the reference port the same mixed requests and demands the same bytes.
 
-C lanes run at once, each with one keep-alive connection per port. A lane takes the next case, asks the reference (unless
-that case was asked before and its files have not changed since), then the port under test, and compares. Whatever is
-lost, reset, late (--timeout), surplus or different is a failure; exit 1 if there is any. Usage: mixed.py --help.
+C lanes run at once, each with one keep-alive connection per port. A lane takes the next case, asks
+the reference (unless that case was asked before and its files have not changed since), then the
+port under test, and compares; only the value of Date may differ. Whatever is lost, reset, late
+(--timeout), surplus or different is a failure; exit 1 if there is any.
 """
 
 import argparse
@@ -21,15 +22,18 @@ from exchange import Exchange, compare
 from mixed_cases import PROFILES, Generator, Site
 
 SHOWN_FAILURES = 20
-# nginx ends a connection after so many requests (keepalive_requests); it does not count what XDP answers, so both
-# connections of a lane are renewed before.
+# nginx ends a connection after so many requests (keepalive_requests); it does not count what XDP
+# answers, so both connections of a lane are renewed before.
 RENEW_AFTER = 900
-# nginx closes a connection idle for its keepalive_timeout; earlier than this, an idle close is a lost connection.
+# nginx closes a connection idle for its keepalive_timeout; earlier than this, an idle close is a
+# lost connection.
 IDLE_CLOSE_OK_S = 30.0
 
 
 class Reference:
-    """Answers of the reference by exact request bytes, worthless once a file they depend on changes."""
+    """Answers of the reference by exact request bytes, worthless once a file they depend on
+    changes.
+    """
 
     def __init__(self):
         self._outcomes = {}
@@ -75,7 +79,8 @@ class Lane:
     def begin(self, case, index):
         self.case, self.index, self.retries = case, index, 0
         self.stamp = Reference.stamp(case)
-        self.wanted = None if self.runner.args.ref_always else self.runner.reference.get(case, self.stamp)
+        self.wanted = None if self.runner.args.ref_always else self.runner.reference.get(case,
+                                                                                         self.stamp)
         self._ask(self.runner.args.port if self.wanted else self.runner.args.ref_port)
 
     def _ask(self, port):
@@ -97,7 +102,8 @@ class Lane:
             if state == "closed" and (aged or port != self.runner.args.port):
                 self.runner.idle_closes += 1
             elif state != "open" and port == self.runner.args.port:
-                self.runner.fail(self, {"what": f"connection {state} between responses", "port": port})
+                self.runner.fail(self, {"what": f"connection {state} between responses",
+                                        "port": port})
             if state != "open" or connection.requests >= RENEW_AFTER:
                 self.drop(port)
                 connection = None
@@ -173,7 +179,8 @@ class Runner:
         self.failures = 0
         self.failures_by_kind = collections.Counter()
         self.shown = []
-        self.responses = self.reference_asked = self.reference_failures = self.idle_closes = self.raced = 0
+        self.responses = self.reference_asked = self.reference_failures = 0
+        self.idle_closes = self.raced = 0
 
     def watch(self, connection, lane):
         self.lanes[connection.sock.fileno()] = (lane, connection)
@@ -188,8 +195,9 @@ class Runner:
         self.failures_by_kind[lane.case.kind] += 1
         if len(self.shown) < SHOWN_FAILURES:
             request = b"".join(piece for piece in lane.case.pieces if piece)
-            self.shown.append({"seed": self.args.seed, "index": lane.index, "kind": lane.case.kind, "lane": lane.number,
-                               "before": list(lane.history), "pieces": [len(piece or b"") for piece in lane.case.pieces],
+            self.shown.append({"seed": self.args.seed, "index": lane.index, "kind": lane.case.kind,
+                               "lane": lane.number, "before": list(lane.history),
+                               "pieces": [len(piece or b"") for piece in lane.case.pieces],
                                "request": repr(request[:300]), **difference})
 
     def run(self):
@@ -219,7 +227,8 @@ class Runner:
             if lane.exchange and lane.exchange.connection is connection:
                 ready.add(lane)
             else:
-                # Out of turn: the state is judged when the connection is used next; until then do not spin on it.
+                # Out of turn: the state is judged when the connection is used next; until then do
+                # not spin on it.
                 self.epoll.modify(fd, 0)
         now = time.monotonic()
         for lane in list(busy):
@@ -233,11 +242,14 @@ class Runner:
                         "latency": wbhttp.percentiles(self.latency[kind]),
                         "reference_latency": wbhttp.percentiles(self.reference_latency[kind])}
                  for kind in sorted(set(self.counts) | set(self.failures_by_kind))}
-        return {"requests": sum(self.counts.values()), "responses": self.responses, "failures": self.failures,
+        return {"requests": sum(self.counts.values()), "responses": self.responses,
+                "failures": self.failures,
                 "seconds": round(seconds, 2), "seed": self.args.seed, "profile": self.args.profile,
-                "reference_asked": self.reference_asked, "reference_failures": self.reference_failures,
+                "reference_asked": self.reference_asked,
+                "reference_failures": self.reference_failures,
                 "idle_closes": self.idle_closes, "raced": self.raced,
-                "latency": wbhttp.percentiles([s for found in self.latency.values() for s in found]),
+                "latency": wbhttp.percentiles([s for found in self.latency.values()
+                                               for s in found]),
                 "reference_latency": wbhttp.percentiles(
                     [s for found in self.reference_latency.values() for s in found]),
                 "kinds": kinds, "shown": self.shown}
@@ -252,12 +264,14 @@ def print_report(report):
                          for stats in (mine, theirs) for name in ("p50_ms", "p99_ms", "max_ms"))
         print(f"{kind:18} {row.get('count', report['requests']):6} {row['failures']:5} {cells}")
     for failure in report["shown"]:
-        print(f"\nFAIL seed {failure['seed']} index {failure['index']} kind {failure['kind']} lane {failure['lane']} "
+        print(f"\nFAIL seed {failure['seed']} index {failure['index']} kind {failure['kind']} "
+              f"lane {failure['lane']} "
               f"after {failure['before']}: {failure['what']}")
         for name in ("request", "pieces", "got", "wanted", "got_head", "wanted_head"):
             if name in failure:
                 print(f"  {name}: {failure[name]}")
-    print(f"\n{report['requests']} requests, {report['responses']} responses, {report['failures']} failures, "
+    print(f"\n{report['requests']} requests, {report['responses']} responses, "
+          f"{report['failures']} failures, "
           f"{report['reference_asked']} asked of the reference, {report['seconds']} s")
 
 
@@ -275,7 +289,8 @@ def parse_args():
     parser.add_argument("--max-bytes", type=int, default=4 << 20, help="leave larger files out")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds for one response")
     parser.add_argument("--date-slack", type=float, default=2.0, help="seconds a Date may be off")
-    parser.add_argument("--ref-always", action="store_true", help="ask the reference each time: latencies compare")
+    parser.add_argument("--ref-always", action="store_true",
+                        help="ask the reference each time: latencies compare")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Raw-socket HTTP/1.1 client: what is sent, in which segment, is the caller's; what comes back is parsed strictly.
+"""Raw-socket HTTP/1.1 client: what is sent, and in which segment, is the caller's to say.
 
-Used by mixed.py, crawl.py, load.py and the network tests. A response that bends RFC 9112 in any way raises
-HttpError rather than being guessed at, because the tests look for exactly such damage. Not thread-safe.
-Run as a program it sends one GET and prints the head: wbhttp.py ADDR PORT HOST TARGET.
+Used by mixed.py, crawl.py, load.py and the network tests. A response that bends RFC 9112 in any
+way raises HttpError rather than being guessed at, because the tests look for exactly such damage.
+Not thread-safe. As a program it sends one GET and prints the head: wbhttp.py ADDR PORT HOST TARGET
 """
 
 import math
@@ -15,8 +15,9 @@ import time
 
 MAX_HEAD = 65536
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9]) ([\t \x21-\x7e\x80-\xff]*)\Z")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*"
-                    rb"[\x21-\x7e\x80-\xff])?)?[ \t]*\Z")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*"
+                    rb"([\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
+                    rb"[ \t]*\Z")
 _DATE = re.compile(rb"(\r\n[Dd][Aa][Tt][Ee]:[ \t]*)([A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} "
                    rb"[0-9]{2}:[0-9]{2}:[0-9]{2} GMT)(?=\r\n)")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n]*)?\Z")
@@ -32,9 +33,12 @@ class HttpError(Exception):
 
 
 class Response:
-    """One final response. head is the raw head with its blank line; interim holds the raw heads of 1xx before it."""
+    """One final response. head is the raw head with its blank line; interim holds the raw heads of
+    1xx before it.
+    """
 
-    __slots__ = ("head", "minor", "status", "reason", "fields", "body", "interim", "chunked", "elapsed_s")
+    __slots__ = ("head", "minor", "status", "reason", "fields", "body", "interim", "chunked",
+                 "elapsed_s")
 
     def __init__(self, head):
         self.head = head
@@ -63,7 +67,8 @@ class Response:
         return found[0] if found else None
 
     def keeps_alive(self):
-        tokens = {token.strip().lower() for value in self.values(b"connection") for token in value.split(b",")}
+        tokens = {token.strip().lower() for value in self.values(b"connection")
+                  for token in value.split(b",")}
         return b"close" not in tokens if self.minor == 1 else b"keep-alive" in tokens
 
     def content_length(self):
@@ -77,7 +82,9 @@ class Response:
 
 
 class ResponseParser:
-    """Incremental: feed() bytes, ask next(method) until it returns None; finish(method) at the end of the stream."""
+    """Incremental: feed() bytes, ask next(method) until it returns None; finish(method) at the end
+    of the stream.
+    """
 
     def __init__(self):
         self.buffer = bytearray()
@@ -97,7 +104,9 @@ class ResponseParser:
         return bool(self._interim)
 
     def next(self, method):
-        """The next complete response to a request of this method (bytes), or None when more bytes are needed."""
+        """The next complete response to a request of this method (bytes), or None when more bytes
+        are needed.
+        """
         while self._response is None:
             if not self._take_head(method):
                 return None
@@ -171,7 +180,8 @@ class ResponseParser:
             size = int(match[1], 16)
             if len(self.buffer) < end + 2 + size + 2:
                 return False
-            if self.buffer[end + 2 + size:end + 4 + size] != b"\r\n":  # trailer fields are refused here as well
+            if self.buffer[end + 2 + size:end + 4
+                           + size] != b"\r\n":  # trailer fields are refused here as well
                 raise HttpError("syntax", "chunk without its line end")
             self._chunks.append(bytes(self.buffer[end + 2:end + 2 + size]))
             del self.buffer[:end + 4 + size]
@@ -182,7 +192,9 @@ class ResponseParser:
 
 
 class Connection:
-    """A persistent connection. Each send() leaves as a segment of its own (TCP_NODELAY), if the window allows."""
+    """A persistent connection. Each send() leaves as a segment of its own (TCP_NODELAY), if the
+    window allows.
+    """
 
     def __init__(self, host, port, timeout_s=30.0, source=None):
         self.peer = (host, port)
@@ -234,7 +246,9 @@ class Connection:
             raise HttpError("reset", str(error)) from error
 
     def read_until_close(self):
-        """All bytes until the peer closes, those already buffered included; for answers without framing."""
+        """All bytes until the peer closes, those already buffered included; for answers without
+        framing.
+        """
         deadline = time.monotonic() + self.timeout_s
         data = bytes(self.parser.buffer)
         self.parser.buffer.clear()
@@ -245,7 +259,9 @@ class Connection:
             data += more
 
     def idle_state(self):
-        """Between responses: "open", "closed" (FIN), "reset" or "extra" (bytes nobody asked for)."""
+        """Between responses: "open", "closed" (FIN), "reset" or "extra" (bytes nobody asked
+        for).
+        """
         if self.parser.in_response():
             return "extra"
         self.sock.setblocking(False)
@@ -269,7 +285,9 @@ class Connection:
 
 
 def normalise(raw_header):
-    """Blanks the value of a well-formed Date and nothing else; a malformed Date stays and so is seen as a difference."""
+    """Blanks the value of a well-formed Date and nothing else; a malformed Date stays and so is
+    seen as a difference.
+    """
     return _DATE.sub(rb"\1-", raw_header)
 
 
@@ -284,7 +302,9 @@ def as_bytes(text):
 
 
 def request_bytes(method, target, host, fields=(), version=b"HTTP/1.1", body=b""):
-    """A request as it goes on the wire. fields: (name, value) pairs, kept as given; host None leaves Host out."""
+    """A request as it goes on the wire. fields: (name, value) pairs, kept as given; host None
+    leaves Host out.
+    """
     lines = [b" ".join((as_bytes(method), as_bytes(target), as_bytes(version)))]
     if host is not None:
         lines.append(b"Host: " + as_bytes(host))
@@ -301,7 +321,8 @@ def percentiles(samples_s):
     def rank(share):
         return round(1000 * ordered[max(0, math.ceil(share * len(ordered)) - 1)], 3)
 
-    return {"n": len(ordered), "p50_ms": rank(0.50), "p99_ms": rank(0.99), "max_ms": round(1000 * ordered[-1], 3)}
+    return {"n": len(ordered), "p50_ms": rank(0.50), "p99_ms": rank(0.99),
+            "max_ms": round(1000 * ordered[-1], 3)}
 
 
 def main():

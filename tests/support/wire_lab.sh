@@ -8,9 +8,10 @@
 # The client's old veth end moves into the wire as "wo"; the client gets a new one with the same
 # name, MAC, addresses, routes and neighbours, so neither host knows. Source it for the functions
 # wire_build, wire_insert, wire_set, wire_counters and wire_remove, or run it:
-#   wire_lab.sh insert PREFIX [WIRE OPTIONS]    set PREFIX [WIRE OPTIONS]    counters PREFIX    remove PREFIX
-# Loss "ab" is client to origin. Interfaces are those of deploy/lab.sh, PREFIXc0 and PREFIXo0, unless
-# WIRE_CLIENT_IF and WIRE_ORIGIN_IF say otherwise. Offloads of both hosts are off while the wire is in.
+#   wire_lab.sh insert|set PREFIX [WIRE OPTIONS]
+#   wire_lab.sh counters|remove PREFIX
+# "ab" is client to origin. Interfaces are those of deploy/lab.sh, PREFIXc0 and PREFIXo0, unless
+# WIRE_CLIENT_IF and WIRE_ORIGIN_IF say otherwise. Both hosts' offloads are off while it is in.
 # NAPI threads of the client's new interface are its own: pin them again where that matters.
 
 WIRE_SELF_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -53,7 +54,8 @@ wire_save_net() {
     awk '{ print "address replace " $4 ($3 == "inet6" ? " nodad" : "") }'
   for family in -4 -6; do
     ip -n "$WIRE_CLIENT" "$family" route show dev "$WIRE_CIF" |
-      grep -v -e 'proto kernel' -e '^fe80:' | sed -e 's/ linkdown//' -e "s/^/$family route replace /"
+      grep -v -e 'proto kernel' -e '^fe80:' |
+      sed -e 's/ linkdown//' -e "s/^/$family route replace /"
   done
   ip -n "$WIRE_CLIENT" neigh show dev "$WIRE_CIF" nud permanent |
     awk '{ print "neigh replace " $1 " lladdr " $3 " nud permanent" }'
@@ -74,8 +76,9 @@ wire_restore_net() {
 }
 
 wire_end_up() {
+  local object=$WIRE_BUILD_DIR/xdp_pass.bpf.o
   ip -n "$WIRE_NS" link set dev "$1" arp off promisc on &&
-    ip -n "$WIRE_NS" link set dev "$1" xdpdrv obj "$WIRE_BUILD_DIR/xdp_pass.bpf.o" section xdp.frags &&
+    ip -n "$WIRE_NS" link set dev "$1" xdpdrv obj "$object" section xdp.frags &&
     # Attaching switches GRO on; it would glue segments that cannot be sent on.
     wire_in "$WIRE_NS" ethtool -K "$1" gro off tx off tso off gso off >/dev/null &&
     ip -n "$WIRE_NS" link set dev "$1" up
@@ -84,7 +87,8 @@ wire_end_up() {
 wire_start() {
   local turn
   rm -f "$WIRE_STATE/counters"
-  setsid nsenter --net="/run/netns/$WIRE_NS" taskset -c "$WIRE_CPU" "$WIRE_BUILD_DIR/wire" "$WIRE_WC" "$WIRE_WO" "$@" \
+  setsid nsenter --net="/run/netns/$WIRE_NS" taskset -c "$WIRE_CPU" \
+    "$WIRE_BUILD_DIR/wire" "$WIRE_WC" "$WIRE_WO" "$@" \
     >"$WIRE_STATE/counters" 2>"$WIRE_STATE/log" </dev/null &
   echo $! >"$WIRE_STATE/pid"
   for ((turn = 0; turn < 300; turn++)); do
@@ -138,8 +142,9 @@ wire_cut_in() {
     ip -n "$WIRE_CLIENT" link set dev "$WIRE_CIF" netns "$WIRE_NS" name "$WIRE_WO" &&
     # Another MAC, or the wire's own stack would take the client's frames for its own.
     ip -n "$WIRE_NS" link set dev "$WIRE_WO" address "02:00:5e:00:00:01" &&
-    ip -n "$WIRE_NS" link add name "$WIRE_WC" mtu "$mtu" numtxqueues "$queues" numrxqueues "$queues" \
-      type veth peer name "$WIRE_CIF" netns "$WIRE_CLIENT" mtu "$mtu" \
+    ip -n "$WIRE_NS" link add name "$WIRE_WC" mtu "$mtu" \
+      numtxqueues "$queues" numrxqueues "$queues" type veth \
+      peer name "$WIRE_CIF" netns "$WIRE_CLIENT" mtu "$mtu" \
       numtxqueues "$queues" numrxqueues "$queues" &&
     ip -n "$WIRE_CLIENT" link set dev "$WIRE_CIF" address "$mac" &&
     wire_end_up "$WIRE_WO" && wire_end_up "$WIRE_WC" &&
@@ -155,7 +160,7 @@ wire_client_up() {
     ip -n "$WIRE_CLIENT" link set dev "$WIRE_CIF" up && wire_restore_net
 }
 
-# wire_set PREFIX [WIRE OPTIONS]: other impairments; what is under way while the relay changes is lost.
+# wire_set PREFIX [WIRE OPTIONS]: other impairments; what passes while the relay changes is lost.
 wire_set() {
   wire_names "$1" && wire_stop && wire_start "${@:2}"
 }

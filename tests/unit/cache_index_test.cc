@@ -104,11 +104,12 @@ TEST_F(IndexTest, EvictsTheOldestWithoutNewHitsAsSieveDoes) {
   Add("/6", 6);
   EXPECT_EQ(index_.Evict()->variant.slot, 5u);
   EXPECT_EQ(index_.Evict()->variant.slot, 6u);
-  EXPECT_EQ(index_.Evict()->variant.slot, 1u);  // no hit since the hand passed it
-  hits_[3] = 2;
+  hits_[1] = 11;
+  EXPECT_EQ(index_.Evict()->variant.slot, 3u);  // no hit since the hand passed it
+  hits_[1] = 12;
   const auto last = index_.Evict();  // visited, but there is no other
-  EXPECT_EQ(last->variant.slot, 3u);
-  EXPECT_EQ(last->key.target, "/3");
+  EXPECT_EQ(last->variant.slot, 1u);
+  EXPECT_EQ(last->key.target, "/1");
   EXPECT_EQ(index_.objects(), 0u);
 }
 

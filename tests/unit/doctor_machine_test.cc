@@ -27,6 +27,7 @@
 #include "absl/strings/str_cat.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/ethtool.h"
+#include "ctl/doctor/probe.h"
 #include "webbooster/base/unique_fd.h"
 
 namespace wb::doctor {
@@ -260,6 +261,20 @@ TEST(DoctorOnThisMachineTest, ReadsPinModesAndMissesTheBpffsOfAPlainDirectory) {
   EXPECT_EQ(Find(findings, "pin-dir-mode"), nullptr);
   Shell(Get(findings, "pin-file-mode").remedy);
   ExpectSeverity(Examine(options), "pin-dir", Severity::kOk);
+}
+
+TEST(DoctorOnThisMachineTest, TellsIpNetnsExecByTheSysItMounts) {
+  const std::string name = absl::StrCat("wbdoctor-", getpid());
+  Shell("ip netns add " + name);
+  const absl::Cleanup remove = [&] { Shell("ip netns delete " + name); };
+  EXPECT_EQ(MakeKernelProbe()->Host("", "").netns_exec, "");
+  InNewNamespace([&] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(mount(name.c_str(), "/sys", "sysfs", 0, nullptr), 0);  // as iproute2's netns_switch()
+    EXPECT_THAT(Get(Examine(Options()), "bpffs").remedy,
+                HasSubstr("nsenter --net=/run/netns/" + name));
+  });
 }
 
 TEST(DoctorOnThisMachineTest, FollowsPinsOfProgramsAndLinksInABpffs) {

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// accelerd: everything wired together, and the event loop of its main thread.
+#ifndef WEBBOOSTER_CTL_ACCELERD_DAEMON_H_
+#define WEBBOOSTER_CTL_ACCELERD_DAEMON_H_
+
+#include "absl/status/status.h"
+#include "ctl/config/config.h"
+
+namespace wb::accelerd {
+
+// Runs until SIGTERM or SIGINT. Blocks those signals; call before any thread exists.
+absl::Status RunDaemon(const config::Config& config);
+
+}  // namespace wb::accelerd
+
+#endif  // WEBBOOSTER_CTL_ACCELERD_DAEMON_H_

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Workers that fetch objects from the web server: those that the data path missed, and those that an operator warms. Fills
+// of one object are coalesced, bounded in number and in rate, so that the web server never suffers from us. Thread-safe.
+#ifndef WEBBOOSTER_CTL_ACCELERD_FILLER_H_
+#define WEBBOOSTER_CTL_ACCELERD_FILLER_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "ctl/accelerd/content.h"
+
+namespace wb::accelerd {
+
+class Filler {
+ public:
+  explicit Filler(Content& content);
+  ~Filler();
+
+  using Job = std::pair<cache::ObjectKey, uint8_t>;  // object, class of Accept-Encoding
+  // A miss: filled when there is time; dropped (counted) when too many wait.
+  void Enqueue(Job job);
+  // Fills now, on the caller's thread.
+  FillResult FillNow(const Job& job);
+  // Workers end after what they are at. No fill begins afterwards.
+  void Stop();
+  uint64_t dropped() const;
+
+ private:
+  using Fetchers = std::map<uint16_t, cache::Fetcher>;  // by domain
+  void Work();
+  bool TakeTurn(std::unique_lock<std::mutex>& lock);
+  FillResult Fill(const Job& job, Fetchers& fetchers);
+
+  Content& content_;
+  mutable std::mutex mu_;
+  std::condition_variable wake_;
+  std::deque<Job> queue_;
+  std::set<Job> waiting_;
+  uint64_t dropped_ = 0;
+  uint64_t next_start_ns_ = 0;
+  bool stop_ = false;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace wb::accelerd
+
+#endif  // WEBBOOSTER_CTL_ACCELERD_FILLER_H_

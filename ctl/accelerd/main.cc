@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// accelerd --config FILE [--check]
+#include <iostream>
+
+#include "CLI/CLI.hpp"
+#include "ctl/accelerd/daemon.h"
+#include "ctl/config/config.h"
+#include "spdlog/sinks/stdout_sinks.h"
+#include "spdlog/spdlog.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("accelerd: the control daemon of Webbooster's origin accelerator");
+  std::string path = "/etc/webbooster/accelerd.yaml";
+  bool check = false;
+  app.add_option("--config", path, "configuration file")->capture_default_str();
+  app.add_flag("--check", check, "only check the configuration: exit 0 when it is good, 1 when not");
+  app.set_version_flag("--version", WB_VERSION);
+  CLI11_PARSE(app, argc, argv);
+
+  std::vector<std::string> warnings;
+  const auto config = wb::config::Load(path, &warnings);
+  for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
+  if (!config.ok()) {
+    std::cerr << config.status().message() << "\n";
+    return 1;
+  }
+  if (check) return 0;
+
+  auto logger = spdlog::stderr_logger_mt("accelerd");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(logger);
+  spdlog::set_level(spdlog::level::from_str(
+      std::string(wb::config::NameOf(wb::config::kLogLevels, config->log.level))));
+  if (absl::Status status = wb::accelerd::RunDaemon(*config); !status.ok()) {
+    spdlog::critical("{}", status.ToString());
+    return 1;
+  }
+  return 0;
+}

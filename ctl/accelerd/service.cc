@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/accelerd/service.h"
+
+#include <unistd.h>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "ctl/accelerd/setup.h"
+#include "ctl/doctor/doctor.h"
+#include "ctl/kern/counters.h"
+#include "webbooster/base/posix_error.h"
+
+namespace wb::accelerd {
+namespace {
+
+constexpr char kScheme[] = "http://";
+
+std::string Severity(doctor::Severity severity) {
+  switch (severity) {
+    case doctor::Severity::kOk: return "ok";
+    case doctor::Severity::kInfo: return "info";
+    case doctor::Severity::kWarning: return "warning";
+    case doctor::Severity::kError: return "error";
+  }
+  return "error";
+}
+
+kern::AttachMode Mode(api::AttachMode mode) {
+  switch (mode) {
+    case api::AttachMode::kNative: return kern::AttachMode::kNative;
+    case api::AttachMode::kGeneric: return kern::AttachMode::kGeneric;
+    case api::AttachMode::kAuto: break;
+  }
+  return kern::AttachMode::kAuto;
+}
+
+}  // namespace
+
+AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
+                           Interfaces& interfaces)
+    : programs_(programs), store_(store), content_(content), filler_(filler), interfaces_(interfaces), started_(absl::Now()) {}
+
+absl::StatusOr<api::VersionInfo> AccelService::Version() {
+  api::VersionInfo v;
+  v.version = WB_VERSION;
+  return v;
+}
+
+absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
+  api::ServerStatus s;
+  s.version = WB_VERSION;
+  s.pid = getpid();
+  s.uptime_s = static_cast<uint64_t>(absl::ToInt64Seconds(absl::Now() - started_));
+  s.started_at = absl::FormatTime(absl::RFC3339_sec, started_, absl::UTCTimeZone());
+  s.mode = programs_.control[0].mode == WB_MODE_SERVE ? api::RunMode::kServe : api::RunMode::kDrain;
+  s.adopted = programs_.adopted();
+  s.interfaces = interfaces_.List();
+  const kern::ConnCounts conns = interfaces_.Count();
+  WB_ASSIGN_OR_RETURN(const auto reasons, kern::ReadReasons(programs_));
+  s.connections.followed = conns.followed;
+  s.connections.spliced = conns.spliced;
+  s.connections.max = programs_.connections();
+  s.connections.opened_total = reasons[WB_R_SOCK_OPENED];
+  s.connections.refused = reasons[WB_R_SOCK_REFUSED] + reasons[WB_R_SOCK_FULL];
+  content_.AddStats(s.cache);
+  for (uint32_t d = 0; d < content_.config().domains.size(); d++) {
+    WB_ASSIGN_OR_RETURN(const wb_domain_stats stats, kern::ReadDomain(programs_, d));
+    s.hits_total += stats.hits;
+    s.misses_total += stats.misses;
+    s.bytes_total += stats.bytes;
+    s.segments_total += stats.segments;
+  }
+  if (s.hits_total + s.misses_total != 0)
+    s.hit_ratio = static_cast<double>(s.hits_total) / static_cast<double>(s.hits_total + s.misses_total);
+  s.repairs.sack = reasons[WB_R_REPAIR_SACK];
+  s.repairs.request = reasons[WB_R_RESERVED];
+  s.repairs.timer = reasons[WB_R_TIMER_RESENT];
+  s.heartbeat_age_ms = (kern::MonotonicNs() - programs_.control[0].heartbeat_ns) / 1000000;
+  s.lease_ms = static_cast<uint64_t>(content_.config().lease.count());
+  s.domains = content_.config().domains.size();
+  return s;
+}
+
+absl::StatusOr<std::vector<api::DomainInfo>> AccelService::ListDomains() {
+  std::vector<api::DomainInfo> list;
+  for (uint16_t d = 0; d < content_.config().domains.size(); d++) {
+    const config::Domain& domain = content_.config().domains[d];
+    WB_ASSIGN_OR_RETURN(const wb_domain_stats stats, kern::ReadDomain(programs_, d));
+    api::DomainInfo info;
+    info.name = domain.name;
+    info.enabled = programs_.domains[d].flags & WB_DF_ENABLED;
+    for (uint16_t port : domain.ports) info.listeners.push_back(absl::StrCat("*:", port));
+    info.document_root = domain.document_root;
+    std::tie(info.objects, info.bytes_used) = content_.DomainUse(d);
+    info.hits_total = stats.hits;
+    info.hits_keyed_total = stats.hits_keyed;
+    info.misses_total = stats.misses;
+    info.bytes_total = stats.bytes;
+    info.segments_total = stats.segments;
+    list.push_back(std::move(info));
+  }
+  return list;
+}
+
+absl::Status AccelService::Switch(const std::string& name, bool enabled) {
+  const auto domain = content_.FindDomain(name);
+  if (!domain) return absl::NotFoundError(absl::StrCat("there is no domain ", name));
+  store_.SetDomain(*domain, DomainFlags(content_.config().domains[*domain], enabled));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<api::CacheList> AccelService::ListCache(const api::CacheFilter& filter) {
+  if (!filter.domain.empty() && !content_.FindDomain(filter.domain))
+    return absl::NotFoundError(absl::StrCat("there is no domain ", filter.domain));
+  return content_.List(filter);
+}
+
+absl::StatusOr<std::vector<api::ReasonCount>> AccelService::Reasons() {
+  WB_ASSIGN_OR_RETURN(const auto counts, kern::ReadReasons(programs_));
+  std::vector<api::ReasonCount> list;
+  for (uint32_t i = 0; i < WB_R_COUNT; i++) {
+    const kern::ReasonText& r = kern::ReasonTexts()[i];
+    list.push_back({r.hook, r.label, r.text, counts[i]});
+  }
+  return list;
+}
+
+// http://HOST[:PORT]/TARGET of a configured domain.
+absl::StatusOr<cache::ObjectKey> AccelService::Parse(const std::string& url) const {
+  if (!url.starts_with(kScheme)) return absl::InvalidArgumentError(absl::StrCat(url, " does not begin with http://"));
+  const std::string rest = url.substr(sizeof(kScheme) - 1);
+  const size_t slash = rest.find('/');
+  std::string host = absl::AsciiStrToLower(rest.substr(0, slash));
+  host = host.substr(0, host.find(':'));
+  const auto domain = content_.FindDomain(host);
+  if (!domain) return absl::NotFoundError(absl::StrCat("there is no domain ", host));
+  std::string target = slash == std::string::npos ? "/" : rest.substr(slash);
+  for (char c : target)
+    if (c <= ' ' || c == 0x7f || c == '#') return absl::InvalidArgumentError("the URL holds a character that no request target has");
+  return cache::ObjectKey{*domain, std::move(target)};
+}
+
+absl::StatusOr<uint64_t> AccelService::Purge(const api::PurgeRequest& request) {
+  switch (request.kind) {
+    case api::PurgeKind::kUrl: {
+      WB_ASSIGN_OR_RETURN(const cache::ObjectKey key, Parse(request.value));
+      return content_.PurgeUrl(key.domain, key.target);
+    }
+    case api::PurgeKind::kPrefix: {
+      WB_ASSIGN_OR_RETURN(const cache::ObjectKey key, Parse(request.value));
+      return content_.PurgePrefix(key.domain, key.target);
+    }
+    case api::PurgeKind::kDomain: {
+      const auto domain = content_.FindDomain(request.value);
+      if (!domain) return absl::NotFoundError(absl::StrCat("there is no domain ", request.value));
+      return content_.PurgeDomain(*domain);
+    }
+    case api::PurgeKind::kAll: break;
+  }
+  uint64_t n = 0;
+  for (uint16_t d = 0; d < content_.config().domains.size(); d++) n += content_.PurgeDomain(d);
+  return n;
+}
+
+absl::StatusOr<std::vector<api::WarmResult>> AccelService::Warm(const std::vector<std::string>& urls,
+                                                                const absl::Notification& stop) {
+  std::vector<api::WarmResult> results;
+  for (const std::string& url : urls) {
+    if (stop.HasBeenNotified()) return absl::CancelledError("accelerd is stopping");
+    api::WarmResult result;
+    result.url = url;
+    const auto key = Parse(url);
+    if (!key.ok()) {
+      result.reason = std::string(key.status().message());
+    } else {
+      FillResult filled = filler_.FillNow({*key, 0});
+      result.ok = filled.ok;
+      result.reason = filled.reason;
+      result.bytes = filled.bytes;
+      result.segments = filled.segments;
+    }
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interface, api::AttachMode mode) {
+  WB_ASSIGN_OR_RETURN(const kern::Attachment a, interfaces_.Attach(interface, Mode(mode)));
+  api::AttachResult result;
+  result.interface = a.name;
+  result.mode = a.native ? api::AttachMode::kNative : api::AttachMode::kGeneric;
+  result.why = a.why;
+  doctor::Options options;
+  options.interface = interface;
+  options.pin_dir = content_.config().pin_dir;
+  options.cgroup = content_.config().cgroup;
+  for (const config::Domain& d : content_.config().domains)
+    options.ports.insert(options.ports.end(), d.ports.begin(), d.ports.end());
+  for (const doctor::Finding& f : doctor::Examine(options))
+    if (f.severity == doctor::Severity::kWarning || f.severity == doctor::Severity::kError)
+      result.findings.push_back({f.id, Severity(f.severity), f.subject, f.message, f.remedy});
+  return result;
+}
+
+absl::StatusOr<api::DetachResult> AccelService::Detach(const api::DetachRequest& request, const absl::Notification& stop) {
+  return interfaces_.Detach(request, stop);
+}
+
+}  // namespace wb::accelerd

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the control API and the metrics ask of accelerd. Thread-safe.
+#ifndef WEBBOOSTER_CTL_ACCELERD_SERVICE_H_
+#define WEBBOOSTER_CTL_ACCELERD_SERVICE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "ctl/accelerd/content.h"
+#include "ctl/accelerd/filler.h"
+#include "ctl/accelerd/interfaces.h"
+#include "ctl/api/service.h"
+
+namespace wb::accelerd {
+
+class AccelService : public api::Service {
+ public:
+  AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
+               Interfaces& interfaces);
+
+  absl::StatusOr<api::ServerStatus> GetStatus() override;
+  absl::StatusOr<api::VersionInfo> Version() override;
+  absl::StatusOr<std::vector<api::DomainInfo>> ListDomains() override;
+  absl::Status EnableDomain(const std::string& name) override { return Switch(name, true); }
+  absl::Status DisableDomain(const std::string& name) override { return Switch(name, false); }
+  absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter& filter) override;
+  absl::StatusOr<std::vector<api::ReasonCount>> Reasons() override;
+  absl::StatusOr<uint64_t> Purge(const api::PurgeRequest& request) override;
+  absl::StatusOr<api::AttachResult> Attach(const std::string& interface, api::AttachMode mode) override;
+  absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>& urls,
+                                                    const absl::Notification& stop) override;
+  absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request, const absl::Notification& stop) override;
+
+ private:
+  absl::Status Switch(const std::string& name, bool enabled);
+  absl::StatusOr<cache::ObjectKey> Parse(const std::string& url) const;
+
+  kern::Programs& programs_;
+  kern::ObjectStore& store_;
+  Content& content_;
+  Filler& filler_;
+  Interfaces& interfaces_;
+  const absl::Time started_;
+};
+
+}  // namespace wb::accelerd
+
+#endif  // WEBBOOSTER_CTL_ACCELERD_SERVICE_H_

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the configuration to what the data path knows before the first packet.
+#ifndef WEBBOOSTER_CTL_ACCELERD_SETUP_H_
+#define WEBBOOSTER_CTL_ACCELERD_SETUP_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "ctl/config/config.h"
+#include "ctl/kern/object_store.h"
+#include "ctl/kern/programs.h"
+
+namespace wb::accelerd {
+
+kern::LoadOptions LoadOptionsOf(const config::Config& config);
+// Hosts, ports, encodings, boosters and domain switches. The store was cleared.
+absl::Status Configure(const config::Config& config, kern::ObjectStore& store);
+uint32_t DomainFlags(const config::Domain& domain, bool enabled);
+// Mount point of cgroup v2. NotFound with the remedy when there is none.
+absl::StatusOr<std::string> FindCgroup2();
+
+}  // namespace wb::accelerd
+
+#endif  // WEBBOOSTER_CTL_ACCELERD_SETUP_H_

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/metrics/collector.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace wb::metrics {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+// Visible ASCII as it is, other bytes as %XX: one byte that is not UTF-8 would cost the whole
+// scrape, and interface names may hold any.
+std::string LabelValue(const std::string& text) {
+  std::string value;
+  for (const unsigned char c : text) {
+    if (c > 0x20 && c < 0x7f && c != '%') {
+      value.push_back(static_cast<char>(c));
+    } else {
+      absl::StrAppendFormat(&value, "%%%02X", c);
+    }
+  }
+  return value;
+}
+
+// Families in the making: Counter() and Gauge() begin one, Add() adds a sample to the last begun.
+class Families {
+ public:
+  Families& Counter(const char* name, const char* help) {
+    return Begin(name, help, MetricType::Counter);
+  }
+  Families& Gauge(const char* name, const char* help) {
+    return Begin(name, help, MetricType::Gauge);
+  }
+  template <typename Number>
+  Families& Add(Number number, std::vector<ClientMetric::Label> labels = {}) {
+    ClientMetric sample;
+    for (ClientMetric::Label& label : labels) label.value = LabelValue(label.value);
+    sample.label = std::move(labels);
+    const auto value = static_cast<double>(number);
+    if (list_.back().type == MetricType::Counter) {
+      sample.counter.value = value;
+    } else {
+      sample.gauge.value = value;
+    }
+    list_.back().metric.push_back(std::move(sample));
+    return *this;
+  }
+  // A family without a sample is left out.
+  std::vector<MetricFamily> Take() {
+    std::erase_if(list_, [](const MetricFamily& family) { return family.metric.empty(); });
+    return std::move(list_);
+  }
+
+ private:
+  Families& Begin(const char* name, const char* help, MetricType type) {
+    list_.push_back({name, help, type, {}});
+    return *this;
+  }
+
+  std::vector<MetricFamily> list_;
+};
+
+double Seconds(uint64_t ms) { return static_cast<double>(ms) / 1000; }
+
+bool PlainWord(const std::string& text) {
+  return !text.empty() && text.size() <= 40 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
+// The map's keys are the Service's to choose; the number of series is not.
+std::map<std::string, uint64_t> Bounded(const std::map<std::string, uint64_t>& counts) {
+  std::map<std::string, uint64_t> bounded;
+  for (const auto& [reason, count] : counts) {
+    const bool kept = PlainWord(reason) && (bounded.size() < kMaxFillReasons);
+    bounded[kept ? reason : "other"] += count;
+  }
+  return bounded;
+}
+
+void AddDaemon(const api::ServerStatus& s, const std::string& name, Families* out) {
+  out->Gauge("webbooster_build_info", "Version and configured name of this accelerd; always 1")
+      .Add(1, {{"version", s.version}, {"name", name}});
+  out->Gauge("webbooster_uptime_seconds", "Time since accelerd started").Add(s.uptime_s);
+  out->Gauge("webbooster_adopted", "1 if programs of an earlier accelerd were taken over")
+      .Add(s.adopted);
+  out->Gauge("webbooster_draining", "1 while no hit is answered because programs are to leave")
+      .Add(s.mode == api::RunMode::kDrain);
+  out->Gauge("webbooster_heartbeat_age_seconds", "Time since accelerd last renewed its heartbeat")
+      .Add(Seconds(s.heartbeat_age_ms));
+  out->Gauge("webbooster_lease_seconds",
+             "Age of the heartbeat beyond which watched objects are not answered")
+      .Add(Seconds(s.lease_ms));
+  out->Gauge("webbooster_interfaces", "Interfaces attached to").Add(s.interfaces.size());
+  out->Gauge("webbooster_interface_info", "An attached interface and its XDP mode; always 1");
+  for (const api::InterfaceInfo& i : s.interfaces) {
+    out->Add(1, {{"interface", i.name}, {"mode", api::NameOf(i.mode)}});
+  }
+}
+
+void AddConnections(const api::ServerStatus& s, Families* out) {
+  const api::ConnectionStats& c = s.connections;
+  out->Gauge("webbooster_connections", "Connections now; those spliced are also followed")
+      .Add(c.followed, {{"state", "followed"}})
+      .Add(c.spliced, {{"state", "spliced"}});
+  out->Gauge("webbooster_connections_max", "Entries of the connection table").Add(c.max);
+  out->Counter("webbooster_connections_opened_total", "Connections followed").Add(c.opened_total);
+  out->Counter("webbooster_connections_refused_total", "Connections left to the kernel")
+      .Add(c.refused);
+  out->Counter("webbooster_repairs_total", "Replies or parts of them sent again, by what caused it")
+      .Add(s.repairs.sack, {{"cause", "sack"}})
+      .Add(s.repairs.request, {{"cause", "request"}})
+      .Add(s.repairs.timer, {{"cause", "timer"}});
+}
+
+void AddCache(const api::CacheStats& c, Families* out) {
+  out->Gauge("webbooster_cache_objects", "Objects in the packet cache").Add(c.objects);
+  out->Gauge("webbooster_cache_variants", "Representations of those objects").Add(c.variants);
+  out->Gauge("webbooster_cache_used_bytes", "Cache memory in use").Add(c.bytes_used);
+  out->Gauge("webbooster_cache_budget_bytes", "Cache memory allowed").Add(c.bytes_budget);
+  out->Gauge("webbooster_cache_arena_bytes", "Memory of the arena that holds the templates")
+      .Add(c.arena_bytes);
+  out->Counter("webbooster_cache_evictions_total", "Objects evicted to stay within the budget")
+      .Add(c.evictions);
+  out->Counter("webbooster_cache_purges_total", "Purges done").Add(c.purges);
+  out->Counter("webbooster_cache_invalidations_total", "Objects dropped because a file changed")
+      .Add(c.invalidations);
+  out->Counter("webbooster_fills_total", "Fetches from the web server").Add(c.fills_total);
+  out->Counter("webbooster_fills_failed_total", "Fetches that brought no response")
+      .Add(c.fills_failed);
+  out->Counter("webbooster_fills_refused_total", "Responses that may not be cached, by reason");
+  for (const auto& [reason, count] : Bounded(c.fills_refused))
+    out->Add(count, {{"reason", reason}});
+}
+
+void AddDomains(const std::vector<api::DomainInfo>& domains, Families* out) {
+  const auto each = [&](auto member) {
+    for (const api::DomainInfo& d : domains) out->Add(d.*member, {{"domain", d.name}});
+  };
+  out->Gauge("webbooster_domains", "Domains configured").Add(domains.size());
+  out->Gauge("webbooster_domain_enabled", "1 while hits of this domain are answered");
+  each(&api::DomainInfo::enabled);
+  out->Gauge("webbooster_domain_objects", "Objects of this domain in the packet cache");
+  each(&api::DomainInfo::objects);
+  out->Gauge("webbooster_domain_used_bytes", "Cache memory used by this domain");
+  each(&api::DomainInfo::bytes_used);
+  out->Counter("webbooster_requests_total",
+               "Requests answered by XDP (hit), or that could have been (miss)");
+  for (const api::DomainInfo& d : domains) {
+    out->Add(d.hits_total, {{"domain", d.name}, {"result", "hit"}});
+    out->Add(d.misses_total, {{"domain", d.name}, {"result", "miss"}});
+  }
+  out->Counter("webbooster_requests_keyed_total",
+               "Hits that came in packets of several keyed requests");
+  each(&api::DomainInfo::hits_keyed_total);
+  out->Counter("webbooster_response_bytes_total", "TCP payload sent for hits");
+  each(&api::DomainInfo::bytes_total);
+  out->Counter("webbooster_response_segments_total", "Segments sent for hits");
+  each(&api::DomainInfo::segments_total);
+}
+
+void AddReasons(const std::vector<api::ReasonCount>& reasons, Families* out) {
+  out->Counter("webbooster_packets_total",
+               "Packets and connection events, by hook and by why they were treated as they were");
+  for (const api::ReasonCount& r : reasons) {
+    out->Add(r.count, {{"hook", r.hook}, {"reason", r.label}});
+  }
+}
+
+// A Service that throws has failed like any other.
+template <typename T>
+std::optional<T> Read(api::Service& service, absl::StatusOr<T> (api::Service::*method)()) {
+  try {
+    absl::StatusOr<T> result = (service.*method)();
+    if (result.ok()) return *std::move(result);
+  } catch (const std::exception&) {
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Collector::Collector(api::Service& service, std::string name)
+    : service_(service), name_(std::move(name)) {}
+
+std::vector<MetricFamily> Collector::Collect() const {
+  const auto status = Read(service_, &api::Service::GetStatus);
+  const auto domains = Read(service_, &api::Service::ListDomains);
+  const auto reasons = Read(service_, &api::Service::Reasons);
+  Families out;
+  out.Gauge("webbooster_up", "1 if everything could be read for this scrape")
+      .Add(status && domains && reasons);
+  if (status) {
+    AddDaemon(*status, name_, &out);
+    AddConnections(*status, &out);
+    AddCache(status->cache, &out);
+  }
+  if (domains) AddDomains(*domains, &out);
+  if (reasons) AddReasons(*reasons, &out);
+  return out.Take();
+}
+
+}  // namespace wb::metrics
