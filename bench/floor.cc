@@ -19,6 +19,14 @@
 #include <vector>
 
 #include "bench/floor_sender.h"
+
+// As in bpf/bench_floor.bpf.c, which the skeleton names but does not define; Attach compares the
+// size.
+struct floor_settings {
+  uint32_t last_bytes;
+  uint32_t full_bytes;
+  uint32_t nseg;
+};
 #include "bench_floor.skel.h"
 
 namespace wb::bench {
@@ -53,6 +61,10 @@ int Attach(const FloorOptions& options) {
   if (ifindex == 0) return Complain(options.interface.c_str());
   const std::unique_ptr<floor_bpf, DestroySkeleton> skeleton(floor_bpf__open());
   if (skeleton == nullptr) return Complain("open");
+  if (bpf_map__value_size(skeleton->maps.rodata) != sizeof(*skeleton->rodata)) {
+    errno = EPROTO;
+    return Complain("settings");
+  }
   skeleton->rodata->floor_settings.nseg = options.segments;
   skeleton->rodata->floor_settings.full_bytes = options.full_frame;
   skeleton->rodata->floor_settings.last_bytes = options.last_frame;

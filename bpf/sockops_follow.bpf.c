@@ -68,10 +68,10 @@ struct wb_probe {
 };
 
 wb_inline void follow__probe(struct tcp_sock *tp, struct wb_probe *q) {
-  q->snd_wscale = BPF_CORE_READ_BITFIELD_PROBED(&tp->rx_opt, snd_wscale);
-  q->rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(&tp->rx_opt, rcv_wscale);
-  if (BPF_CORE_READ_BITFIELD_PROBED(&tp->rx_opt, tstamp_ok)) q->flags |= WB_CF_TS;
-  if (BPF_CORE_READ_BITFIELD_PROBED(&tp->rx_opt, sack_ok)) q->flags |= WB_CF_SACK;
+  q->snd_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.snd_wscale);
+  q->rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);
+  if (BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.tstamp_ok)) q->flags |= WB_CF_TS;
+  if (BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.sack_ok)) q->flags |= WB_CF_SACK;
   q->ts_recent = BPF_CORE_READ(tp, rx_opt.ts_recent);
   q->ifindex = BPF_CORE_READ((struct sock *)tp, sk_dst_cache, dev, ifindex);
   __u32 window = tp->rcv_wnd >> q->rcv_wscale;

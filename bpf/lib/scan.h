@@ -70,7 +70,7 @@ wb_inline __u64 scan__below_or_del(__u64 w, __u8 n) {
 
 /* Index of the first byte marked by scan__below_or_del. */
 wb_inline __u32 scan__first(__u64 mask) {
-  mask &= -mask; /* one bit at 8 * i + 7 */
+  mask = (mask & -mask) >> 7; /* one bit, at 8 * i */
   return (((mask - 1) & WB_ONES) * WB_ONES) >> 56;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GET /metrics over HTTP for Prometheus, in its text format; every other path is 404. A wrapper of
-// prometheus::Exposer (CivetWeb), which adds three exposer_* metrics of its own. There is no
+// GET /metrics (or below) over HTTP for Prometheus, in its text format; all else is 404. A wrapper
+// of prometheus::Exposer (CivetWeb), which adds three exposer_* metrics of its own. There is no
 // authentication: listen on the loopback unless the network is trusted. CivetWeb sets SIGPIPE to
 // be ignored in the whole process.
 #ifndef CTL_METRICS_EXPORTER_H_

@@ -1,35 +1,358 @@
 // SPDX-License-Identifier: Apache-2.0
-// Timelines of the splice (ARCHITECTURE.md, "The splice"), each from several starting points, the wrap of the sequence
-// numbers at 2^32 among them.
+// Timelines of hits and of what the kernel does around them (ARCHITECTURE.md, "The splice", invariants 1, 2, 4 and 6).
+// Longer than the guide: one timeline per way in which kernel and hits can meet.
 #include "tests/bpf/timeline.h"
 
 namespace wb::bpf_test {
 namespace {
 
-// Where the numbers of both sides begin.
-struct Start {
-  uint32_t us0, peer0;
-};
+using support::kAck;
+using support::kFin;
+using support::kRst;
+using support::kSyn;
 
-class SpliceTest : public BpfTest, public testing::WithParamInterface<Start> {
+class SpliceTest : public TimelineTest {
  protected:
-  ConnOptions Conn() const {
-    ConnOptions o;
-    o.us0 = GetParam().us0;
-    o.peer0 = GetParam().peer0;
-    return o;
+  const std::string hit = Get("/a"), miss = Get("/not-there");
+  const uint32_t r = Len(hit), m = Len(miss);
+  const std::string reply = KernelResponse("200 OK", "Content-Length: 1000\r\n", 1000);
+  const uint32_t k = Len(reply);
+
+  // A miss is answered by the kernel, and the kernel sees all of its response acknowledged.
+  void KernelServesFirst(Timeline& t, const std::string& request, const std::string& response) {
+    t.In(0, 0, request).PassesUntouched({{"miss", 1}});
+    t.Out(0, Len(request), response).Leaves(0, Len(request), {});
+    t.In(Len(request), Len(response)).PassesUntouched({{"ack_passed", 1}});
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Starts, SpliceTest,
-                         testing::Values(Start{1000000, 5000000}, Start{0xffffffc0, 0xfffffff0},
-                                         Start{0x7fffff80, 0x7fffffd0}, Start{0xfffffc00, 10}));
+INSTANTIATE_TEST_SUITE_P(Starts, SpliceTest, testing::ValuesIn(kStarts));
 
-TEST_P(SpliceTest, HitIsAnsweredWithTheCachedBytes) {
+TEST_P(SpliceTest, HitIsAnsweredWithTheCachedBytesAndItsAckIsConsumed) {
   const Object o = h.Publish("/a", {.body = 3000});
   Timeline t(h, Conn());
-  const std::string r = Get("/a");
-  t.In(0, 0, r).Answered(0, {o.get}, 0, static_cast<uint32_t>(r.size()));
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  t.In(r, Len(o.get)).Dropped({{"ack_consumed", 1}});
+  EXPECT_EQ(t.state().flight_count, 0);
+  EXPECT_EQ(h.DomainStats(kDomain).hits, 1u);
+  EXPECT_EQ(h.DomainStats(kDomain).bytes, o.get.size());
+  EXPECT_EQ(h.DomainStats(kDomain).segments, 3u);
+  EXPECT_EQ(h.store().Hits(o.slot), 1u);
+  EXPECT_EQ(h.programs().active[0], 1u) << "the timer must know of the connection";
+}
+
+TEST_P(SpliceTest, HitsFollowHitsThatAreNotYetAcknowledged) {
+  const Object a = h.Publish("/a", {.body = 3000}), b = h.Publish("/bb");
+  Timeline t(h, Conn());
+  const std::string second = Get("/bb");
+  t.In(0, 0, hit).Answered(0, {a.get}, 0, r);
+  t.In(r, 0, second).Answered(Len(a.get), {b.get}, r, r + Len(second));
+  EXPECT_EQ(t.state().flight_count, 2);
+  t.In(r + Len(second), Len(a.get)).Dropped({{"ack_consumed", 1}});
+  EXPECT_EQ(t.state().flight_count, 1);
+}
+
+TEST_P(SpliceTest, UnknownConnectionPassesUntouchedAndIsNoted) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  support::Segment s = t.FromPeer(0, 0, hit);
+  s.source_port = 39999;
+  t.Send(support::PacketBuilder(s).Build()).PassesUntouched({{"unknown_connection", 1}});
+}
+
+TEST_P(SpliceTest, MissBehindAnUnackedHitHasItsAckClampedAndItsWindowShrunk) {
+  const Object o = h.Publish("/a", {.body = 3000});
+  Timeline t(h, Conn());
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  t.In(r, 0, miss).Passes(0, 0, {{"miss", 1}, {"translated", 1}}, static_cast<int>((64000 - o.get.size()) >> 7));
+  t.Out(0, m, reply).Leaves(Len(o.get), m + r, {{"out_translated", 1}});
+  t.In(r + m, 1448).Dropped({{"ack_consumed", 1}});
+  t.In(r + m, Len(o.get) + k).Passes(m, k, {{"ack_passed", 1}, {"translated", 1}});
+  t.Arm();
+  t.In(r + m, Len(o.get) + k, hit).Answered(Len(o.get) + k, {o.get}, r + m, r + m + r);
+}
+
+TEST_P(SpliceTest, HitFollowsAKernelResponseOnceTheKernelSawItsAck) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  KernelServesFirst(t, miss, reply);
+  t.Arm();
+  t.In(m, k, hit).Answered(k, {o.get}, m, m + r);
+  t.In(m + r, k + Len(o.get), miss).Passes(m, k, {{"miss", 1}, {"translated", 1}});
+  t.Out(k, m + m, reply).Leaves(k + Len(o.get), m + m + r, {{"out_translated", 1}});
+}
+
+TEST_P(SpliceTest, NoHitWhileTheKernelsSocketWasNotFoundQuiescent) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  KernelServesFirst(t, miss, reply);
+  t.In(m, k, hit).PassesUntouched({{"kernel_unacked", 1}});
+}
+
+TEST_P(SpliceTest, RequestWithTheFirstAckOfKernelDataPasses) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  t.Out(0, m, reply).Leaves(0, m, {});
+  t.Arm();
+  t.In(m, k, hit).PassesUntouched({{"kernel_unacked", 1}});
+}
+
+TEST_P(SpliceTest, KernelActivityAsksForQuiescenceAnew) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  EXPECT_FALSE(t.state().flags & WB_CF_ARMED);
+  t.Arm();
+  t.Out(0, m, reply).Leaves(0, m, {});
+  EXPECT_FALSE(t.state().flags & WB_CF_ARMED);
+}
+
+TEST_P(SpliceTest, NoHitBeforeTheEndOfTheKernelsResponse) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  t.Out(0, m, reply.substr(0, k - 1)).Leaves(0, m, {});
+  t.In(m, k - 1).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(m, k - 1, hit).PassesUntouched({{"kernel_busy", 1}});
+}
+
+TEST_P(SpliceTest, ResponseInManyPacketsIsCountedToItsEnd) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  for (uint32_t at = 0; at < k; at += 400) t.Out(at, m, reply.substr(at, 400)).Leaves(at, m, {});
+  t.Out(400, m, reply.substr(400, 400)).Leaves(400, m, {});  // sent again: not counted twice
+  t.In(m, k).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(m, k, hit).Answered(k, {o.get}, m, m + r);
+}
+
+TEST_P(SpliceTest, NoHitBetweenARequestToTheKernelAndItsResponse) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  t.In(m, 0, hit).PassesUntouched({{"out_of_order", 1}});  // the kernel has not acknowledged the first
+  t.Out(0, m + r).Leaves(0, m + r, {});
+  t.Arm();
+  t.In(m + r, 0, hit).PassesUntouched({{"kernel_busy", 1}});
+}
+
+TEST_P(SpliceTest, TwoResponsesOwedInOnePacketAreBothFollowed) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  t.In(m, 0, miss).PassesUntouched({{"miss", 1}});
+  t.Out(0, 2 * m, reply + reply).Leaves(0, 2 * m, {});
+  t.In(2 * m, 2 * k).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(2 * m, 2 * k, hit).Answered(2 * k, {o.get}, 2 * m, 2 * m + r);
+}
+
+TEST_P(SpliceTest, TwoRequestsInOnePacketLeaveTheConnectionToTheKernel) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, hit + hit).PassesUntouched({{"request_length", 1}});
+  t.In(2 * r, 0, hit).PassesUntouched({{"unsynced", 1}});
+}
+
+TEST_P(SpliceTest, RetransmittedRequestOfTheKernelsIsNotAwaitedTwice) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  t.In(0, 0, miss).PassesUntouched({{"out_of_order", 1}});
+  t.Out(0, m, reply).Leaves(0, m, {});
+  t.In(m, k).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(m, k, hit).Answered(k, {o.get}, m, m + r);
+}
+
+TEST_P(SpliceTest, RequestBehindAGapPassesAndTheConnectionIsLeftToTheKernel) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(r, 0, hit).PassesUntouched({{"out_of_order", 1}});
+  t.In(2 * r, 0, hit).PassesUntouched({{"unsynced", 1}});
+}
+
+TEST_P(SpliceTest, ResponsesWithoutBodyEndWithTheirHeader) {
+  const Object o = h.Publish("/a");
+  const std::string head = Request("HEAD", "/not-there");
+  const std::pair<std::string, std::string> cases[] = {
+      {head, KernelResponse("200 OK", "Content-Length: 5000\r\n", 0)},
+      {head, KernelResponse("404 Not Found", "Content-Length: 7\r\n", 0)},
+      {miss, KernelResponse("304 Not Modified", "Content-Length: 77\r\n", 0)},
+      {miss, KernelResponse("204 No Content", "", 0)},
+      {miss, KernelResponse("200 OK", "Content-Length: 0\r\n", 0)}};
+  for (const auto& [request, response] : cases) {
+    SCOPED_TRACE(response);
+    Timeline t(h, Conn());
+    KernelServesFirst(t, request, response);
+    t.Arm();
+    t.In(Len(request), Len(response), hit).Answered(Len(response), {o.get}, Len(request), Len(request) + r);
+  }
+}
+
+TEST_P(SpliceTest, BodyFollowsTheHeaderOfGetBehindHead) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  const std::string head = Request("HEAD", "/not-there"), none = KernelResponse("200 OK", "Content-Length: 1000\r\n", 0);
+  t.In(0, 0, head).PassesUntouched({{"miss", 1}});
+  t.In(Len(head), 0, miss).PassesUntouched({{"miss", 1}});
+  t.Out(0, Len(head) + m, none).Leaves(0, Len(head) + m, {});
+  t.Out(Len(none), Len(head) + m, reply).Leaves(Len(none), Len(head) + m, {});
+  t.In(Len(head) + m, Len(none) + k).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(Len(head) + m, Len(none) + k, hit).Answered(Len(none) + k, {o.get}, Len(head) + m, Len(head) + m + r);
+}
+
+TEST_P(SpliceTest, ResponseOfUnknownEndEndsHitsForGood) {
+  h.Publish("/a");
+  for (const std::string& response :
+       {KernelResponse("200 OK", "Transfer-Encoding: chunked\r\n", 0), KernelResponse("200 OK", "", 0),
+        KernelResponse("200 OK", "Content-Length: 10\r\nContent-Length: 11\r\n", 10),
+        KernelResponse("200 OK", "Content-Length: 10\r\nTransfer-Encoding: chunked\r\n", 10),
+        KernelResponse("200 OK", "Content-Length: 1x\r\n", 10), KernelResponse("200 OK", "Content-Length : 10\r\n", 10),
+        KernelResponse("200 OK", "Connection: close\r\nContent-Length: 10\r\n", 10),
+        KernelResponse("100 Continue", "", 0), KernelResponse("200 OK", "Content-Length: 10\r\n", 11),
+        KernelResponse("200 OK", "X: " + std::string(1100, 'x') + "\r\nContent-Length: 0\r\n", 0),
+        std::string("HTTP/1.1 200 OK\r\nContent-Le")}) {
+    SCOPED_TRACE(response);
+    Timeline t(h, Conn());
+    t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+    t.Out(0, m, response).Leaves(0, m, {{"out_unsynced", 1}});
+    t.In(m, Len(response)).PassesUntouched({{"ack_passed", 1}});
+    t.Arm();
+    t.In(m, Len(response), hit).PassesUntouched({{"unsynced", 1}});
+  }
+}
+
+TEST_P(SpliceTest, DataOfTheKernelsThatNobodyAskedForEndsHits) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  t.Out(0, 0, KernelResponse("408 Request Timeout", "Content-Length: 0\r\n", 0)).Leaves(0, 0, {{"out_unsynced", 1}});
+  t.In(0, 0, hit).PassesUntouched({{"unsynced", 1}});
+}
+
+TEST_P(SpliceTest, KernelThatAcknowledgesWhatXdpDidNotSeeEndsHits) {
+  h.Publish("/a");
+  Timeline t(h, Conn());
+  t.Out(0, 50).Leaves(0, 50, {{"out_unseen", 1}});
+  t.In(50, 0, hit).PassesUntouched({{"unsynced", 1}});
+}
+
+TEST_P(SpliceTest, AckBeyondWhatWasSentMovesNothingAndStaysBeyond) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 1, hit).PassesUntouched({{"bad_ack", 1}});
+  EXPECT_EQ(t.state().snd_una, Conn().us0);
+  Timeline u(h, Conn());
+  u.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  u.In(r, Len(o.get) + 777).Passes(0, 777, {{"ack_passed", 1}, {"translated", 1}});
+  EXPECT_EQ(u.state().snd_una, Conn().us0);
+  EXPECT_EQ(u.state().k_snd_una, Conn().us0);
+  EXPECT_EQ(u.state().flight_count, 1);
+}
+
+TEST_P(SpliceTest, FinAndRstOfThePeerStopHitsAndAreTranslated) {
+  const Object o = h.Publish("/a");
+  for (const uint8_t flags : {kFin, kRst}) {
+    Timeline t(h, Conn());
+    t.In(0, 0, "", {.flags = static_cast<uint8_t>(flags | kAck)}).PassesUntouched({{"control", 1}});
+    t.In(0, 0, hit).PassesUntouched({{"not_serving", 1}});
+    Timeline u(h, Conn());
+    u.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+    u.In(r, Len(o.get), "", {.flags = static_cast<uint8_t>(flags | kAck)}).Passes(0, 0, {{"control", 1}, {"translated", 1}});
+    EXPECT_TRUE(u.state().flags & WB_CF_CLOSING);
+    EXPECT_EQ(!!(u.state().flags & WB_CF_RST), flags == kRst);
+  }
+  Timeline t(h, Conn());
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  t.In(r, 0, "", {.flags = kRst}).Passes(0, 0, {{"control", 1}, {"translated", 1}});  // its ACK field means nothing
+}
+
+TEST_P(SpliceTest, FinAndRstOfTheKernelsStopHitsAndAreTranslated) {
+  const Object o = h.Publish("/a");
+  for (const uint8_t flags : {kFin, kRst}) {
+    Timeline t(h, Conn());
+    t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+    t.Out(0, 0, "", {.flags = static_cast<uint8_t>(flags | kAck)}).Leaves(Len(o.get), r, {{"out_translated", 1}});
+    t.In(r, Len(o.get), hit).Passes(0, 0, {{"not_serving", 1}, {"translated", 1}});
+    EXPECT_EQ(!!(t.state().flags & WB_CF_RST), flags == kRst);
+  }
+}
+
+TEST_P(SpliceTest, AckOfTheKernelsFinReachesTheKernel) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  t.Out(0, 0, "", {.flags = kFin | kAck}).Leaves(Len(o.get), r, {{"out_translated", 1}});
+  t.In(r, Len(o.get)).Passes(0, 0, {{"ack_passed", 1}, {"translated", 1}});
+  t.In(r, Len(o.get) + 1).Passes(0, 1, {{"ack_passed", 1}, {"translated", 1}});
+}
+
+TEST_P(SpliceTest, SynPassesUntouchedAndSynAckForgetsTheOldConnection) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  t.In(7777, 0, "", {.flags = kSyn}).PassesUntouched({{"control", 1}});
+  EXPECT_FALSE(t.state().flags & WB_CF_GONE);
+  t.Out(9999, 7778, "", {.flags = kSyn | kAck}).Leaves(9999, 7778, {});
+  EXPECT_TRUE(t.state().flags & WB_CF_GONE);
+  t.In(7778, 10000, hit).PassesUntouched({{"unknown_connection", 1}});
+  t.Out(10000, 7778).Leaves(10000, 7778, {});
+}
+
+TEST_P(SpliceTest, KernelRetransmissionFromBeforeAHitIsWithheldAndItsAckLetThrough) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  KernelServesFirst(t, miss, reply);
+  t.Arm();
+  t.In(m, k, hit).Answered(k, {o.get}, m, m + r);
+  t.Out(0, m, reply).Withheld({{"out_straddle", 1}});
+  t.In(m + r, k + Len(o.get), "").Passes(m, k, {{"ack_passed", 1}, {"translated", 1}});
+  t.In(m + r, k + Len(o.get), "").Dropped({{"ack_consumed", 1}});
+}
+
+TEST_P(SpliceTest, NoHitWhileTheKernelMissesAnAcknowledgment) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  KernelServesFirst(t, miss, reply);
+  t.Arm();
+  t.In(m, k, hit).Answered(k, {o.get}, m, m + r);
+  t.Out(0, m, reply).Withheld({{"out_straddle", 1}});
+  t.Arm();
+  t.In(m + r, k + Len(o.get), hit).Passes(m, k, {{"kernel_unacked", 1}, {"translated", 1}});
+}
+
+TEST_P(SpliceTest, KernelRetransmissionFromBehindAHitIsTranslated) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  t.In(r, Len(o.get), miss).Passes(0, 0, {{"miss", 1}, {"translated", 1}});
+  for (int i = 0; i < 2; ++i) t.Out(0, m, reply).Leaves(Len(o.get), m + r, {{"out_translated", 1}});
+  t.In(r + m, Len(o.get) + k).Passes(m, k, {{"ack_passed", 1}, {"translated", 1}});
+}
+
+TEST_P(SpliceTest, DrainingAnswersNothingButTranslatesAndRepairs) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  h.control().mode = WB_MODE_DRAIN;
+  t.Later(100);
+  t.In(0, 0, hit).Answered(0, {o.get}, r, r, {{"reserved_request", 1}});
+  t.In(r, Len(o.get), hit).Passes(0, 0, {{"not_serving", 1}, {"translated", 1}});
+  h.control().mode = WB_MODE_SERVE;
+  h.control().drain[0] = 1;
+  Timeline u(h, Conn());
+  u.In(0, 0, hit).PassesUntouched({{"not_serving", 1}});
+}
+
+TEST_P(SpliceTest, ZeroWindowAndKeepAliveProbesOfTheKernelAreTranslated) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  t.Out(static_cast<uint32_t>(-1), 0).Leaves(Len(o.get) - 1, r, {{"out_translated", 1}});
 }
 
 }  // namespace

@@ -50,6 +50,10 @@ std::optional<support::Parsed> Parsed(const Bytes& frame) {
 
 }  // namespace
 
+std::string KernelResponse(const std::string& status, const std::string& fields, size_t body) {
+  return "HTTP/1.1 " + status + "\r\nServer: kernel\r\n" + fields + "\r\n" + std::string(body, 'k');
+}
+
 Timeline::Timeline(Harness& harness, const ConnOptions& options) : harness_(harness), o_(options) {
   static uint16_t port = 40000;
   peer_port_ = port++;

@@ -38,8 +38,8 @@ struct ConnOptions {
 struct Unusual {
   uint8_t flags = support::kAck;
   int window = -1;  // of the header field; -1: ConnOptions::peer_window
-  Blocks sack;      // relative
-  Bytes options;    // instead of timestamps and SACK
+  Blocks sack = {};    // relative
+  Bytes options = {};  // instead of timestamps and SACK
   uint32_t ts_ahead = 0;
   uint8_t traffic_class = 0;
 };
@@ -94,6 +94,28 @@ class Timeline {
   uint16_t peer_port_;
   wb_conn_state* state_;
 };
+
+// Tests that run from several starting points of the sequence numbers, the wrap at 2^32 among them.
+struct Start {
+  uint32_t us0, peer0;
+};
+
+class TimelineTest : public BpfTest, public testing::WithParamInterface<Start> {
+ protected:
+  ConnOptions Conn() const {
+    ConnOptions o;
+    o.us0 = GetParam().us0;
+    o.peer0 = GetParam().peer0;
+    return o;
+  }
+};
+
+inline constexpr Start kStarts[] = {{1000000, 5000000}, {0xffffff00, 0xfffffff0}};
+
+// A response of the web server's.
+std::string KernelResponse(const std::string& status, const std::string& fields, size_t body);
+
+inline uint32_t Len(const std::string& s) { return static_cast<uint32_t>(s.size()); }
 
 }  // namespace wb::bpf_test
 

@@ -4,7 +4,7 @@
 // single-threaded. Frames must carry full checksums and fit the MTU (offloads off at both hosts):
 // others are refused and counted. ARP and IPv6 neighbour discovery are spared unless --impair-all.
 // Counters go to stdout as one JSON object on SIGTERM, SIGINT and SIGUSR1. "ab" is what arrives on
-// IF_A and leaves by IF_B.
+// IF_A and leaves by IF_B. Over the guide in length, so that one gcc command builds it.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

@@ -349,7 +349,7 @@ TEST_F(MetricsTest, LeavesOutWhatCannotBeRead) {
 
 TEST_F(MetricsTest, ServesNothingButMetrics) {
   EXPECT_THAT(Get(exporter_->port(), "/metrics"), HasSubstr("200 OK"));
-  for (const char* path : {"/", "/metrics.txt", "/../../etc/passwd", "//etc/passwd"})
+  for (const char* path : {"/", "/metric", "/../../etc/passwd", "//etc/passwd"})
     EXPECT_THAT(Get(exporter_->port(), path), Not(HasSubstr("200 OK"))) << path;
 }
 

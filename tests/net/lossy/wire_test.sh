@@ -15,7 +15,7 @@ SUPPORT_DIR="$SELF_DIR/../../support"
 WORK=$(mktemp -d)
 export PATH="$PATH:/usr/sbin:/sbin" PYTHONDONTWRITEBYTECODE=1
 export WIRE_BUILD_DIR="$WORK/build" WIRE_CLIENT_IF="${PREFIX}c0" WIRE_ORIGIN_IF="${PREFIX}o0"
-# shellcheck source=../../support/wire_lab.sh
+# shellcheck source-path=SCRIPTDIR source=../../support/wire_lab.sh
 source "$SUPPORT_DIR/wire_lab.sh"
 CLIENT=$PREFIX-client ORIGIN=$PREFIX-origin IP=198.18.97.1 IP6=fd00:198:18:97::1
 FAILED=0
