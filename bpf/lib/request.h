@@ -62,7 +62,7 @@ wb_inline void request__leave(struct wb_scan *s, int reason) {
 wb_inline int request__field(struct wb_scan *s) {
   __u64 w[4];
   __u32 field = WB_F_IGNORED, n;
-  for (int i = 0; i < 4; i++) w[i] = scan__load(s, s->pos + 8 * i) | WB_CASE;
+  for (int i = 0; i < 4; i++) w[i] = scan__lower(scan__load(s, s->pos + 8 * i));
 #define KNOWN(name) (SCAN_IS(w, name) ? (n = sizeof(name) - 1) : 0)
   if (KNOWN("host:")) {
     field = WB_F_HOST;
@@ -181,7 +181,7 @@ wb_inline int request__scan(struct wb_scan *s, __u32 len) {
   if (!s->end) return s->why < 0 ? s->why : -WB_R_REQ_LENGTH;
   if (s->seen & (1u << WB_F_CONNECTION)) {
     struct wb_value v = s->value[WB_F_CONNECTION];
-    __u64 a = scan__load(s, v.off) | WB_CASE, b = scan__load(s, v.off + 8) | WB_CASE;
+    __u64 a = scan__lower(scan__load(s, v.off)), b = scan__lower(scan__load(s, v.off + 8));
     if (v.len != 10 || a != 0x696c612d7065656bull || (b & 0xffff) != 0x6576) return -WB_R_REQ_FIELD; /* "keep-alive" */
   }
   if (s->unanswered) return 1;

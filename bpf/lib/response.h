@@ -21,7 +21,7 @@ static long response__field_step(__u32 i, void *arg) {
       return 1;
     }
     __u64 v[4];
-    for (int k = 0; k < 4; k++) v[k] = scan__load(s, s->pos + 8 * k) | WB_CASE;
+    for (int k = 0; k < 4; k++) v[k] = scan__lower(scan__load(s, s->pos + 8 * k));
     s->field = WB_F_IGNORED;
     if (SCAN_IS(v, "content-length: ")) {
       if (s->seen & (1u << WB_F_LENGTH)) s->other_method = 1;

@@ -8,7 +8,6 @@
 
 #define WB_ONES 0x0101010101010101ull
 #define WB_HIGH 0x8080808080808080ull
-#define WB_CASE 0x2020202020202020ull
 
 /* What a header field means to the scanner. The first ones have their value recorded. */
 enum wb_field {
@@ -61,6 +60,9 @@ wb_inline __u64 scan__load(const struct wb_scan *s, __u32 pos) {
   __builtin_memcpy(&w, &s->buf[pos & (WB_SCAN_BYTES - 1)], 8);
   return w;
 }
+
+/* Letters lower-cased. Only where bit 6 is set: a plain | 0x20 would make '-' of CR and ':' of 0x1a. */
+wb_inline __u64 scan__lower(__u64 w) { return w | ((w & WB_ONES * 0x40) >> 1); }
 
 /* High bit set in each byte below n (n <= 128) or equal to DEL, exact up to and including the first such byte. */
 wb_inline __u64 scan__below_or_del(__u64 w, __u8 n) {

@@ -76,7 +76,8 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.repairs.sack = reasons[WB_R_REPAIR_SACK];
   s.repairs.request = reasons[WB_R_RESERVED];
   s.repairs.timer = reasons[WB_R_TIMER_RESENT];
-  s.heartbeat_age_ms = (kern::MonotonicNs() - programs_.control[0].heartbeat_ns) / 1000000;
+  const uint64_t heartbeat = programs_.control[0].heartbeat_ns;  // before the clock: it is renewed meanwhile
+  s.heartbeat_age_ms = (kern::MonotonicNs() - heartbeat) / 1000000;
   s.lease_ms = static_cast<uint64_t>(content_.config().lease.count());
   s.domains = content_.config().domains.size();
   return s;

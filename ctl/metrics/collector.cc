@@ -131,11 +131,12 @@ void AddCache(const api::CacheStats& c, Families* out) {
       .Add(c.arena_bytes);
   out->Counter("webbooster_cache_evictions_total", "Objects evicted to stay within the budget")
       .Add(c.evictions);
-  out->Counter("webbooster_cache_purges_total", "Purges done").Add(c.purges);
+  out->Counter("webbooster_cache_purges_total", "Objects purged").Add(c.purges);
   out->Counter("webbooster_cache_invalidations_total", "Objects dropped because a file changed")
       .Add(c.invalidations);
   out->Counter("webbooster_fills_total", "Fetches from the web server").Add(c.fills_total);
-  out->Counter("webbooster_fills_failed_total", "Fetches that brought no response")
+  out->Counter("webbooster_fills_failed_total",
+               "Fetches without a response, or without room for it")
       .Add(c.fills_failed);
   out->Counter("webbooster_fills_refused_total", "Responses that may not be cached, by reason");
   for (const auto& [reason, count] : Bounded(c.fills_refused))

@@ -2,6 +2,7 @@
 // The look at the kernel's own socket, with real connections over the loopback device whose numbers are read by
 // TCP_REPAIR: a hit only when the socket itself has nothing sent, received or written that is not dealt with.
 #include <arpa/inet.h>
+#include <linux/bpf.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 

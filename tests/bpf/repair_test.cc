@@ -182,15 +182,15 @@ TEST_P(RepairTest, KernelsSackBlocksReachItInItsOwnNumbers) {
   const uint32_t g = Len(o.get);
   t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
   t.In(r, g, miss).Passes(0, 0, {{"miss", 1}, {"translated", 1}});
-  const std::string reply = KernelResponse("200 OK", "Content-Length: 5000\r\n", 5000);
+  const std::string reply = KernelResponse("200 OK", "Content-Length: 2500\r\n", 2500);
   t.Out(0, m, reply).Leaves(g, m + r, {{"out_translated", 1}});
-  const Outcome in = t.In(r + m, g, "", {.sack = {{g + 3000, g + 4000}, {g + 1000, g + 2000}}});
+  const Outcome in = t.In(r + m, g, "", {.sack = {{g + 2200, g + 2400}, {g + 1000, g + 2000}}});
   in.Passes(m, 0, {{"ack_passed", 1}, {"translated", 1}});
   std::string why;
   const auto p = support::Parse(in.ran.frame, &why);
   ASSERT_TRUE(p.has_value()) << why;
   const uint32_t base = Conn().us0;
-  EXPECT_EQ(p->sack, (Blocks{{base + 3000, base + 4000}, {base + 1000, base + 2000}}));
+  EXPECT_EQ(p->sack, (Blocks{{base + 2200, base + 2400}, {base + 1000, base + 2000}}));
 }
 
 TEST_P(RepairTest, SackBlocksOfRepliesNeverReachTheKernel) {

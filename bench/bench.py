@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The measuring half of run.sh, which builds before and removes the labs afterwards."""
+
+import argparse
+import signal
+import subprocess
+import sys
+
+import miss
+import origin
+import quick
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="run.sh", description="Origin CPU per request, measured in labs.")
+    parser.add_argument("what", choices=("quick", "miss"), help="quick: the comparison; miss: what a miss costs")
+    parser.add_argument("--json", metavar="FILE", help="write everything there, too")
+    parser.add_argument("--seconds", type=float, help="of each measurement (quick: 0.9, miss: 1.5)")
+    parser.add_argument("--rounds", type=int, help="repetitions (quick: 3, miss: 7)")
+    parser.add_argument("--connections", type=int, default=64, help="of clients (default 64)")
+    args = parser.parse_args()
+    defaults = {"quick": (0.9, 3), "miss": (1.5, 7)}[args.what]
+    args.seconds, args.rounds = args.seconds or defaults[0], args.rounds or defaults[1]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return {"quick": quick, "miss": miss}[args.what].main(args)
+    except (origin.BenchError, subprocess.TimeoutExpired) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
