@@ -19,6 +19,11 @@ constexpr size_t kBufferBytes = 256 * 1024;
 constexpr double kStalledS = 5;
 // A link's window must admit a whole batch of the largest replies.
 constexpr int kLinkReceiveBytes = 4 << 20;
+// Batches of each size before the next larger one, for the windows of both ends to grow with them.
+constexpr int kBatchesOfOneSize = 8;
+// Every so many batches (while they grow, after each) what was received is acknowledged by itself
+// and not with the next request: as a client that pauses does, and a booster after a miss.
+constexpr int kOwnAckEvery = 16;
 
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -30,6 +35,7 @@ struct LoadDriver::Client {
   base::UniqueFd fd;
   bool connected = false;
   int batch = 1;  // grows to the wanted one as the link's congestion window does
+  int batches = 0;
   std::vector<Target*> asked;
   size_t answered = 0;
   ReplyReader reader;
@@ -74,6 +80,13 @@ void LoadDriver::Ask(Client* client) {
   client->asked.clear();
   client->answered = 0;
   if (Exhausted()) return;
+  if (client->batch < options_.batch || client->batches % kOwnAckEvery == 0) {
+    const int one = 1;
+    setsockopt(client->fd.get(), IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+    // Back to delaying, or the acknowledgments that follow would all be by themselves.
+    const int zero = 0;
+    setsockopt(client->fd.get(), IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof(zero));
+  }
   std::string together;
   for (int i = 0; i < client->batch && !Exhausted(); ++i, ++asked_) {
     Target* target = &(*targets_)[next_target_];
@@ -81,7 +94,9 @@ void LoadDriver::Ask(Client* client) {
     client->asked.push_back(target);
     if (client->batch > 1) together += target->request;
   }
-  client->batch = std::min(client->batch + 1, options_.batch);
+  if (++client->batches % kBatchesOfOneSize == 0) {
+    client->batch = std::min(client->batch + 1, options_.batch);
+  }
   const std::string& bytes = together.empty() ? client->asked.front()->request : together;
   if (send(client->fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(bytes.size())) {

@@ -16,6 +16,7 @@ HEAD_BYTES = 240    # of nginx's reply
 REQUEST_BYTES = 41  # "GET /11k.bin HTTP/1.1", "Host: site.test" and their ends
 MTUS = (1500, 3498)
 FANOUT_MAX = 32     # WB_FANOUT_MAX: segments for one packet
+BURST_BYTES = 65536  # the most that accelerd lets one burst have (max_cwnd_bytes)
 KEYED_BATCH = 8
 LINKS = 4
 WARM_S = 0.15
@@ -29,8 +30,8 @@ def segments(size, mtu):
 
 
 def batch(size, mtu):
-    """Keyed requests to a packet: eight, or as many as one fan-out can answer."""
-    return max(1, min(KEYED_BATCH, FANOUT_MAX // segments(size, mtu)))
+    """Keyed requests to a packet: eight, or as many as one fan-out and one burst can answer."""
+    return max(1, min(KEYED_BATCH, FANOUT_MAX // segments(size, mtu), BURST_BYTES // (size + HEAD_BYTES)))
 
 
 class Floor:

@@ -8,6 +8,7 @@
 #include "bpf/lib/packet.h"
 #include "bpf/lib/response.h"
 #include "bpf/lib/translate.h"
+#include "bpf/maps/fanout.h"
 
 struct wb_egress {
   struct wb_pkt p;
@@ -108,6 +109,7 @@ wb_inline int egress__packet(struct __sk_buff *skb, struct wb_egress *e) {
   __u32 skip = 0, fresh = 0;
   int verdict = TC_ACT_OK;
   e->reason = WB_R_COUNT;
+  if (skb->mark == WB_SKB_MARK) return TC_ACT_OK;
   if (packet__parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, 1, &e->p)) return TC_ACT_OK;
   __u32 port = bpf_ntohs(e->p.key.local_port_be16);
   const __u8 *ours = bpf_map_lookup_elem(&wb_ports, &port);

@@ -32,7 +32,8 @@ wb_inline __u32 fanout__second(const struct wb_control *c, __u64 now, int *lease
 wb_inline int fanout__piece(struct wb_piece *piece, const struct wb_variant *v, __u32 index, __u32 kind, __u32 cls) {
   kind = WB_MASK(kind, 3);
   cls = WB_MASK(cls, 15);
-  if (kind >= WB_PART_KINDS || cls >= WB_CLASSES) return -WB_R_MISS;
+  if (cls >= WB_CLASSES) return -WB_R_MSS;
+  if (kind >= WB_PART_KINDS) return -WB_R_MISS;
   const struct wb_part *part = &v->part[kind];
   __u32 n = part->nseg[cls];
   piece->gen = v->gen;
@@ -84,18 +85,25 @@ wb_inline void fanout__address(struct wb_job *job, const struct wb_conn_key *key
   job->ts_ecr_be32 = ts_ecr_be32;
 }
 
+/* Makes the job the CPU's latest and gives it its cookie. Returns the cookie, 0 on failure. */
+wb_inline __u64 fanout__take(struct wb_job *job, __u64 now) {
+  __u32 zero = 0;
+  __u64 *n = bpf_map_lookup_elem(&wb_job_seq, &zero);
+  if (!n) return 0;
+  (*n)++;
+  job->cookie = (now ^ (__u64)job->key.remote_be32[3] << 32 ^ *n << 1) | 1;
+  return job->cookie;
+}
+
 /* Takes the job: marks the frame, whose addresses must already be swapped, and sends it through the fan-out.
  * Returns the verdict, or -reason with the frame unmarked. */
 wb_inline int fanout__start(struct xdp_md *ctx, struct wb_job *job, __u32 slot, __u32 if_slot, __u64 now) {
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-  __u32 zero = 0, index = WB_FANOUT_INDEX(if_slot, job->nseg);
-  __u64 *n = bpf_map_lookup_elem(&wb_job_seq, &zero);
+  __u32 index = WB_FANOUT_INDEX(if_slot, job->nseg);
   struct wb_mark *mark = data + sizeof(struct ethhdr);
   void *devmap = bpf_map_lookup_elem(&wb_fanout, &index);
-  if (!n || (void *)(mark + 1) > data_end || !devmap) return -WB_R_TRUNCATED_FRAME;
-  (*n)++;
-  job->cookie = now ^ (__u64)(unsigned long)job->key.remote_be32[3] << 32 ^ *n << 1;
-  mark->cookie = job->cookie;
+  if ((void *)(mark + 1) > data_end || !devmap) return -WB_R_TRUNCATED_FRAME;
+  mark->cookie = fanout__take(job, now);
   mark->job = slot;
   return bpf_redirect_map(devmap, 0, BPF_F_BROADCAST);
 }

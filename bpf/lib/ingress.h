@@ -17,6 +17,7 @@ struct wb_requests {
   __u32 domain; /* WB_DOMAINS_MAX: not known */
   __u32 bytes;  /* of the replies */
   __s32 reason; /* why it passes; 0: the job holds the answer */
+  __u32 partial; /* the TCP checksum is not finished */
 };
 
 /* Several keyed requests in one payload, found from its end backwards. */

@@ -4,10 +4,12 @@
 #define WEBBOOSTER_BPF_LIB_INGRESS_DATA_H_
 
 #include "bpf/lib/ingress.h"
+#include "bpf/lib/late.h"
 #include "bpf/lib/quiescence.h"
 #include "bpf/lib/serve.h"
 
-/* Does the segment's TCP checksum hold? Payload is in s->buf, zero behind it. */
+/* Does the segment's TCP checksum hold? Payload is in s->buf, zero behind it. 0: no, 1: yes, 2: it is to be finished
+ * by a device that the packet will never see (CHECKSUM_PARTIAL), so that nothing can be said. */
 wb_inline int ingress__checksum_ok(struct xdp_md *ctx, const struct wb_ingress *in, struct wb_scan *s,
                                   const struct wb_control *c) {
   const struct wb_pkt *p = &in->w->p;
@@ -19,7 +21,7 @@ wb_inline int ingress__checksum_ok(struct xdp_md *ctx, const struct wb_ingress *
   __u64 pseudo = (__u64)p->addr_sum + bpf_htons(p->doff_bytes + len), sum = pseudo;
   for (int i = 0; i < 10; i++) sum += w[i];
   __u16 check = w[8];
-  if (c->partial_checksums[WB_MASK(in->r.st->if_slot, WB_IFS_MAX - 1)] && check == csum__fold(pseudo)) return 1; /* CHECKSUM_PARTIAL, PITFALLS 7 */
+  if (c->partial_checksums[WB_MASK(in->r.st->if_slot, WB_IFS_MAX - 1)] && check == csum__fold(pseudo)) return 2; /* PITFALLS 7 */
   if (p->doff_bytes > sizeof(struct tcphdr)) {
     const __u32 *o = (const __u32 *)in->o->raw;
     for (int i = 0; i < WB_OPT_BYTES / 4; i++) sum += o[i];
@@ -111,13 +113,15 @@ wb_inline void ingress__track(struct wb_conn_state *st, const struct wb_ingress 
 }
 
 /* May a reply of `bytes` in `n` parts be sent now? Lock held; the request's ACK was taken. Returns 0 or -reason. */
-wb_inline int ingress__may_send(const struct wb_conn_state *st, const struct wb_ingress *in, __u32 bytes, __u32 n) {
+wb_inline int ingress__may_send(const struct wb_conn_state *st, const struct wb_ingress *in, __u32 bytes, __u32 n,
+                                int late) {
   const struct wb_pkt *p = &in->w->p;
   __u32 out = connection__wire_snd_nxt(st) - p->ack + bytes;
   if (st->flags & (WB_CF_UNSYNCED | WB_CF_CLOSING)) return st->flags & WB_CF_UNSYNCED ? -WB_R_UNSYNCED : -WB_R_NO_SERVE;
   if (p->seq != connection__wire_rcv_nxt(st) || st->k_passed_end != st->k_rcv_nxt) return -WB_R_OUT_OF_ORDER;
   if (st->resp_pending) return -WB_R_BUSY;
-  if (st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED)) return -WB_R_UNACKED;
+  if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED))
+    return -WB_R_UNACKED;
   if (out > st->peer_wnd) return -WB_R_WINDOW;
   if (out > st->cwnd) return -WB_R_CWND;
   if (st->flight_count + n > WB_FLIGHTS) return -WB_R_FLIGHTS;
@@ -245,7 +249,11 @@ wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct 
   int odd = ingress__eligible(ctx, in, c);
   if (!err && odd) err = odd;
   if (!err && !fanout__dated(job->second)) err = -WB_R_CLOCK;
-  if (!err && !ingress__checksum_ok(ctx, in, s, c)) err = -WB_R_CHECKSUM;
+  if (!err) {
+    int sum = ingress__checksum_ok(ctx, in, s, c);
+    if (!sum) err = -WB_R_CHECKSUM;
+    q->partial = sum == 2;
+  }
   q->reason = -err;
 }
 
@@ -269,7 +277,7 @@ wb_inline void ingress__note_early(struct xdp_md *ctx, struct wb_ingress *in) {
 wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
   struct wb_requests *q = &in->w->q;
   struct wb_conn_state *st = in->r.st;
-  __u32 slot = 0, quiescent = 0, expected = st->k_passed_end + st->d_in;
+  __u32 slot = 0, proved = 0, late = 0, expected = st->k_passed_end + st->d_in;
   struct wb_job *job = fanout__job(&slot);
   if (!job) return XDP_ABORTED;
   __builtin_memset(q, 0, sizeof(*q));
@@ -281,20 +289,24 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     q->reason = WB_R_OUT_OF_ORDER;
   } else {
     ingress__judge(ctx, in, job);
-    if (!q->reason && !(st->flags & WB_CF_ARMED)) quiescent = quiescence__proved(ctx, in);
+    if (!q->reason && !(st->flags & WB_CF_ARMED)) proved = quiescence__proved(ctx, in);
     if (!q->reason) fanout__address(job, &in->w->p.key, st, in->w->p.addr_sum, in->o->ts_ecr_be32, in->w->now);
+    late = proved == WB_Q_IDLE && !q->partial && !late__prepare(ctx);
   }
   int err = 0;
   bpf_spin_lock(&in->r.conn->lock);
   if (connection__same(&in->r)) {
     __s64 acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
-    if (quiescent && st->k_snd_una == st->k_snd_nxt && st->k_rcv_nxt == st->k_passed_end && !st->resp_pending)
+    if ((proved & WB_Q_ACKED) && st->k_rcv_nxt == st->k_passed_end && !st->resp_pending) {
+      st->k_snd_una = st->k_snd_nxt;
       st->flags |= WB_CF_ARMED;
-    err = q->reason ? -(int)q->reason : acked < 0 ? -WB_R_BAD_ACK : ingress__may_send(st, in, q->bytes, job->npieces);
+    }
+    err = q->reason ? -(int)q->reason : acked < 0 ? -WB_R_BAD_ACK : ingress__may_send(st, in, q->bytes, job->npieces, late);
     if (err) {
       ingress__track(st, in, q);
       translate__plan(st, &in->w->p, acked, &in->w->x);
     } else {
+      if (late) translate__plan(st, &in->w->p, acked, &in->w->x);
       ingress__commit(st, in, job, q->bytes);
     }
   } else {
@@ -314,6 +326,10 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
   __u32 word = in->r.conn->slot / 64;
   __u64 bit = 1ull << (in->r.conn->slot & 63), *active = bpf_map_lookup_elem(&wb_active, &word);
   if (active && !(*active & bit)) __sync_fetch_and_or(active, bit);
+  if (late) {
+    in->w->reason = WB_R_HIT_LATE;
+    return late__pass(ctx, in, job, slot);
+  }
   if (ingress__turn(ctx, st)) return XDP_DROP;
   int verdict = fanout__start(ctx, job, slot, st->if_slot, in->w->now);
   if (verdict >= 0) return verdict;

@@ -12,7 +12,11 @@
 #include "bpf/lib/ingress.h"
 #include "bpf/lib/tcp_sock.h"
 
-wb_inline int quiescence__proved(struct xdp_md *ctx, struct wb_ingress *in) {
+#define WB_Q_IDLE 1  /* all is written, sent and read */
+#define WB_Q_ACKED 2 /* and acknowledged, as the kernel knows */
+
+/* Returns bits of WB_Q_*. */
+wb_inline __u32 quiescence__proved(struct xdp_md *ctx, struct wb_ingress *in) {
   const struct wb_conn_key *k = &in->w->p.key;
   struct bpf_sock_tuple t = {};
   __u32 size;
@@ -31,15 +35,16 @@ wb_inline int quiescence__proved(struct xdp_md *ctx, struct wb_ingress *in) {
   }
   struct bpf_sock *sk = bpf_skc_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
   if (!sk) return 0;
-  int ok = 0;
+  __u32 proved = 0;
   struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
   if (tp && sk->state == BPF_TCP_ESTABLISHED) {
     const struct wb_conn_state *st = in->r.st;
-    ok = tp->snd_una == tp->snd_nxt && tp->write_seq == tp->snd_nxt && tp->rcv_nxt == tp->copied_seq &&
-         tp->snd_nxt == st->k_snd_nxt && tp->rcv_nxt == st->k_rcv_nxt;
+    if (tp->write_seq == tp->snd_nxt && tp->rcv_nxt == tp->copied_seq && tp->snd_nxt == st->k_snd_nxt &&
+        tp->rcv_nxt == st->k_rcv_nxt)
+      proved = tp->snd_una == tp->snd_nxt ? WB_Q_IDLE | WB_Q_ACKED : WB_Q_IDLE;
   }
   bpf_sk_release(sk);
-  return ok;
+  return proved;
 }
 
 #endif

@@ -8,15 +8,11 @@
 #include "bpf/maps/fanout.h"
 #include "bpf/maps/objects.h"
 
-/* Writes the Date text of the job's second at `off` of the frame and returns its sum; 0 with *err set on failure. */
-wb_inline __u32 segment__date(struct xdp_md *ctx, const struct wb_job *job, __u32 off, __u32 odd, int *err) {
+/* The Date text of the job's second, 0 when it is not there any more. */
+wb_inline const struct wb_date *segment__date(const struct wb_job *job) {
   __u32 i = job->second & (WB_DATES - 1);
-  struct wb_date *d = bpf_map_lookup_elem(&wb_dates, &i);
-  if (!d || d->second != job->second || bpf_xdp_store_bytes(ctx, off, d->text, WB_HTTP_DATE)) {
-    *err = 1;
-    return 0;
-  }
-  return odd ? d->sum_odd : d->sum_even;
+  const struct wb_date *d = bpf_map_lookup_elem(&wb_dates, &i);
+  return d && d->second == job->second ? d : 0;
 }
 
 wb_inline __u64 segment__sum16(const void *p, int words) {
@@ -74,8 +70,19 @@ wb_inline int segment__headers(void *data, void *data_end, const struct wb_job *
   return 0;
 }
 
-/* Makes the job's next segment in the frame. Returns 0 or -reason. */
-wb_inline int segment__build(struct xdp_md *ctx, struct wb_job *job) {
+/* Where the next segment's bytes are, and what they add to its checksum. */
+struct wb_segment {
+  const __u8 *payload; /* WB_SEG_MAX bytes can be read */
+  __u64 sum;
+  __u32 len; /* 1..WB_SEG_MAX */
+  __u32 seq;
+  __u32 head;     /* bytes before the payload */
+  __u32 date_off; /* of the Date in the payload, WB_NO_DATE: none */
+  __u32 last;
+};
+
+/* Takes the job's next segment. Returns 0 or -reason. */
+wb_inline int segment__next(struct wb_job *job, struct wb_segment *g) {
   __u32 i = job->next;
   if (i >= job->nseg) return -WB_R_SEG_SPARE;
   job->next = i + 1;
@@ -86,9 +93,9 @@ wb_inline int segment__build(struct xdp_md *ctx, struct wb_job *job) {
   __u32 pos = job->pos, len = job->seg_size, seg_size = job->seg_size;
   if (pos >= piece->end || !seg_size) return -WB_R_SEG_FAILED;
   if (len > piece->end - pos) len = piece->end - pos;
-  __u32 seq = job->seq + piece->delta + (pos - piece->start);
+  g->seq = job->seq + piece->delta + (pos - piece->start);
   __u32 next = pos + len;
-  if (next >= piece->end) { /* the following clone takes the next piece */
+  if (next >= piece->end) { /* the following segment is of the next piece */
     job->piece = at + 1;
     next = at + 1 < WB_PARTS_MAX ? job->pieces[at + 1].start : 0;
   }
@@ -98,21 +105,33 @@ wb_inline int segment__build(struct xdp_md *ctx, struct wb_job *job) {
   struct wb_bank *bank = bpf_map_lookup_elem(&wb_arena, &bank_index);
   __u32 off = piece->off + pos, sum_off = piece->sums_off + 2 * (pos / seg_size);
   if (!bank || off > WB_BANK_USABLE || sum_off > WB_BANK_USABLE) return -WB_R_SEG_FAILED;
-  __u64 sum = *(__u16 *)&bank->bytes[sum_off & (WB_BANK_BYTES - 2)];
+  g->sum = *(__u16 *)&bank->bytes[sum_off & (WB_BANK_BYTES - 2)];
+  g->payload = &bank->bytes[off];
+  g->len = len;
+  g->head = sizeof(struct ethhdr) + (job->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
+            sizeof(struct tcphdr) + (job->has_ts ? 12 : 0);
+  g->date_off = pos == 0 ? piece->date_off : WB_NO_DATE;
+  g->last = i + 1 == job->nseg;
+  return 0;
+}
 
-  __u32 head = sizeof(struct ethhdr) + (job->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
-               sizeof(struct tcphdr) + (job->has_ts ? 12 : 0);
-  __s32 grow = (__s32)(head + len) - (__s32)(ctx->data_end - ctx->data);
+/* Makes the job's next segment in the frame. Returns 0 or -reason. */
+wb_inline int segment__build(struct xdp_md *ctx, struct wb_job *job) {
+  struct wb_segment g;
+  int err = segment__next(job, &g);
+  if (err) return err;
+  __u32 len = g.len;
+  __s32 grow = (__s32)(g.head + len) - (__s32)(ctx->data_end - ctx->data);
   if (grow && bpf_xdp_adjust_tail(ctx, grow)) return -WB_R_SEG_FAILED;
   if (len == 0 || len > WB_SEG_MAX) return -WB_R_SEG_FAILED;
-  if (bpf_xdp_store_bytes(ctx, head, &bank->bytes[off], len)) return -WB_R_SEG_FAILED;
-  if (pos == 0 && piece->date_off != WB_NO_DATE) {
-    int err = 0;
-    sum += segment__date(ctx, job, head + piece->date_off, piece->date_off & 1, &err);
-    if (err) return -WB_R_SEG_FAILED;
+  if (bpf_xdp_store_bytes(ctx, g.head, (void *)g.payload, len)) return -WB_R_SEG_FAILED;
+  if (g.date_off != WB_NO_DATE) {
+    const struct wb_date *d = segment__date(job);
+    if (!d || bpf_xdp_store_bytes(ctx, g.head + g.date_off, (void *)d->text, WB_HTTP_DATE)) return -WB_R_SEG_FAILED;
+    g.sum += g.date_off & 1 ? d->sum_odd : d->sum_even;
   }
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-  if (segment__headers(data, data_end, job, seq, i + 1 == job->nseg, len, sum)) return -WB_R_SEG_FAILED;
+  if (segment__headers(data, data_end, job, g.seq, g.last, len, g.sum)) return -WB_R_SEG_FAILED;
   return 0;
 }
 

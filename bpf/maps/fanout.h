@@ -57,6 +57,17 @@ struct wb_mark {
   __u32 job;
 } __attribute__((packed));
 
+/* The same, as metadata before a frame that XDP passes: TC ingress is to send the job (lib/late.h). Its size is a
+ * multiple of four, as bpf_xdp_adjust_meta wants it. */
+struct wb_late_mark {
+  __u64 cookie;
+  __u32 job;
+  __u32 magic; /* WB_LATE_MAGIC */
+};
+#define WB_LATE_MAGIC 0x57624c61u
+/* skb->mark of segments that TC ingress sends, so that TC egress does not take them for the kernel's. */
+#define WB_SKB_MARK 0x57624c61u
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, WB_JOBS);

@@ -14,7 +14,7 @@ namespace wb::accelerd {
 namespace {
 
 constexpr uint64_t kMs = 1000000;
-constexpr uint64_t kRoundBusyNs = 2 * kMs;    // timer resolution while replies are outstanding
+constexpr uint64_t kRoundBusyNs = 4 * kMs;    // timer resolution while replies are outstanding
 constexpr uint64_t kRoundIdleNs = 10 * kMs;   // and otherwise
 constexpr uint64_t kSweepNs = 500 * kMs;
 constexpr char kLinkPrefix[] = "link_xdp_";

@@ -72,21 +72,23 @@ absl::Status FillFanout(Programs& programs, const Attachment& a) {
   return absl::OkStatus();
 }
 
-absl::Status AttachEgress(Programs& programs, const Attachment& a) {
-  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex), .attach_point = BPF_TC_EGRESS);
+absl::Status AttachTc(const Attachment& a, bpf_tc_attach_point point, const bpf_program* program) {
+  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex), .attach_point = point);
   if (int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
     return PosixError("make the clsact qdisc of", a.name, -error);
-  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(programs.skeleton()->progs.wb_tc_egress),
-                      .flags = BPF_TC_F_REPLACE, .handle = kTcHandle, .priority = kTcPriority);
-  if (int error = bpf_tc_attach(&hook, &opts); error != 0)
-    return PosixError("attach TC egress to", a.name, -error);
+  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(program), .flags = BPF_TC_F_REPLACE,
+                      .handle = kTcHandle, .priority = kTcPriority);
+  if (int error = bpf_tc_attach(&hook, &opts); error != 0) return PosixError("attach TC to", a.name, -error);
   return absl::OkStatus();
 }
 
-void DetachEgress(const Attachment& a) {
-  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex), .attach_point = BPF_TC_EGRESS);
-  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kTcHandle, .priority = kTcPriority);
-  (void)bpf_tc_detach(&hook, &opts);  // the qdisc stays: others may use it
+// The qdisc stays: others may use it.
+void DetachTc(const Attachment& a) {
+  for (bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex), .attach_point = point);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kTcHandle, .priority = kTcPriority);
+    (void)bpf_tc_detach(&hook, &opts);
+  }
 }
 
 struct LinkState {
@@ -157,8 +159,9 @@ absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string
   programs.control[0].drain[slot] = 0;
   programs.control[0].partial_checksums[slot] = IsVeth(name) ? 1 : 0;
   WB_RETURN_IF_ERROR(FillFanout(programs, a));
-  WB_RETURN_IF_ERROR(AttachEgress(programs, a));
-  auto undo = absl::MakeCleanup([&] { DetachEgress(a); });
+  auto undo = absl::MakeCleanup([&] { DetachTc(a); });
+  WB_RETURN_IF_ERROR(AttachTc(a, BPF_TC_EGRESS, programs.skeleton()->progs.wb_tc_egress));
+  WB_RETURN_IF_ERROR(AttachTc(a, BPF_TC_INGRESS, programs.skeleton()->progs.wb_tc_ingress));
 
   const std::string pin = LinkPin(programs, name);
   const int prog = bpf_program__fd(programs.skeleton()->progs.wb_xdp_ingress);
@@ -191,7 +194,7 @@ absl::Status DetachInterface(Programs& programs, const Attachment& a) {
     if (bpf_link_detach(link.get()) != 0 && errno != ENOLINK) status = PosixError("detach XDP from", a.name);
     unlink(pin.c_str());
   }
-  DetachEgress(a);
+  DetachTc(a);
   const int outer = bpf_map__fd(programs.skeleton()->maps.wb_fanout);
   for (uint32_t n = 1; n <= WB_FANOUT_MAX; n++) {
     const uint32_t index = WB_FANOUT_INDEX(a.slot, n);

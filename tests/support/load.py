@@ -133,8 +133,12 @@ class Client:
         self.load.completed += 1
         self.load.bytes += len(response.body)
         self.load.latency.append(now - self.sent)
+        self.connection.requests += 1
         if not response.keeps_alive():
             self.load.clean_closes += 1
+            self.close()
+        elif self.connection.requests == self.load.args.renew_after:
+            self.load.renewed += 1
             self.close()
         elif self.connection.parser.in_response():
             self.fail("extra", now)
@@ -159,7 +163,7 @@ class Load:
                                                       [("User-Agent", "load")])
                          for target in args.target}
         self.errors = collections.Counter()
-        self.completed = self.bytes = self.clean_closes = self.reasked = 0
+        self.completed = self.bytes = self.clean_closes = self.reasked = self.renewed = 0
         self.latency = []
         self.notes = []
 
@@ -200,7 +204,8 @@ class Load:
                 "p50_ms": stats["p50_ms"],
                 "p99_ms": stats["p99_ms"], "max_ms": stats["max_ms"], "seconds": round(seconds, 2),
                 "bytes": self.bytes,
-                "clean_closes": self.clean_closes, "reasked": self.reasked, "notes": self.notes}
+                "clean_closes": self.clean_closes, "reasked": self.reasked,
+                "renewed": self.renewed, "notes": self.notes}
 
 
 def main():
@@ -215,6 +220,8 @@ def main():
     parser.add_argument("--rate", type=float, default=0,
                         help="requests per second in all; 0: as fast as answered")
     parser.add_argument("--verify-dir", help="document root to compare with")
+    parser.add_argument("--renew-after", type=int, default=0,
+                        help="responses after which a connection is renewed; 0: never")
     parser.add_argument("--timeout", type=float, default=30)
     load = Load(parser.parse_args())
     report = load.report(load.run())

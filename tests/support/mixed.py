@@ -104,7 +104,7 @@ class Lane:
             elif state != "open" and port == self.runner.args.port:
                 self.runner.fail(self, {"what": f"connection {state} between responses",
                                         "port": port})
-            if state != "open" or connection.requests >= RENEW_AFTER:
+            if state != "open" or connection.requests >= self.runner.args.renew_after:
                 self.drop(port)
                 connection = None
         if connection is None:
@@ -291,6 +291,8 @@ def parse_args():
     parser.add_argument("--date-slack", type=float, default=2.0, help="seconds a Date may be off")
     parser.add_argument("--ref-always", action="store_true",
                         help="ask the reference each time: latencies compare")
+    parser.add_argument("--renew-after", type=int, default=RENEW_AFTER,
+                        help="responses after which a connection is renewed")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

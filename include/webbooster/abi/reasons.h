@@ -71,7 +71,8 @@
   X(SOCK_FULL, "table_full", "sock", "connection left alone: table is full")                               \
   X(TIMER_RESENT, "timer_resent", "timer", "segments sent again by the timer")                             \
   X(TIMER_STALE, "timer_stale", "timer", "nothing left to send again")                                     \
-  X(EVENT_LOST, "event_lost", "in", "miss not reported: ring buffer is full")
+  X(EVENT_LOST, "event_lost", "in", "miss not reported: ring buffer is full")                              \
+  X(HIT_LATE, "hit_late", "in", "answered by way of TC: the request brought the kernel an acknowledgment")
 
 enum wb_reason {
 #define WB_X(name, label, hook, text) WB_R_##name,

@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# From a fresh Debian 12 machine to a real site served by XDP, as root and in network namespaces only:
+# installs packages, builds, serves the HTML tree of Debian's Python documentation with nginx and
+# accelerd in a lab (deploy/lab.sh), crawls it through the accelerator, compares every byte with the
+# unaccelerated port, and measures what a request costs the origin both ways.
+set -Eeuo pipefail
+
+REPO_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+LAB=$REPO_DIR/deploy/lab.sh
+PREFIX=qs KEEP=no OWN=no
+WORK=''
+export PYTHONDONTWRITEBYTECODE=1
+
+usage() {
+  cat <<'TEXT'
+Usage: quickstart.sh [--keep] [--prefix P]
+
+  --keep        leave the lab up, to play with
+  --prefix P    of the lab (default qs); a lab of that prefix that quickstart.sh made is replaced
+
+Exit codes: 0 done; 1 failed, a byte differed, or XDP answered nothing; 2 wrong usage.
+TEXT
+}
+
+say() {
+  printf '\n== %s\n' "$*"
+}
+
+die() {
+  printf 'quickstart.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+clean_up() {
+  local status=$?
+  trap '' HUP INT TERM
+  trap - EXIT
+  if [[ $OWN == yes && ($KEEP == no || $status != 0) ]]; then
+    if ((status)); then
+      tail -n 15 "/run/webbooster-lab/$PREFIX/accelerd.log" >&2 2>/dev/null
+    fi
+    "$LAB" down --prefix "$PREFIX" || status=1
+  fi
+  [[ -z $WORK ]] || rm -rf "$WORK"
+  exit "$status"
+}
+
+# Two runs at once would take each other's lab. A kept lab does not hold the lock.
+take_lock() {
+  mkdir -p /run/lock
+  exec 9>"/run/lock/webbooster-quickstart-$PREFIX.lock"
+  flock -n 9 || die "another quickstart with prefix $PREFIX is running"
+}
+
+install_and_build() {
+  say 'Installing packages and building (minutes, the first time)'
+  "$REPO_DIR/deploy/install-packages.sh" 9>&-
+  WORK=$(mktemp -d /tmp/wb-quickstart-XXXXXX)
+  if ! timeout -k 10 1800 "$REPO_DIR/deploy/build.sh" >"$WORK/build.log" 2>&1 9>&-; then
+    tail -n 40 "$WORK/build.log" >&2
+    die 'the build failed'
+  fi
+}
+
+docroot() {
+  local index
+  while read -r index; do
+    [[ $index != */html/index.html || ! -f $index ]] || { dirname "$(realpath "$index")" && return; }
+  done < <(dpkg -L python3.11-doc)
+  die 'python3.11-doc has no HTML tree here'
+}
+
+lab_up() {
+  local root
+  root=$(docroot)
+  say "A lab: nginx and accelerd serve $root as site.test"
+  if [[ $PREFIX == qs || -e /run/webbooster-lab/$PREFIX/quickstart ]]; then
+    "$LAB" down --prefix "$PREFIX" 9>&- 2>/dev/null
+  fi
+  # `up` removes what it made when it fails, and refuses a lab that is not ours.
+  timeout -k 10 120 "$LAB" up --prefix "$PREFIX" --docroot "$root" 9>&-
+  OWN=yes
+  touch "/run/webbooster-lab/$PREFIX/quickstart"
+}
+
+crawl() {
+  say 'Crawling all of it: the reference (port 8080), then three times through the accelerator (port 80)'
+  local ip
+  ip=$("$LAB" env ORIGIN_IP --prefix "$PREFIX")
+  # Mismatches are shown before the table says how many there were.
+  timeout -k 10 600 "$LAB" exec --prefix "$PREFIX" client python3 "$REPO_DIR/tests/support/crawl.py" --json \
+    --base http://site.test/ --connect "$ip:80" --ref "$ip:8080" --passes 3 >"$WORK/crawl.json" 9>&- ||
+    { cut -c 1-4000 "$WORK/crawl.json" >&2 && die 'the crawl found differences, shown above'; }
+}
+
+measure() {
+  say 'Measuring: the same keep-alive requests to nginx alone and through the accelerator'
+  timeout -k 10 600 python3 "$REPO_DIR/bench/site.py" --prefix "$PREFIX" --crawl "$WORK/crawl.json" 9>&-
+}
+
+# wbctl and curl are shown as they can be typed; the metrics listen in the origin's namespace.
+how_to_play() {
+  local -A e=()
+  local key value
+  while IFS='=' read -r key value; do
+    e[$key]=$value
+  done < <("$LAB" env --prefix "$PREFIX")
+  say 'Metrics (Prometheus)'
+  "$LAB" exec --prefix "$PREFIX" origin curl -sf -m 5 "${e[ACCELERD_METRICS]}" 9>&- >"$WORK/metrics" ||
+    die "no metrics at ${e[ACCELERD_METRICS]}"
+  { grep -v '^#' "$WORK/metrics" || true; } | sed -n '1,6s/^/  /p'
+  printf '  all: %s exec --prefix %s origin curl -s %s\n' "$LAB" "$PREFIX" "${e[ACCELERD_METRICS]}"
+  if [[ $KEEP == no ]]; then
+    printf '\nThe lab is removed now; quickstart.sh --keep leaves it up.\n'
+    return
+  fi
+  cat <<TEXT
+
+The lab is up. Play:
+  $LAB exec --prefix $PREFIX client curl -i --resolve site.test:80:${e[ORIGIN_IP]} http://site.test/about.html
+  ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} status
+  ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} cache list --limit 10
+  ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} reasons
+  ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} cache purge --all
+End it:
+  $LAB down --prefix $PREFIX
+TEXT
+}
+
+main() {
+  while (($#)); do
+    case "$1" in
+      -h | --help) usage && exit 0 ;;
+      --keep) KEEP=yes && shift ;;
+      --prefix=*) PREFIX=${1#*=} && shift ;;
+      --prefix)
+        (($# >= 2)) || { usage >&2 && exit 2; }
+        PREFIX=$2
+        shift 2
+        ;;
+      *) usage >&2 && exit 2 ;;
+    esac
+  done
+  [[ $PREFIX =~ ^[a-z][a-z0-9]{0,7}$ ]] || { usage >&2 && exit 2; }
+  [[ $(id -u) == 0 ]] || die 'must run as root: namespaces and BPF need it'
+  take_lock
+  trap clean_up EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  install_and_build
+  lab_up
+  crawl
+  measure
+  how_to_play
+}
+
+main "$@"

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""accelerd dies, freezes, stops and leaves under load, and no request fails.
+
+Load is load.py with every body verified. Killed: the successor adopts the programs. Frozen: hits end
+with the lease, so old bytes live no longer. Detached: connections drain, or are reset with --force.
+"""
+
+import os
+import pathlib
+import signal
+import sys
+import time
+
+import netlab
+from netlab import Lab, check, say
+
+TARGETS = ["/s1024.html", "/s5000.html", "/s11673.html"]
+LEASE_S = 0.5
+# The heartbeat is written every so often; a request may be under way; this machine is shared.
+LEASE_MARGIN_S = 0.15
+
+
+def site(path):
+    return netlab.make_docroot(path, [1024, 5000, 11673])
+
+
+def wait_until(what, holds, seconds=10):
+    end = time.monotonic() + seconds
+    while not holds():
+        check(time.monotonic() < end, f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def programs(lab):
+    """Names of the XDP and TC programs on the interface towards the client."""
+    shown = lab.must("origin", "bpftool", "net", "show")
+    return [line for line in shown.splitlines() if line.startswith(lab.env["ORIGIN_IF"] + "(")]
+
+
+def pins(lab):
+    path = pathlib.Path(lab.env["PIN_DIR"])
+    return [str(file) for file in path.rglob("*") if file.is_file()] if path.exists() else []
+
+
+def hits_grow(lab, least=50):
+    before = lab.hits()
+    wait_until("hits", lambda: lab.hits() >= before + least)
+
+
+def killed():
+    with netlab.scratch() as path, Lab(site(path)) as lab:
+        lab.warm(*TARGETS)
+        load = lab.start(*lab.load_command(TARGETS, 11, "--connections", 8, "--rate", 800))
+        hits_grow(lab)
+        before = lab.hits()
+        lab.accelerd("kill")
+        check(programs(lab), "the programs went with accelerd")
+        time.sleep(3)  # not for synchronisation: so long the origin is to do without accelerd
+        lab.accelerd("start")
+        check(lab.status()["adopted"], "the second accelerd did not adopt")
+        check(lab.hits() >= before, "counters were lost")
+        lab.warm(*TARGETS)
+        hits_grow(lab, 200)
+        resumed = lab.hits() - before
+        report = netlab.finish_load(load)
+        say(f"  killed: {report['completed']} requests, 0 failed, max {report['max_ms']} ms, "
+            f"{resumed} hits since the kill")
+        check(report["reasked"] == 0, f"connections were closed: {report}")
+        # Stopped in order while connections are spliced: these stay, and are adopted again.
+        load = lab.start(*lab.load_command(TARGETS, 6, "--connections", 8, "--rate", 800))
+        hits_grow(lab, 200)
+        lab.accelerd("stop")
+        check(programs(lab), "the programs went although connections need them")
+        lab.accelerd("start")
+        check(lab.status()["adopted"], "no adoption after a stop under load")
+        lab.warm(*TARGETS)
+        hits_grow(lab, 200)
+        report = netlab.finish_load(load)
+        say(f"  stopped: {report['completed']} requests, 0 failed, max {report['max_ms']} ms")
+
+
+def frozen():
+    with netlab.scratch() as path, Lab(site(path)) as lab:
+        lab.warm(*TARGETS)
+        load = lab.start(*lab.load_command(TARGETS[:2], 8, "--connections", 4, "--rate", 400))
+        connection = lab.connect()
+        request = lab.request(TARGETS[2])
+        old = connection.request(request).body
+        hits_grow(lab)
+        pid = int(lab.env["ACCELERD_PID"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            new = netlab.pattern("new", 11673)
+            temporary = path / "new.tmp"
+            temporary.write_bytes(new)
+            os.rename(temporary, path / "s11673.html")
+            changed = time.monotonic()
+            last_old = 0.0
+            seen_old = 0
+            while time.monotonic() < changed + 2:
+                begun = time.monotonic()
+                body = connection.request(request).body
+                check(body in (old, new), f"{len(body)} bytes, neither old nor new")
+                if body == old:
+                    last_old = begun - changed
+                    seen_old += 1
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        say(f"  frozen: {seen_old} old answers, the last asked for {1000 * last_old:.0f} ms after "
+            f"the change (lease {1000 * LEASE_S:.0f} ms)")
+        check(seen_old > 0, "no hit while frozen: the lease was not tested")
+        check(last_old <= LEASE_S + LEASE_MARGIN_S, f"old bytes {last_old:.3f} s after the change")
+        check(lab.reasons().get("in/lease", 0) > 0, "no request passed for the lease")
+        hits_grow(lab, 100)
+        for _ in range(50):
+            check(connection.request(request).body == new, "old bytes after the thaw")
+        report = netlab.finish_load(load)
+        say(f"  frozen: {report['completed']} requests, 0 failed, max {report['max_ms']} ms")
+        check(report["reasked"] == 0, f"connections were closed: {report}")
+
+
+def detached():
+    with netlab.scratch() as path, Lab(site(path)) as lab:
+        name = lab.env["ORIGIN_IF"]
+        lab.warm(*TARGETS)
+        load = lab.start(*lab.load_command(TARGETS, 8, "--connections", 8, "--rate", 800,
+                                           "--renew-after", 100))
+        hits_grow(lab, 200)
+        done = lab.wbctl("detach", name, "--deadline", 60)
+        say(f"  detach: {done}")
+        check(not programs(lab), f"left on the interface: {programs(lab)}")
+        check(load.poll() is None, "the load ended before the detach")
+        check(done["reset_connections"] == 0 and done["drained_connections"] > 0, str(done))
+        served = lab.hits()
+        report = netlab.finish_load(load)
+        say(f"  detach: {report['completed']} requests, 0 failed, {report['renewed']} connections "
+            f"renewed")
+        check(report["reasked"] == 0 and report["renewed"] > 0, f"connections were closed: {report}")
+        lab.load(TARGETS, 1)
+        check(lab.hits() == served, "hits from a detached interface")
+        lab.wbctl("attach", name)
+        check(programs(lab), "not attached again")
+        # Held open by the client: the deadline passes, and force resets.
+        load = lab.start(*lab.load_command(TARGETS, 8, "--connections", 8, "--rate", 800))
+        hits_grow(lab, 200)
+        done = lab.wbctl_run("--json", "detach", name, "--deadline", 1)
+        check(done.returncode == 4, f"detach with busy connections exits {done.returncode}")
+        check(programs(lab), "the programs went at the deadline")
+        done = lab.wbctl("detach", name, "--force")
+        say(f"  detach --force: {done}")
+        check(done["reset_connections"] == 8, f"8 connections were to be reset: {done}")
+        check(not programs(lab), f"left on the interface: {programs(lab)}")
+        report = netlab.finish_load(load, fails=True)
+        check(set(report["errors"]) <= {"reset"} and report["failed"] == 8,
+              f"only the 8 resets were to fail: {report}")
+        lab.load(TARGETS, 1)
+
+
+def clean_stop():
+    with netlab.scratch() as path, Lab(site(path)) as lab:
+        lab.warm(*TARGETS)
+        before = lab.hits()
+        lab.load(TARGETS, 1)
+        check(lab.hits() > before, "no hits")
+        check(pins(lab), f"no pins while running in {lab.env['PIN_DIR']}")
+        wait_until("no spliced connection",
+                   lambda: lab.status()["connections"]["spliced"] == 0, seconds=90)
+        lab.accelerd("stop")
+        check(not pins(lab), f"pins left: {pins(lab)}")
+        check(not programs(lab), f"left on the interface: {programs(lab)}")
+        lab.load(TARGETS, 1)
+        say("  clean stop: no pins, no programs, nginx serves")
+        lab.accelerd("start")
+        check(not lab.status()["adopted"], "adopted from nothing")
+
+
+if __name__ == "__main__":
+    sys.exit(netlab.main([killed, frozen, detached, clean_stop]))
