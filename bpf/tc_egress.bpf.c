@@ -34,7 +34,7 @@ wb_inline void egress__follow(struct __sk_buff *skb, struct wb_egress *e, __u32 
   f.head_mask = st->resp_head_mask;
   bpf_spin_unlock(&e->r.conn->lock);
   __u32 before = f.pending;
-  bpf_loop(2 * WB_RESPONSES_PER_PACKET, response__step, &f, 0);
+  bpf_loop(WB_STEPS_PER_PACKET, response__step, &f, 0);
   if (f.off < f.end) f.lost = 1;
   __u32 done = before - f.pending;
   bpf_spin_lock(&e->r.conn->lock);

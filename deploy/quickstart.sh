@@ -110,7 +110,8 @@ how_to_play() {
   say 'Metrics (Prometheus)'
   "$LAB" exec --prefix "$PREFIX" origin curl -sf -m 5 "${e[ACCELERD_METRICS]}" 9>&- >"$WORK/metrics" ||
     die "no metrics at ${e[ACCELERD_METRICS]}"
-  { grep -v '^#' "$WORK/metrics" || true; } | sed -n '1,6s/^/  /p'
+  { grep -E '^webbooster_' "$WORK/metrics" || die 'the metrics say nothing of webbooster'; } |
+    sed -n '1,6s/^/  /p'
   printf '  all: %s exec --prefix %s origin curl -s %s\n' "$LAB" "$PREFIX" "${e[ACCELERD_METRICS]}"
   if [[ $KEEP == no ]]; then
     printf '\nThe lab is removed now; quickstart.sh --keep leaves it up.\n'

@@ -77,7 +77,10 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
   if (rc > 0) {
     __s64 body = 0;
     if (s->seen & (1u << WB_F_LENGTH)) body = scan__number(s, s->value[WB_F_LENGTH]);
-    if (body >= 0 && s->end + body == len) q->n = 1;
+    if (body >= 0 && s->end + body >= len) { /* the rest of the body follows */
+      q->n = 1;
+      q->body_left = s->end + body - len;
+    }
     return s->why;
   }
   q->n = 1;
@@ -102,11 +105,16 @@ wb_inline void ingress__track(struct wb_conn_state *st, const struct wb_ingress 
   st->last_kernel_ns = in->w->now;
   if (seq__leq(end, st->k_passed_end)) return; /* retransmission */
   st->flags &= ~WB_CF_ARMED;
-  if (start != st->k_passed_end || !q->n || st->resp_pending + q->n > 32) {
+  if (start == st->k_passed_end && st->req_left) {
+    __u32 n = in->w->p.payload_len;
+    if (n > st->req_left) st->flags |= WB_CF_UNSYNCED;
+    st->req_left -= n > st->req_left ? st->req_left : n;
+  } else if (start != st->k_passed_end || !q->n || st->resp_pending + q->n > 32) {
     st->flags |= WB_CF_UNSYNCED;
   } else {
     if (q->head) st->resp_head_mask |= 1u << (st->resp_pending & 31);
     st->resp_pending += q->n;
+    st->req_left = q->body_left;
     if (st->resp_state == WB_RS_IDLE) st->resp_state = WB_RS_HEAD;
   }
   st->k_passed_end = end;
@@ -119,7 +127,7 @@ wb_inline int ingress__may_send(const struct wb_conn_state *st, const struct wb_
   __u32 out = connection__wire_snd_nxt(st) - p->ack + bytes;
   if (st->flags & (WB_CF_UNSYNCED | WB_CF_CLOSING)) return st->flags & WB_CF_UNSYNCED ? -WB_R_UNSYNCED : -WB_R_NO_SERVE;
   if (p->seq != connection__wire_rcv_nxt(st) || st->k_passed_end != st->k_rcv_nxt) return -WB_R_OUT_OF_ORDER;
-  if (st->resp_pending) return -WB_R_BUSY;
+  if (st->resp_pending || st->req_left) return -WB_R_BUSY;
   if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED))
     return -WB_R_UNACKED;
   if (out > st->peer_wnd) return -WB_R_WINDOW;
@@ -287,6 +295,8 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     q->reason = st->flags & WB_CF_UNSYNCED ? WB_R_UNSYNCED : WB_R_NO_SERVE;
   } else if (in->w->p.seq != expected) {
     q->reason = WB_R_OUT_OF_ORDER;
+  } else if (st->req_left) {
+    q->reason = WB_R_BUSY;
   } else {
     ingress__judge(ctx, in, job);
     if (!q->reason && !(st->flags & WB_CF_ARMED)) proved = quiescence__proved(ctx, in);

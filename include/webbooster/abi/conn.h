@@ -57,7 +57,8 @@ WB_STATIC_ASSERT(sizeof(struct wb_flight) == 28, "wb_flight");
 enum wb_resp_state {
   WB_RS_IDLE = 0,  /* no response awaited */
   WB_RS_HEAD = 1,  /* awaiting or within a response's header */
-  WB_RS_BODY = 2,  /* body_left bytes to come */
+  WB_RS_BODY = 2,  /* resp_left bytes to come */
+  WB_RS_CHUNK = 3, /* resp_left bytes of a chunk and its CRLF to come, then the next chunk's size */
 };
 
 struct wb_conn_state {
@@ -84,11 +85,13 @@ struct wb_conn_state {
   __u32 srtt_us;
   __u64 rtx_ns;       /* last repair by SACK */
   __u32 rtt_seq;      /* wire: end of the transmission being timed, 0 none */
-  __u32 resp_left;    /* WB_RS_BODY: bytes of body to come */
+  __u32 resp_left;    /* WB_RS_BODY, WB_RS_CHUNK */
   __u64 rtt_ns;       /* when it was sent */
   __u32 hits;         /* replies sent */
   __u32 hit_bytes;
   __u32 ifindex;      /* of the interface that the connection uses */
+  __u32 req_left;     /* bytes of a request's body that the peer has still to send to the kernel */
+  __u32 pad;
   __u16 window_be16;  /* window field of the kernel's last packet */
   __u16 mss;          /* bytes of payload per segment */
   __u8 snd_wscale;    /* shift of the peer's window field */
