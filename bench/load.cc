@@ -87,7 +87,7 @@ std::string Prepare(Arguments* a, std::vector<Target>* targets) {
   }
   if (a->paths.empty()) return "no targets";
   for (const std::string& path : a->paths) {
-    const std::string error = MakeTarget(a->target, path, &targets->emplace_back());
+    std::string error = MakeTarget(a->target, path, &targets->emplace_back());
     if (!error.empty()) return error;
   }
   return Address(*a, &a->load);

@@ -24,11 +24,14 @@ void Clock::Tick() {
   if (second + kAhead != written_) {
     // After a step of the wall clock all of them anew.
     const uint32_t first = written_ > second && written_ < second + kAhead ? written_ + 1 : second;
-    for (uint32_t s = first; s <= second + kAhead; s++) programs_.dates[s % WB_DATES] = cache::DateText(s);
+    for (uint32_t s = first; s <= second + kAhead; s++)
+      programs_.dates[s % WB_DATES] = cache::DateText(s);
     written_ = second + kAhead;
   }
-  // The start first: a reader between the two stores computes the second before, never the one after.
-  std::atomic_ref(control.second_start_ns).store(now - static_cast<uint64_t>(real.tv_nsec), std::memory_order_release);
+  // The start first: a reader between the two stores computes the second before, never the one
+  // after.
+  std::atomic_ref(control.second_start_ns)
+      .store(now - static_cast<uint64_t>(real.tv_nsec), std::memory_order_release);
   std::atomic_ref(control.second).store(second, std::memory_order_release);
   std::atomic_ref(control.heartbeat_ns).store(now, std::memory_order_release);
 }

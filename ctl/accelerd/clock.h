@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the data path knows of time: accelerd's heartbeat (ARCHITECTURE.md, invariant 6: hits live on a lease) and the
-// texts of the Date field, written ahead of need so that a reader never sees half a text. Called from the thread that
-// watches the files: when that thread hangs, the lease runs out.
+// What the data path knows of time: accelerd's heartbeat (ARCHITECTURE.md, invariant 6: hits live
+// on a lease) and the texts of the Date field, written ahead of need so that a reader never sees
+// half a text. Called from the thread that watches the files: when that thread hangs, the lease
+// runs out.
 #ifndef WEBBOOSTER_CTL_ACCELERD_CLOCK_H_
 #define WEBBOOSTER_CTL_ACCELERD_CLOCK_H_
 

@@ -14,9 +14,9 @@ namespace {
 using cache::ObjectKey;
 
 constexpr uint64_t kSecond = 1000000000;
-constexpr uint64_t kRetryNs = 30 * kSecond;        // before a refused object is looked at again
+constexpr uint64_t kRetryNs = 30 * kSecond;  // before a refused object is looked at again
 constexpr uint64_t kExcludedRetryNs = 3600 * kSecond;
-constexpr uint64_t kRestNs = kSecond;              // a packet in the data path has long been sent by then
+constexpr uint64_t kRestNs = kSecond;  // a packet in the data path has long been sent by then
 constexpr size_t kMaxRefusedClasses = 65536;
 
 std::vector<std::span<uint8_t>> Banks(kern::Programs& programs) {
@@ -27,7 +27,8 @@ std::vector<std::span<uint8_t>> Banks(kern::Programs& programs) {
 
 std::string_view DirectoryOf(std::string_view path) { return path.substr(0, path.rfind('/')); }
 
-// May the event concern an object that depends on these paths? Wider than needed: a fill is only repeated for it.
+// May the event concern an object that depends on these paths? Wider than needed: a fill is only
+// repeated for it.
 bool Concerns(const cache::WatchEvent& event, const cache::Location& location) {
   if (event.kind == cache::WatchEvent::Kind::kOverflow) return true;
   for (const std::string& path : location.paths)
@@ -41,8 +42,10 @@ void Log(const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Content>> Content::Create(const config::Config& config, kern::Programs& programs,
-                                                         kern::ObjectStore& store, std::optional<BoosterKey> key) {
+absl::StatusOr<std::unique_ptr<Content>> Content::Create(const config::Config& config,
+                                                         kern::Programs& programs,
+                                                         kern::ObjectStore& store,
+                                                         std::optional<BoosterKey> key) {
   auto watcher = cache::Watcher::Create();
   if (!watcher.ok()) return watcher.status();
   return std::unique_ptr<Content>(new Content(config, programs, store, key, *std::move(watcher)));
@@ -67,7 +70,8 @@ std::string Content::EncodingValue(uint8_t encoding) const {
 
 std::optional<std::string> Content::Key(const ObjectKey& key, uint8_t encoding) const {
   if (!key_) return std::nullopt;
-  auto hex = cache::LinkKey(*key_, config_.domains[key.domain].name, key.target, EncodingValue(encoding));
+  auto hex =
+      cache::LinkKey(*key_, config_.domains[key.domain].name, key.target, EncodingValue(encoding));
   if (!hex.ok()) return std::nullopt;
   return *std::move(hex);
 }
@@ -87,7 +91,8 @@ void Content::DrainWatch() {
 }
 
 void Content::DrainLocked() {
-  Log(watcher_.Drain([this](const cache::WatchEvent& event) ABSL_NO_THREAD_SAFETY_ANALYSIS { OnEvent(event); }));
+  Log(watcher_.Drain([this](const cache::WatchEvent& event)
+                         ABSL_NO_THREAD_SAFETY_ANALYSIS { OnEvent(event); }));
 }
 
 void Content::OnEvent(const cache::WatchEvent& event) {
@@ -141,12 +146,16 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
   absl::MutexLock lock(&mu_);
   const uint64_t now = kern::MonotonicNs();
   if (const cache::Variant* v = index_.FindVariant(key, encoding);
-      v != nullptr && (programs_.variants[v->slot].expires_ns == 0 || now < programs_.variants[v->slot].expires_ns))
-    return FillResult{true, "", v->bytes, programs_.variants[v->slot].part[0].nseg[5]};
+      v != nullptr &&
+      (programs_.variants[v->slot].expires_ns == 0 || now < programs_.variants[v->slot].expires_ns))
+    return FillResult{true, "", v->bytes,
+                      programs_.variants[v->slot].part[0].nseg[kern::kUsualClass]};
   const cache::Object* object = index_.Find(key);
-  if (object != nullptr && object->state == cache::ObjectState::kRefused && now < static_cast<uint64_t>(object->retry_ns))
+  if (object != nullptr && object->state == cache::ObjectState::kRefused &&
+      now < static_cast<uint64_t>(object->retry_ns))
     return FillResult{false, object->reason};
-  if (auto it = refused_classes_.find({key, encoding}); it != refused_classes_.end() && now < it->second)
+  if (auto it = refused_classes_.find({key, encoding});
+      it != refused_classes_.end() && now < it->second)
     return FillResult{false, "encoding"};
   OpenFill open{key, encoding, std::move(location), {}, false};
   for (const std::string& prefix : domain.exclude)
@@ -157,7 +166,8 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
     if (handle.ok()) {
       open.handle = *std::move(handle);
     } else {
-      if (absl::IsResourceExhausted(handle.status())) spdlog::warn("cache: {}", handle.status().ToString());
+      if (absl::IsResourceExhausted(handle.status()))
+        spdlog::warn("cache: {}", handle.status().ToString());
       open.location.reset();
     }
   }
@@ -167,7 +177,8 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
   return std::nullopt;
 }
 
-std::optional<FillResult> Content::Finish(FillHandle handle, const absl::StatusOr<cache::FetchedObject>& fetched) {
+std::optional<FillResult> Content::Finish(FillHandle handle,
+                                          const absl::StatusOr<cache::FetchedObject>& fetched) {
   FillResult result;
   absl::Status verified = absl::NotFoundError("");
   absl::StatusOr<cache::Response> get = absl::UnavailableError("");
@@ -182,7 +193,8 @@ std::optional<FillResult> Content::Finish(FillHandle handle, const absl::StatusO
     if (handle->location) {
       const std::string_view encoding = get->Find("Content-Encoding").value_or("");
       verified = cache::DocumentRoot(config_.domains[handle->key.domain].document_root)
-                     .Verify(handle->key.target, *handle->location, encoding, get->body, judgement.last_modified);
+                     .Verify(handle->key.target, *handle->location, encoding, get->body,
+                             judgement.last_modified);
     }
     if (!verified.ok()) judgement = cache::Judge(*get, {.watched = false});
     result.reason = judgement.reason;
@@ -242,12 +254,14 @@ std::optional<cache::ArenaRange> Content::MakeRoom(size_t bytes) {
   return std::nullopt;
 }
 
-FillResult Content::Publish(OpenFill& fill, const cache::FetchedObject& fetched, const cache::Response& get,
-                            const cache::Judgement& judgement, bool watched) {
+FillResult Content::Publish(OpenFill& fill, const cache::FetchedObject& fetched,
+                            const cache::Response& get, const cache::Judgement& judgement,
+                            bool watched) {
   std::array<std::optional<cache::TemplateSource>, WB_PART_KINDS> sources;
   sources[WB_PART_GET] = cache::SourceOf(get);
   if (!fetched.head.empty())
-    if (auto head = cache::ParseResponse(fetched.head); head.ok()) sources[WB_PART_HEAD] = cache::SourceOf(*head);
+    if (auto head = cache::ParseResponse(fetched.head); head.ok())
+      sources[WB_PART_HEAD] = cache::SourceOf(*head);
   if (!fetched.not_modified.empty())
     if (auto nm = cache::ParseResponse(fetched.not_modified); nm.ok())
       sources[WB_PART_NOT_MODIFIED] = cache::SourceOf(*nm);
@@ -275,7 +289,8 @@ FillResult Content::Publish(OpenFill& fill, const cache::FetchedObject& fetched,
   uint32_t off = range->off;
   for (int kind = 0; kind < WB_PART_KINDS; kind++) {
     if (!sources[kind]) continue;
-    content.part[kind] = cache::WriteTemplate(arena_.bank(range->bank), range->bank, off, *sources[kind], kern::kSegmentSizes);
+    content.part[kind] = cache::WriteTemplate(arena_.bank(range->bank), range->bank, off,
+                                              *sources[kind], kern::kSegmentSizes);
     off += static_cast<uint32_t>(cache::TemplateBytes(*sources[kind], kern::kSegmentSizes));
   }
   store_.Publish(slot, content);
@@ -286,8 +301,10 @@ FillResult Content::Publish(OpenFill& fill, const cache::FetchedObject& fetched,
   variant.range = *range;
   variant.bytes = static_cast<uint32_t>(fetched.get.size());
   variant.admitted_ns = static_cast<int64_t>(now);
-  const std::vector<std::string> paths = watched ? fill.location->paths : std::vector<std::string>();
-  for (const cache::Variant& old : index_.AddVariant(fill.key, variant, paths)) Retire(fill.key, old);
+  const std::vector<std::string> paths =
+      watched ? fill.location->paths : std::vector<std::string>();
+  for (const cache::Variant& old : index_.AddVariant(fill.key, variant, paths))
+    Retire(fill.key, old);
   if (watched) {
     cache::Watcher::Handle& held = handles_[fill.key];
     watcher_.Release(held);
@@ -295,7 +312,7 @@ FillResult Content::Publish(OpenFill& fill, const cache::FetchedObject& fetched,
   }
   if (auto hex = Key(fill.key, fill.encoding)) Log(store_.SetKey(*hex, slot));
   WritePath(fill.key);
-  return {true, "", variant.bytes, content.part[WB_PART_GET].nseg[5]};
+  return {true, "", variant.bytes, content.part[WB_PART_GET].nseg[kern::kUsualClass]};
 }
 
 uint64_t Content::PurgeAll(const std::vector<ObjectKey>& keys) {
@@ -349,66 +366,9 @@ bool Content::HasRetired() const {
 
 void Content::ReserveSlots(const absl::flat_hash_set<uint32_t>& in_flight) {
   absl::MutexLock lock(&mu_);
-  for (uint32_t slot : in_flight) spdlog::warn("variant {} of an earlier process is still needed for repair", slot);
+  for (uint32_t slot : in_flight)
+    spdlog::warn("variant {} of an earlier process is still needed for repair", slot);
   for (uint32_t slot : free_slots_) store_.Reuse(slot);
-}
-
-std::pair<uint64_t, uint64_t> Content::DomainUse(uint16_t domain) const {
-  absl::MutexLock lock(&mu_);
-  std::pair<uint64_t, uint64_t> use = {0, 0};
-  index_.ForEach([&](const ObjectKey& key, const cache::Object& object) {
-    if (key.domain != domain || object.variants.empty()) return;
-    use.first++;
-    for (const cache::Variant& v : object.variants) use.second += v.bytes;
-  });
-  return use;
-}
-
-void Content::AddStats(api::CacheStats& stats) const {
-  absl::MutexLock lock(&mu_);
-  stats = stats_;
-  stats.objects = index_.objects() - index_.refused();
-  stats.variants = index_.variants();
-  stats.bytes_used = index_.body_bytes();
-  stats.arena_bytes = arena_.used_bytes();
-  stats.bytes_budget = arena_.capacity_bytes();
-}
-
-api::CacheList Content::List(const api::CacheFilter& filter) const {
-  absl::MutexLock lock(&mu_);
-  const uint64_t now = kern::MonotonicNs();
-  api::CacheList list;
-  index_.ForEach([&](const ObjectKey& key, const cache::Object& object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    const std::string& domain = config_.domains[key.domain].name;
-    const std::string url = absl::StrCat("http://", domain, key.target);
-    if ((!filter.domain.empty() && filter.domain != domain) || !url.starts_with(filter.prefix)) return;
-    for (const cache::Variant& v : object.variants) {
-      const wb_variant& live = programs_.variants[v.slot];
-      api::CacheEntry e;
-      e.url = url;
-      e.domain = domain;
-      for (uint8_t i = 0; i < WB_ENCODINGS; i++)
-        if (v.encodings & (1u << i)) e.encoding += (e.encoding.empty() ? "" : "; ") + (i ? EncodingValue(i) : "(none)");
-      e.etag.assign(reinterpret_cast<const char*>(live.etag), live.etag_len);
-      e.bytes = live.part[WB_PART_GET].len - live.part[WB_PART_GET].header_len;
-      e.arena_bytes = v.range.len;
-      e.segments = live.part[WB_PART_GET].nseg[5];
-      e.hits = live.hits;
-      e.age_s = (now - static_cast<uint64_t>(v.admitted_ns)) / kSecond;
-      if (live.expires_ns != 0) e.expires_in_s = live.expires_ns > now ? (live.expires_ns - now) / kSecond : 0;
-      list.entries.push_back(std::move(e));
-    }
-  });
-  list.total = list.entries.size();
-  std::sort(list.entries.begin(), list.entries.end(), [&](const api::CacheEntry& a, const api::CacheEntry& b) {
-    if (filter.sort == api::CacheSort::kHits && a.hits != b.hits) return a.hits > b.hits;
-    if (filter.sort == api::CacheSort::kBytes && a.bytes != b.bytes) return a.bytes > b.bytes;
-    return a.url < b.url;
-  });
-  const size_t from = std::min<size_t>(filter.offset, list.entries.size());
-  const size_t to = std::min<size_t>(from + filter.limit, list.entries.size());
-  list.entries = {list.entries.begin() + static_cast<long>(from), list.entries.begin() + static_cast<long>(to)};
-  return list;
 }
 
 }  // namespace wb::accelerd

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cache of one accelerd: what is in it, published and withdrawn so that the data path and the files never disagree
-// for longer than it takes to read an inotify event. Order of a fill (PITFALLS 28): watch, fetch, read the events that
-// have come meanwhile, and publish only if none of them concerns the object. Thread-safe.
+// The cache of one accelerd: what is in it, published and withdrawn so that the data path and the
+// files never disagree for longer than it takes to read an inotify event. Order of a fill (PITFALLS
+// 28): watch, fetch, read the events that have come meanwhile, and publish only if none of them
+// concerns the object. Thread-safe.
 #ifndef WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 #define WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 
@@ -51,19 +52,22 @@ struct FillResult {
 class Content {
  public:
   using BoosterKey = std::array<uint8_t, config::kBoosterKeyBytes>;
-  static absl::StatusOr<std::unique_ptr<Content>> Create(const config::Config& config, kern::Programs& programs,
-                                                         kern::ObjectStore& store, std::optional<BoosterKey> key);
+  static absl::StatusOr<std::unique_ptr<Content>> Create(const config::Config& config,
+                                                         kern::Programs& programs,
+                                                         kern::ObjectStore& store,
+                                                         std::optional<BoosterKey> key);
 
   // Readable when DrainWatch() has something to do.
   int watch_fd() const { return watch_fd_; }
   void DrainWatch();
 
-  // The three steps of a fill; the fetch lies between the first and the second. Begin returns a finished result when
-  // there is nothing to do (cached already, refused a moment ago, excluded).
+  // The three steps of a fill; the fetch lies between the first and the second. Begin returns a
+  // finished result when there is nothing to do (cached already, refused a moment ago, excluded).
   using FillHandle = std::list<OpenFill>::iterator;
   std::optional<FillResult> Begin(const cache::ObjectKey& key, uint8_t encoding, FillHandle* fill);
   // nullopt: something changed meanwhile; begin again.
-  std::optional<FillResult> Finish(FillHandle fill, const absl::StatusOr<cache::FetchedObject>& fetched);
+  std::optional<FillResult> Finish(FillHandle fill,
+                                   const absl::StatusOr<cache::FetchedObject>& fetched);
 
   // Objects purged. None of them is answered any more when this returns, whatever is being filled.
   uint64_t PurgeUrl(uint16_t domain, const std::string& target);
@@ -74,8 +78,8 @@ class Content {
   void AddStats(api::CacheStats& stats) const;
   std::pair<uint64_t, uint64_t> DomainUse(uint16_t domain) const;  // objects, bytes
 
-  // Gives memory back that no reply under way can need; `in_flight`: variants of unacknowledged replies, read after
-  // `now_ns`. To be called a few times a second.
+  // Gives memory back that no reply under way can need; `in_flight`: variants of unacknowledged
+  // replies, read after `now_ns`. To be called a few times a second.
   void Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t now_ns);
   // Nothing may be filled before: slots of an earlier process are still in flight.
   void ReserveSlots(const absl::flat_hash_set<uint32_t>& in_flight);
@@ -90,16 +94,18 @@ class Content {
     uint32_t slot;
     cache::ArenaRange range;
   };
-  Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store, std::optional<BoosterKey> key,
-          cache::Watcher watcher);
+  Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,
+          std::optional<BoosterKey> key, cache::Watcher watcher);
   void DrainLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnEvent(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Withdraw(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Retire(const cache::ObjectKey& key, const cache::Variant& variant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Retire(const cache::ObjectKey& key, const cache::Variant& variant)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WritePath(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Refuse(const OpenFill& fill, std::string reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  FillResult Publish(OpenFill& fill, const cache::FetchedObject& fetched, const cache::Response& get,
-                     const cache::Judgement& judgement, bool watched) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  FillResult Publish(OpenFill& fill, const cache::FetchedObject& fetched,
+                     const cache::Response& get, const cache::Judgement& judgement, bool watched)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<cache::ArenaRange> MakeRoom(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string EncodingValue(uint8_t encoding) const;
   std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const;

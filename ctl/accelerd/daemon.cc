@@ -2,12 +2,12 @@
 #include "ctl/accelerd/daemon.h"
 
 #include <bpf/libbpf.h>
-#include <csignal>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#include <csignal>
 #include <cstring>
 #include <memory>
 
@@ -51,7 +51,8 @@ absl::StatusOr<UniqueFd> MakeTimer(std::chrono::milliseconds interval) {
   UniqueFd fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   itimerspec spec = {};
   spec.it_interval.tv_nsec = spec.it_value.tv_nsec = interval.count() * 1000000;
-  if (!fd || timerfd_settime(fd.get(), 0, &spec, nullptr) != 0) return PosixError("make", "a timer");
+  if (!fd || timerfd_settime(fd.get(), 0, &spec, nullptr) != 0)
+    return PosixError("make", "a timer");
   return fd;
 }
 
@@ -60,7 +61,8 @@ int OnMiss(void* context, void* data, size_t size) {
   wb_miss miss;
   memcpy(&miss, data, sizeof(miss));
   if (miss.target_len > WB_TARGET_MAX || miss.encoding >= WB_ENCODINGS) return 0;
-  cache::ObjectKey key{miss.domain, std::string(reinterpret_cast<const char*>(miss.target), miss.target_len)};
+  cache::ObjectKey key{miss.domain,
+                       std::string(reinterpret_cast<const char*>(miss.target), miss.target_len)};
   static_cast<Filler*>(context)->Enqueue({std::move(key), miss.encoding});
   return 0;
 }
@@ -89,7 +91,8 @@ class Daemon {
     WB_RETURN_IF_ERROR(AttachAll());
     Settle();
     filler_ = std::make_unique<Filler>(*content_);
-    service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_, *interfaces_);
+    service_ =
+        std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_, *interfaces_);
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;
     return Publish();
@@ -97,15 +100,19 @@ class Daemon {
 
   absl::Status Run() {
     std::unique_ptr<ring_buffer, decltype(&ring_buffer__free)> ring(
-        ring_buffer__new(bpf_map__fd(programs_->skeleton()->maps.wb_misses), OnMiss, filler_.get(), nullptr), ring_buffer__free);
+        ring_buffer__new(bpf_map__fd(programs_->skeleton()->maps.wb_misses), OnMiss, filler_.get(),
+                         nullptr),
+        ring_buffer__free);
     if (ring == nullptr) return PosixError("read", "the ring of misses");
     WB_ASSIGN_OR_RETURN(UniqueFd timer, MakeTimer(std::min(config_.lease / 5, kMaxTick)));
     UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
-    for (int fd : {signals_.get(), timer.get(), content_->watch_fd(), ring_buffer__epoll_fd(ring.get())}) {
+    for (int fd :
+         {signals_.get(), timer.get(), content_->watch_fd(), ring_buffer__epoll_fd(ring.get())}) {
       epoll_event event = {};
       event.events = EPOLLIN;
       event.data.fd = fd;
-      if (!poll || epoll_ctl(poll.get(), EPOLL_CTL_ADD, fd, &event) != 0) return PosixError("watch", "an event source");
+      if (!poll || epoll_ctl(poll.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+        return PosixError("watch", "an event source");
     }
     while (true) {
       epoll_event events[8];
@@ -117,7 +124,8 @@ class Daemon {
       clock_->Tick();  // after the files: the heartbeat vouches for them
       ring_buffer__consume(ring.get());
       uint64_t expirations;
-      if (read(timer.get(), &expirations, sizeof(expirations)) < 0 && errno != EAGAIN) return PosixError("read", "the timer");
+      if (read(timer.get(), &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
+        return PosixError("read", "the timer");
     }
   }
 
@@ -129,7 +137,8 @@ class Daemon {
     server_.reset();
     if (filler_ != nullptr) filler_->Stop();
     if (interfaces_ != nullptr && interfaces_->Leave())
-      if (absl::Status status = programs_->Unpin(); !status.ok()) spdlog::error("{}", status.ToString());
+      if (absl::Status status = programs_->Unpin(); !status.ok())
+        spdlog::error("{}", status.ToString());
   }
 
  private:
@@ -157,7 +166,8 @@ class Daemon {
     return absl::OkStatus();
   }
 
-  // After an adoption: memory may be given out anew once no reply of the earlier process can still be repaired from it.
+  // After an adoption: memory may be given out anew once no reply of the earlier process can still
+  // be repaired from it.
   void Settle() {
     if (!programs_->adopted()) return;
     const kern::ConnTable table(*programs_);
@@ -172,7 +182,9 @@ class Daemon {
 
   absl::Status Publish() {
     if (config_.metrics.listen) {
-      WB_ASSIGN_OR_RETURN(exporter_, metrics::Exporter::Start(config_.metrics.listen->ToString(), std::make_shared<metrics::Collector>(*service_, config_.instance)));
+      WB_ASSIGN_OR_RETURN(exporter_, metrics::Exporter::Start(config_.metrics.listen->ToString(),
+                                                              std::make_shared<metrics::Collector>(
+                                                                  *service_, config_.instance)));
     }
     api::Server::Options options;
     options.socket_path = config_.api.socket;

@@ -13,7 +13,8 @@ constexpr int kAttempts = 3;  // of a fill whose file changes under it
 }  // namespace
 
 Filler::Filler(Content& content) : content_(content) {
-  for (uint32_t i = 0; i < content.config().limits.fill_concurrency; i++) workers_.emplace_back([this] { Work(); });
+  for (uint32_t i = 0; i < content.config().limits.fill_concurrency; i++)
+    workers_.emplace_back([this] { Work(); });
 }
 
 Filler::~Filler() { Stop(); }
@@ -82,7 +83,8 @@ FillResult Filler::Fill(const Job& job, Fetchers& fetchers) {
   const auto& [key, encoding] = job;
   const config::Domain& domain = content_.config().domains[key.domain];
   cache::Fetcher& fetcher =
-      fetchers.try_emplace(key.domain, cache::OriginAddress{domain.origin.host, domain.origin.port}).first->second;
+      fetchers.try_emplace(key.domain, cache::OriginAddress{domain.origin.host, domain.origin.port})
+          .first->second;
   std::optional<std::string> accept;
   if (encoding != 0) accept = content_.config().accept_encodings[encoding - 1u];
   for (int i = 0; i < kAttempts; i++) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Workers that fetch objects from the web server: those that the data path missed, and those that an operator warms. Fills
-// of one object are coalesced, bounded in number and in rate, so that the web server never suffers from us. Thread-safe.
+// Workers that fetch objects from the web server: those that the data path missed, and those that
+// an operator warms. Fills of one object are coalesced, bounded in number and in rate, so that the
+// web server never suffers from us. Thread-safe.
 #ifndef WEBBOOSTER_CTL_ACCELERD_FILLER_H_
 #define WEBBOOSTER_CTL_ACCELERD_FILLER_H_
 

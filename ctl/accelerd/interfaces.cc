@@ -14,9 +14,10 @@ namespace wb::accelerd {
 namespace {
 
 constexpr uint64_t kMs = 1000000;
-constexpr uint64_t kRoundBusyNs = 4 * kMs;    // timer resolution while replies are outstanding
-constexpr uint64_t kRoundIdleNs = 10 * kMs;   // and otherwise
-constexpr uint64_t kSweepNs = 500 * kMs;
+constexpr uint64_t kRoundBusyNs = 4 * kMs;   // timer resolution while replies are outstanding
+constexpr uint64_t kRoundIdleNs = 10 * kMs;  // and otherwise
+constexpr uint64_t kSweepNs = 2000 * kMs;    // reads a cache line of every slot
+constexpr uint64_t kReclaimNs = 500 * kMs;
 constexpr char kLinkPrefix[] = "link_xdp_";
 
 }  // namespace
@@ -34,7 +35,7 @@ void Interfaces::Start() {
 }
 
 void Interfaces::Run() {
-  uint64_t swept = 0;
+  uint64_t swept = 0, reclaimed = 0;
   while (!stop_) {
     const uint64_t now = kern::MonotonicNs();
     uint64_t next;
@@ -44,7 +45,10 @@ void Interfaces::Run() {
       if (now - swept > kSweepNs) {
         table_.Sweep(now, {});
         swept = now;
-        if (content_.HasRetired()) content_.Reclaim(table_.VariantsInFlight(), now);
+      }
+      if (now - reclaimed > kReclaimNs && content_.HasRetired()) {
+        content_.Reclaim(table_.VariantsInFlight(), now);
+        reclaimed = now;
       }
     }
     const uint64_t round = next < now + 1000 * kMs ? kRoundBusyNs : kRoundIdleNs;
@@ -52,7 +56,8 @@ void Interfaces::Run() {
   }
 }
 
-absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name, kern::AttachMode mode) {
+absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name,
+                                                    kern::AttachMode mode) {
   absl::MutexLock lock(&mu_);
   std::set<uint32_t> taken;
   for (const auto& [other, entry] : entries_) taken.insert(entry.attachment.slot);
@@ -63,11 +68,14 @@ absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name, ker
     while (taken.contains(slot)) slot++;
   }
   if (slot >= WB_IFS_MAX)
-    return absl::ResourceExhaustedError(absl::StrCat("at most ", WB_IFS_MAX, " interfaces can be attached"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("at most ", WB_IFS_MAX, " interfaces can be attached"));
   auto attached = kern::AttachInterface(programs_, name, slot, mode);
   if (!attached.ok()) return attached.status();
-  spdlog::info("attached to {} ({}: {})", name, attached->native ? "native" : "generic", attached->why);
-  entries_[name] = {*attached, absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone())};
+  spdlog::info("attached to {} ({}: {})", name, attached->native ? "native" : "generic",
+               attached->why);
+  entries_[name] = {*attached,
+                    absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone())};
   return attached;
 }
 
@@ -84,13 +92,15 @@ absl::Status Interfaces::TakeOff(const Entry& entry) {
   return status;
 }
 
-absl::StatusOr<api::DetachResult> Interfaces::Detach(const api::DetachRequest& request, const absl::Notification& stop) {
+absl::StatusOr<api::DetachResult> Interfaces::Detach(const api::DetachRequest& request,
+                                                     const absl::Notification& stop) {
   const absl::Time begin = absl::Now();
   kern::Attachment a;
   {
     absl::MutexLock lock(&mu_);
     auto it = entries_.find(request.interface);
-    if (it == entries_.end()) return absl::NotFoundError(absl::StrCat(request.interface, " is not attached"));
+    if (it == entries_.end())
+      return absl::NotFoundError(absl::StrCat(request.interface, " is not attached"));
     a = it->second.attachment;
     programs_.control[0].drain[a.slot] = 1;
   }
@@ -103,16 +113,20 @@ absl::StatusOr<api::DetachResult> Interfaces::Detach(const api::DetachRequest& r
       result.reset_connections += table_.ResetSpliced(a.ifindex);
       if (absl::Now() > begin + absl::Seconds(5)) break;
     } else if (absl::Now() > deadline) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          left, " connections on ", request.interface,
-          " still need translation: nothing is answered any more and the programs stay until they end; try again, or --force"));
+      return absl::DeadlineExceededError(
+          absl::StrCat(left, " connections on ", request.interface,
+                       " still need translation: nothing is answered any more and the programs "
+                       "stay until they end; try again, or --force"));
     }
-    if (stop.WaitForNotificationWithTimeout(absl::Milliseconds(20))) return absl::CancelledError("accelerd is stopping");
+    if (stop.WaitForNotificationWithTimeout(absl::Milliseconds(20)))
+      return absl::CancelledError("accelerd is stopping");
   }
   absl::MutexLock lock(&mu_);
   auto it = entries_.find(request.interface);
-  if (it == entries_.end()) return absl::NotFoundError(absl::StrCat(request.interface, " is not attached any more"));
-  if (programs_.control[0].drain[a.slot] == 0) return absl::AbortedError("attached again meanwhile");
+  if (it == entries_.end())
+    return absl::NotFoundError(absl::StrCat(request.interface, " is not attached any more"));
+  if (programs_.control[0].drain[a.slot] == 0)
+    return absl::AbortedError("attached again meanwhile");
   absl::Status status = TakeOff(it->second);
   entries_.erase(it);
   if (!status.ok()) return status;
@@ -138,13 +152,16 @@ bool Interfaces::Leave() {
   for (auto it = entries_.begin(); it != entries_.end();) {
     const uint64_t spliced = Spliced(it->second.attachment.ifindex);
     if (spliced != 0) {
-      spdlog::warn("{}: {} connections still need translation; the programs stay, answer nothing, and are taken over by the next "
-                   "accelerd",
-                   it->first, spliced);
+      spdlog::warn(
+          "{}: {} connections still need translation; the programs stay, answer nothing, and are "
+          "taken over by the next "
+          "accelerd",
+          it->first, spliced);
       ++it;
       continue;
     }
-    if (absl::Status status = TakeOff(it->second); !status.ok()) spdlog::error("{}", status.ToString());
+    if (absl::Status status = TakeOff(it->second); !status.ok())
+      spdlog::error("{}", status.ToString());
     it = entries_.erase(it);
   }
   return entries_.empty();
@@ -159,7 +176,8 @@ std::vector<api::InterfaceInfo> Interfaces::List() const {
     info.ifindex = entry.attachment.ifindex;
     info.mode = entry.attachment.native ? api::AttachMode::kNative : api::AttachMode::kGeneric;
     info.why = entry.attachment.why;
-    if (!kern::StillAttached(programs_, entry.attachment)) info.why = "gone: the interface lost the program; attach again";
+    if (!kern::StillAttached(programs_, entry.attachment))
+      info.why = "gone: the interface lost the program; attach again";
     if (programs_.control[0].drain[entry.attachment.slot] != 0) info.why += "; draining";
     info.since = entry.since;
     list.push_back(std::move(info));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The interfaces that the data path is on: attach, detach with drain, adoption, and the thread that drives the
-// retransmission timer and looks after the connection table. Thread-safe.
+// The interfaces that the data path is on: attach, detach with drain, adoption, and the thread that
+// drives the retransmission timer and looks after the connection table. Thread-safe.
 #ifndef WEBBOOSTER_CTL_ACCELERD_INTERFACES_H_
 #define WEBBOOSTER_CTL_ACCELERD_INTERFACES_H_
 
@@ -28,15 +28,17 @@ class Interfaces {
   ~Interfaces();
 
   absl::StatusOr<kern::Attachment> Attach(const std::string& name, kern::AttachMode mode);
-  // Stops answering on the interface, goes on translating until no spliced connection is left, then takes the programs
-  // off. DeadlineExceeded: connections are left, the programs stay and translate on.
-  absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request, const absl::Notification& stop);
+  // Stops answering on the interface, goes on translating until no spliced connection is left, then
+  // takes the programs off. DeadlineExceeded: connections are left, the programs stay and translate
+  // on.
+  absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request,
+                                           const absl::Notification& stop);
   // Names of the interfaces that an earlier process of this instance left attached.
   std::vector<std::string> Adoptable() const;
   // Starts the timer thread.
   void Start();
-  // Before the process ends: interfaces without spliced connections are detached, the others go on translating without
-  // us. True: nothing is left attached.
+  // Before the process ends: interfaces without spliced connections are detached, the others go on
+  // translating without us. True: nothing is left attached.
   bool Leave();
 
   std::vector<api::InterfaceInfo> List() const;

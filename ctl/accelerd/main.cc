@@ -13,7 +13,8 @@ int main(int argc, char** argv) {
   std::string path = "/etc/webbooster/accelerd.yaml";
   bool check = false;
   app.add_option("--config", path, "configuration file")->capture_default_str();
-  app.add_flag("--check", check, "only check the configuration: exit 0 when it is good, 1 when not");
+  app.add_flag("--check", check,
+               "only check the configuration: exit 0 when it is good, 1 when not");
   app.set_version_flag("--version", WB_VERSION);
   CLI11_PARSE(app, argc, argv);
 

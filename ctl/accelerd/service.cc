@@ -18,28 +18,40 @@ constexpr char kScheme[] = "http://";
 
 std::string Severity(doctor::Severity severity) {
   switch (severity) {
-    case doctor::Severity::kOk: return "ok";
-    case doctor::Severity::kInfo: return "info";
-    case doctor::Severity::kWarning: return "warning";
-    case doctor::Severity::kError: return "error";
+    case doctor::Severity::kOk:
+      return "ok";
+    case doctor::Severity::kInfo:
+      return "info";
+    case doctor::Severity::kWarning:
+      return "warning";
+    case doctor::Severity::kError:
+      return "error";
   }
   return "error";
 }
 
 kern::AttachMode Mode(api::AttachMode mode) {
   switch (mode) {
-    case api::AttachMode::kNative: return kern::AttachMode::kNative;
-    case api::AttachMode::kGeneric: return kern::AttachMode::kGeneric;
-    case api::AttachMode::kAuto: break;
+    case api::AttachMode::kNative:
+      return kern::AttachMode::kNative;
+    case api::AttachMode::kGeneric:
+      return kern::AttachMode::kGeneric;
+    case api::AttachMode::kAuto:
+      break;
   }
   return kern::AttachMode::kAuto;
 }
 
 }  // namespace
 
-AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
-                           Interfaces& interfaces)
-    : programs_(programs), store_(store), content_(content), filler_(filler), interfaces_(interfaces), started_(absl::Now()) {}
+AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
+                           Filler& filler, Interfaces& interfaces)
+    : programs_(programs),
+      store_(store),
+      content_(content),
+      filler_(filler),
+      interfaces_(interfaces),
+      started_(absl::Now()) {}
 
 absl::StatusOr<api::VersionInfo> AccelService::Version() {
   api::VersionInfo v;
@@ -72,11 +84,13 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
     s.segments_total += stats.segments;
   }
   if (s.hits_total + s.misses_total != 0)
-    s.hit_ratio = static_cast<double>(s.hits_total) / static_cast<double>(s.hits_total + s.misses_total);
+    s.hit_ratio =
+        static_cast<double>(s.hits_total) / static_cast<double>(s.hits_total + s.misses_total);
   s.repairs.sack = reasons[WB_R_REPAIR_SACK];
   s.repairs.request = reasons[WB_R_RESERVED];
   s.repairs.timer = reasons[WB_R_TIMER_RESENT];
-  const uint64_t heartbeat = programs_.control[0].heartbeat_ns;  // before the clock: it is renewed meanwhile
+  const uint64_t heartbeat =
+      programs_.control[0].heartbeat_ns;  // before the clock: it is renewed meanwhile
   s.heartbeat_age_ms = (kern::MonotonicNs() - heartbeat) / 1000000;
   s.lease_ms = static_cast<uint64_t>(content_.config().lease.count());
   s.domains = content_.config().domains.size();
@@ -129,7 +143,8 @@ absl::StatusOr<std::vector<api::ReasonCount>> AccelService::Reasons() {
 
 // http://HOST[:PORT]/TARGET of a configured domain.
 absl::StatusOr<cache::ObjectKey> AccelService::Parse(const std::string& url) const {
-  if (!url.starts_with(kScheme)) return absl::InvalidArgumentError(absl::StrCat(url, " does not begin with http://"));
+  if (!url.starts_with(kScheme))
+    return absl::InvalidArgumentError(absl::StrCat(url, " does not begin with http://"));
   const std::string rest = url.substr(sizeof(kScheme) - 1);
   const size_t slash = rest.find('/');
   std::string host = absl::AsciiStrToLower(rest.substr(0, slash));
@@ -138,7 +153,8 @@ absl::StatusOr<cache::ObjectKey> AccelService::Parse(const std::string& url) con
   if (!domain) return absl::NotFoundError(absl::StrCat("there is no domain ", host));
   std::string target = slash == std::string::npos ? "/" : rest.substr(slash);
   for (char c : target)
-    if (c <= ' ' || c == 0x7f || c == '#') return absl::InvalidArgumentError("the URL holds a character that no request target has");
+    if (c <= ' ' || c == 0x7f || c == '#')
+      return absl::InvalidArgumentError("the URL holds a character that no request target has");
   return cache::ObjectKey{*domain, std::move(target)};
 }
 
@@ -157,15 +173,16 @@ absl::StatusOr<uint64_t> AccelService::Purge(const api::PurgeRequest& request) {
       if (!domain) return absl::NotFoundError(absl::StrCat("there is no domain ", request.value));
       return content_.PurgeDomain(*domain);
     }
-    case api::PurgeKind::kAll: break;
+    case api::PurgeKind::kAll:
+      break;
   }
   uint64_t n = 0;
   for (uint16_t d = 0; d < content_.config().domains.size(); d++) n += content_.PurgeDomain(d);
   return n;
 }
 
-absl::StatusOr<std::vector<api::WarmResult>> AccelService::Warm(const std::vector<std::string>& urls,
-                                                                const absl::Notification& stop) {
+absl::StatusOr<std::vector<api::WarmResult>> AccelService::Warm(
+    const std::vector<std::string>& urls, const absl::Notification& stop) {
   std::vector<api::WarmResult> results;
   for (const std::string& url : urls) {
     if (stop.HasBeenNotified()) return absl::CancelledError("accelerd is stopping");
@@ -186,7 +203,8 @@ absl::StatusOr<std::vector<api::WarmResult>> AccelService::Warm(const std::vecto
   return results;
 }
 
-absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interface, api::AttachMode mode) {
+absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interface,
+                                                       api::AttachMode mode) {
   WB_ASSIGN_OR_RETURN(const kern::Attachment a, interfaces_.Attach(interface, Mode(mode)));
   api::AttachResult result;
   result.interface = a.name;
@@ -204,7 +222,8 @@ absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interf
   return result;
 }
 
-absl::StatusOr<api::DetachResult> AccelService::Detach(const api::DetachRequest& request, const absl::Notification& stop) {
+absl::StatusOr<api::DetachResult> AccelService::Detach(const api::DetachRequest& request,
+                                                       const absl::Notification& stop) {
   return interfaces_.Detach(request, stop);
 }
 

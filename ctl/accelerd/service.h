@@ -28,10 +28,12 @@ class AccelService : public api::Service {
   absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter& filter) override;
   absl::StatusOr<std::vector<api::ReasonCount>> Reasons() override;
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest& request) override;
-  absl::StatusOr<api::AttachResult> Attach(const std::string& interface, api::AttachMode mode) override;
+  absl::StatusOr<api::AttachResult> Attach(const std::string& interface,
+                                           api::AttachMode mode) override;
   absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>& urls,
                                                     const absl::Notification& stop) override;
-  absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request, const absl::Notification& stop) override;
+  absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request,
+                                           const absl::Notification& stop) override;
 
  private:
   absl::Status Switch(const std::string& name, bool enabled);

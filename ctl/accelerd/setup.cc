@@ -63,7 +63,8 @@ absl::Status Configure(const config::Config& config, kern::ObjectStore& store) {
     for (const std::string& name : names) {
       WB_RETURN_IF_ERROR(store.SetHost(name, id));
       for (uint16_t port : d.ports)
-        if (const std::string with_port = absl::StrCat(name, ":", port); with_port.size() <= WB_HOST_MAX)
+        if (const std::string with_port = absl::StrCat(name, ":", port);
+            with_port.size() <= WB_HOST_MAX)
           WB_RETURN_IF_ERROR(store.SetHost(with_port, id));
     }
     store.SetDomain(id, DomainFlags(d, d.enabled));
@@ -80,7 +81,8 @@ absl::StatusOr<std::string> FindCgroup2() {
     fields >> device >> where >> type;
     if (type == "cgroup2") return where;
   }
-  return absl::NotFoundError("cgroup v2 is not mounted: `mount -t cgroup2 none /sys/fs/cgroup/unified`");
+  return absl::NotFoundError(
+      "cgroup v2 is not mounted: `mount -t cgroup2 none /sys/fs/cgroup/unified`");
 }
 
 }  // namespace wb::accelerd

@@ -17,11 +17,12 @@ namespace wb::kern {
 namespace {
 
 constexpr uint64_t kMs = 1000000;
-constexpr uint64_t kProbeFloorNs = 5 * kMs;     // least probe timeout
-constexpr uint64_t kDelayedAckNs = 45 * kMs;    // a lone segment may be acknowledged late (RFC 8985, 7.2: WCDelAckT)
+constexpr uint64_t kProbeFloorNs = 5 * kMs;  // least probe timeout
+constexpr uint64_t kDelayedAckNs =
+    45 * kMs;  // a lone segment may be acknowledged late (RFC 8985, 7.2: WCDelAckT)
 constexpr uint64_t kMaxBackoffNs = 60000 * kMs;
-constexpr uint32_t kMaxTries = 14;  // with back-off over 100 s, RFC 1122, 4.2.3.5
-constexpr uint64_t kLingerNs = 65000 * kMs;     // TIME_WAIT and a bit
+constexpr uint32_t kMaxTries = 14;           // with back-off over 100 s, RFC 1122, 4.2.3.5
+constexpr uint64_t kLingerNs = 65000 * kMs;  // TIME_WAIT and a bit
 constexpr uint64_t kAfterResetNs = 1000 * kMs;
 
 struct OrderFrame {
@@ -50,8 +51,9 @@ void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t by
   frame.order.bytes = bytes;
   xdp_md context = {};
   context.data_end = sizeof(frame);
-  DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &frame, .data_size_in = sizeof(frame), .ctx_in = &context,
-                      .ctx_size_in = sizeof(context), .repeat = 1, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+  DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &frame, .data_size_in = sizeof(frame),
+                      .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1,
+                      .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
   if (bpf_prog_test_run_opts(bpf_program__fd(programs_.skeleton()->progs.wb_xdp_timer), &opts) != 0)
     spdlog::warn("cannot send segments again: {}", strerror(errno));
 }
@@ -62,7 +64,8 @@ bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* 
   if (Unused(s)) return false;
   if (s.flags & WB_CF_ABORT) {
     spdlog::error("a reply to be repaired is no longer in the cache: the connection is reset");
-    if (absl::Status status = DestroySocket(s.key); !status.ok()) spdlog::warn("{}", status.ToString());
+    if (absl::Status status = DestroySocket(s.key); !status.ok())
+      spdlog::warn("{}", status.ToString());
     return false;
   }
   const uint32_t count = s.flight_count, una = s.snd_una, end = s.k_snd_nxt + s.d_out;
@@ -77,8 +80,10 @@ bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* 
     return true;
   }
   if (pending.tries >= kMaxTries) {
-    spdlog::info("a peer has acknowledged nothing for {} tries: its connection is reset", kMaxTries);
-    if (absl::Status status = DestroySocket(s.key); !status.ok()) spdlog::warn("{}", status.ToString());
+    spdlog::info("a peer has acknowledged nothing for {} tries: its connection is reset",
+                 kMaxTries);
+    if (absl::Status status = DestroySocket(s.key); !status.ok())
+      spdlog::warn("{}", status.ToString());
     return false;
   }
   const uint32_t seg = kSegmentSizes[std::min<uint32_t>(s.seg_class, WB_CLASSES - 1)];
@@ -100,7 +105,8 @@ uint64_t ConnTable::RunTimers(uint64_t now) {
     if (bits.load(std::memory_order_relaxed) == 0) continue;
     uint64_t taken = bits.exchange(0, std::memory_order_acq_rel);
     for (; taken != 0; taken &= taken - 1)
-      watched_.try_emplace(static_cast<uint32_t>(word * 64 + static_cast<size_t>(__builtin_ctzll(taken))));
+      watched_.try_emplace(
+          static_cast<uint32_t>(word * 64 + static_cast<size_t>(__builtin_ctzll(taken))));
   }
   uint64_t next = now + 1000 * kMs;
   for (auto it = watched_.begin(); it != watched_.end();) {
@@ -155,7 +161,8 @@ uint64_t ConnTable::SplicedOn(uint32_t ifindex, uint64_t now) const {
 uint64_t ConnTable::ResetSpliced(uint32_t ifindex) {
   uint64_t n = 0;
   ForEach([&](const wb_conn_state& s) {
-    if ((s.d_in | s.d_out) == 0 || s.closed_ns != 0 || (ifindex != 0 && s.ifindex != ifindex)) return;
+    if ((s.d_in | s.d_out) == 0 || s.closed_ns != 0 || (ifindex != 0 && s.ifindex != ifindex))
+      return;
     if (absl::Status status = DestroySocket(s.key); !status.ok())
       spdlog::warn("{}", status.ToString());
     else
@@ -168,7 +175,8 @@ absl::flat_hash_set<uint32_t> ConnTable::VariantsInFlight() const {
   absl::flat_hash_set<uint32_t> in_flight;
   ForEach([&](const wb_conn_state& s) {
     const uint32_t head = s.flight_head, count = std::min<uint32_t>(s.flight_count, WB_FLIGHTS);
-    for (uint32_t i = 0; i < count; i++) in_flight.insert(s.flights[(head + i) & (WB_FLIGHTS - 1)].variant);
+    for (uint32_t i = 0; i < count; i++)
+      in_flight.insert(s.flights[(head + i) & (WB_FLIGHTS - 1)].variant);
   });
   return in_flight;
 }

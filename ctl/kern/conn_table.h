@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// accelerd's view of the followed connections, and what it does to them: the retransmission timer, the sweep of closed
-// ones, draining, resets. Reads the states without their locks and decides only whom to wake; the BPF programs, which
-// have the lock, decide what is sent. Not thread-safe: one owner thread.
+// accelerd's view of the followed connections, and what it does to them: the retransmission timer,
+// the sweep of closed ones, draining, resets. Reads the states without their locks and decides only
+// whom to wake; the BPF programs, which have the lock, decide what is sent. Not thread-safe: one
+// owner thread.
 #ifndef WEBBOOSTER_CTL_KERN_CONN_TABLE_H_
 #define WEBBOOSTER_CTL_KERN_CONN_TABLE_H_
 
@@ -17,21 +18,22 @@
 namespace wb::kern {
 
 struct ConnCounts {
-  uint64_t followed = 0;    // open
-  uint64_t spliced = 0;     // of these, with sequence numbers translated
-  uint64_t lingering = 0;   // closed, kept for TIME_WAIT
-  uint64_t unacked = 0;     // with replies outstanding
+  uint64_t followed = 0;   // open
+  uint64_t spliced = 0;    // of these, with sequence numbers translated
+  uint64_t lingering = 0;  // closed, kept for TIME_WAIT
+  uint64_t unacked = 0;    // with replies outstanding
 };
 
 class ConnTable {
  public:
   explicit ConnTable(Programs& programs) : programs_(programs) {}
 
-  // One round of the timer (RFC 8985's tail loss probe, then RFC 6298's back-off). Cheap when nothing is outstanding.
-  // Returns when to call again at the latest, CLOCK_MONOTONIC.
+  // One round of the timer (RFC 8985's tail loss probe, then RFC 6298's back-off). Cheap when
+  // nothing is outstanding. Returns when to call again at the latest, CLOCK_MONOTONIC.
   uint64_t RunTimers(uint64_t now_ns);
 
-  // Forgets connections closed long enough ago, and those of interfaces in `dead_ifindex`. Resets those marked for it.
+  // Forgets connections closed long enough ago, and those of interfaces in `dead_ifindex`. Resets
+  // those marked for it.
   void Sweep(uint64_t now_ns, const absl::flat_hash_set<uint32_t>& dead_ifindex);
 
   ConnCounts Count() const;
@@ -55,7 +57,8 @@ class ConnTable {
   void Forget(uint32_t slot);
 
   Programs& programs_;
-  absl::flat_hash_map<uint32_t, Pending> watched_;  // by slot: has, or had a moment ago, replies outstanding
+  absl::flat_hash_map<uint32_t, Pending>
+      watched_;  // by slot: has, or had a moment ago, replies outstanding
 };
 
 }  // namespace wb::kern

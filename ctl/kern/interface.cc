@@ -61,31 +61,37 @@ absl::Status FillFanout(Programs& programs, const Attachment& a) {
   entry.bpf_prog.fd = bpf_program__fd(programs.skeleton()->progs.wb_xdp_segment);
   const int outer = bpf_map__fd(programs.skeleton()->maps.wb_fanout);
   for (uint32_t n = 1; n <= WB_FANOUT_MAX; n++) {
-    UniqueFd inner(bpf_map_create(BPF_MAP_TYPE_DEVMAP, "wb_fan", sizeof(uint32_t), sizeof(entry), n + 1, nullptr));
+    UniqueFd inner(bpf_map_create(BPF_MAP_TYPE_DEVMAP, "wb_fan", sizeof(uint32_t), sizeof(entry),
+                                  n + 1, nullptr));
     if (!inner) return PosixError("make", "a fan-out table");
     for (uint32_t i = 0; i <= n; i++)
-      if (bpf_map_update_elem(inner.get(), &i, &entry, BPF_ANY) != 0) return PosixError("fill", "a fan-out table");
+      if (bpf_map_update_elem(inner.get(), &i, &entry, BPF_ANY) != 0)
+        return PosixError("fill", "a fan-out table");
     const uint32_t index = WB_FANOUT_INDEX(a.slot, n);
     const int fd = inner.get();
-    if (bpf_map_update_elem(outer, &index, &fd, BPF_ANY) != 0) return PosixError("publish", "a fan-out table");
+    if (bpf_map_update_elem(outer, &index, &fd, BPF_ANY) != 0)
+      return PosixError("publish", "a fan-out table");
   }
   return absl::OkStatus();
 }
 
 absl::Status AttachTc(const Attachment& a, bpf_tc_attach_point point, const bpf_program* program) {
-  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex), .attach_point = point);
+  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex),
+                      .attach_point = point);
   if (int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
     return PosixError("make the clsact qdisc of", a.name, -error);
-  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(program), .flags = BPF_TC_F_REPLACE,
-                      .handle = kTcHandle, .priority = kTcPriority);
-  if (int error = bpf_tc_attach(&hook, &opts); error != 0) return PosixError("attach TC to", a.name, -error);
+  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(program),
+                      .flags = BPF_TC_F_REPLACE, .handle = kTcHandle, .priority = kTcPriority);
+  if (int error = bpf_tc_attach(&hook, &opts); error != 0)
+    return PosixError("attach TC to", a.name, -error);
   return absl::OkStatus();
 }
 
 // The qdisc stays: others may use it.
 void DetachTc(const Attachment& a) {
   for (bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex), .attach_point = point);
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex),
+                        .attach_point = point);
     DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kTcHandle, .priority = kTcPriority);
     (void)bpf_tc_detach(&hook, &opts);
   }
@@ -112,9 +118,10 @@ absl::Status Refused(const Attachment& a, int error) {
   if (error == EBUSY && bpf_xdp_query(static_cast<int>(a.ifindex), 0, &q) == 0 && q.prog_id != 0)
     return absl::FailedPreconditionError(
         absl::StrCat("interface ", a.name, " already has XDP program ", q.prog_id,
-                     " of somebody else: see `bpftool prog show id ", q.prog_id, "`, and `ip link set dev ", a.name,
-                     " xdp off` removes it"));
-  return PosixError("attach XDP to", absl::StrCat(a.name, " (`wbctl doctor ", a.name, "` tells what lacks)"), error);
+                     " of somebody else: see `bpftool prog show id ", q.prog_id,
+                     "`, and `ip link set dev ", a.name, " xdp off` removes it"));
+  return PosixError("attach XDP to",
+                    absl::StrCat(a.name, " (`wbctl doctor ", a.name, "` tells what lacks)"), error);
 }
 
 absl::StatusOr<UniqueFd> CreateLink(int prog, const Attachment& a, uint32_t flags, int* error) {
@@ -135,8 +142,8 @@ absl::StatusOr<UniqueFd> AttachXdp(int prog, Attachment& a, AttachMode mode) {
       return link;
     }
     if (mode == AttachMode::kNative || error == EBUSY) return link.status();
-    a.why = absl::StrCat("native XDP was refused (", strerror(error), "): slower; `wbctl doctor ", a.name,
-                         "` tells the remedy");
+    a.why = absl::StrCat("native XDP was refused (", strerror(error), "): slower; `wbctl doctor ",
+                         a.name, "` tells the remedy");
   } else {
     a.why = "asked for";
   }
@@ -145,17 +152,20 @@ absl::StatusOr<UniqueFd> AttachXdp(int prog, Attachment& a, AttachMode mode) {
 
 }  // namespace
 
-absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string& name, uint32_t slot,
-                                           AttachMode mode) {
+absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string& name,
+                                           uint32_t slot, AttachMode mode) {
   Attachment a;
   a.name = name;
   a.slot = slot;
   a.ifindex = if_nametoindex(name.c_str());
-  if (a.ifindex == 0) return absl::NotFoundError(absl::StrCat("there is no interface ", name, " in this network namespace"));
+  if (a.ifindex == 0)
+    return absl::NotFoundError(
+        absl::StrCat("there is no interface ", name, " in this network namespace"));
   WB_ASSIGN_OR_RETURN(a.mtu, Mtu(name));
   if (a.mtu > kMaxMtu)
-    return absl::FailedPreconditionError(absl::StrCat("MTU ", a.mtu, " of ", name, " is more than one XDP frame takes: `ip link set dev ",
-                                                      name, " mtu ", kMaxMtu, "` or less"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "MTU ", a.mtu, " of ", name, " is more than one XDP frame takes: `ip link set dev ", name,
+        " mtu ", kMaxMtu, "` or less"));
   programs.control[0].drain[slot] = 0;
   programs.control[0].partial_checksums[slot] = IsVeth(name) ? 1 : 0;
   WB_RETURN_IF_ERROR(FillFanout(programs, a));
@@ -168,7 +178,8 @@ absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string
   bool taken_over = false;
   if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
     auto state = ReadLink(old.get());
-    if (state.ok() && state->ifindex == a.ifindex && bpf_link_update(old.get(), prog, nullptr) == 0) {
+    if (state.ok() && state->ifindex == a.ifindex &&
+        bpf_link_update(old.get(), prog, nullptr) == 0) {
       taken_over = true;
       a.native = NativeNow(a.ifindex);
       a.why = "taken over from an earlier process";
@@ -191,7 +202,8 @@ absl::Status DetachInterface(Programs& programs, const Attachment& a) {
   bpf_map_delete_elem(bpf_map__fd(programs.skeleton()->maps.wb_ifs), &a.ifindex);
   absl::Status status;
   if (UniqueFd link(bpf_obj_get(pin.c_str())); link) {
-    if (bpf_link_detach(link.get()) != 0 && errno != ENOLINK) status = PosixError("detach XDP from", a.name);
+    if (bpf_link_detach(link.get()) != 0 && errno != ENOLINK)
+      status = PosixError("detach XDP from", a.name);
     unlink(pin.c_str());
   }
   DetachTc(a);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One interface with the data path on it: XDP ingress (a pinned link, so that it outlives us and is replaced
-// atomically), TC egress (clsact), and the fan-out tables.
+// One interface with the data path on it: XDP ingress (a pinned link, so that it outlives us and is
+// replaced atomically), TC egress (clsact), and the fan-out tables.
 #ifndef WEBBOOSTER_CTL_KERN_INTERFACE_H_
 #define WEBBOOSTER_CTL_KERN_INTERFACE_H_
 
@@ -17,15 +17,16 @@ enum class AttachMode { kAuto, kNative, kGeneric };
 struct Attachment {
   std::string name;
   uint32_t ifindex = 0;
-  uint32_t slot = 0;     // in the fan-out tables, 0..WB_IFS_MAX-1
+  uint32_t slot = 0;  // in the fan-out tables, 0..WB_IFS_MAX-1
   bool native = false;
-  std::string why;       // of the mode
+  std::string why;  // of the mode
   int mtu = 0;
 };
 
-// Attaches, or takes over what an earlier process attached. FailedPrecondition with a remedy when another XDP program
-// holds the interface or the MTU is too large.
-absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string& name, uint32_t slot, AttachMode mode);
+// Attaches, or takes over what an earlier process attached. FailedPrecondition with a remedy when
+// another XDP program holds the interface or the MTU is too large.
+absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string& name,
+                                           uint32_t slot, AttachMode mode);
 
 // Takes the programs off. Connections still spliced on it break: drain first.
 absl::Status DetachInterface(Programs& programs, const Attachment& attachment);

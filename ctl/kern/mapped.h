@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A BPF array map (BPF_F_MMAPABLE) in this process's memory. The kernel's programs read and write it at the same time:
-// fields shared with them are accessed with std::atomic_ref or by the protocol that the abi header of the struct gives.
+// A BPF array map (BPF_F_MMAPABLE) in this process's memory. The kernel's programs read and write
+// it at the same time: fields shared with them are accessed with std::atomic_ref or by the protocol
+// that the abi header of the struct gives.
 #ifndef WEBBOOSTER_CTL_KERN_MAPPED_H_
 #define WEBBOOSTER_CTL_KERN_MAPPED_H_
 

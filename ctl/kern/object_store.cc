@@ -77,7 +77,8 @@ absl::Status ObjectStore::AddBooster(const std::array<uint32_t, 4>& address_be32
 absl::Status ObjectStore::Clear() {
   for (uint32_t slot = 1; slot < programs_.variants.size(); slot++) End(slot);
   auto& maps = programs_.skeleton()->maps;
-  for (bpf_map* map : {maps.wb_hosts, maps.wb_encodings, maps.wb_boosters, maps.wb_paths, maps.wb_keys})
+  for (bpf_map* map :
+       {maps.wb_hosts, maps.wb_encodings, maps.wb_boosters, maps.wb_paths, maps.wb_keys})
     WB_RETURN_IF_ERROR(Empty(map));
   for (uint32_t domain = 0; domain < programs_.domains.size(); domain++) SetDomain(domain, 0);
   return absl::OkStatus();
@@ -100,7 +101,8 @@ void ObjectStore::Publish(uint32_t slot, const VariantContent& content) {
   std::copy(content.part.begin(), content.part.end(), v.part);
   v.etag_len = static_cast<uint16_t>(content.etag.size() <= WB_ETAG_MAX ? content.etag.size() : 0);
   (void)Pad(v.etag, content.etag.substr(0, v.etag_len));
-  v.last_modified_len = static_cast<uint16_t>(content.last_modified.size() <= WB_HTTP_DATE ? content.last_modified.size() : 0);
+  v.last_modified_len = static_cast<uint16_t>(
+      content.last_modified.size() <= WB_HTTP_DATE ? content.last_modified.size() : 0);
   (void)Pad(v.last_modified, content.last_modified.substr(0, v.last_modified_len));
   uint32_t flags = WB_VF_LIVE;
   if (content.own_freshness) flags |= WB_VF_OWN_FRESHNESS;
@@ -128,7 +130,8 @@ absl::Status ObjectStore::SetPath(uint16_t domain, std::string_view target,
   return Update(programs_.skeleton()->maps.wb_paths, &key, &value);
 }
 
-absl::Status ObjectStore::SetUncacheable(uint16_t domain, std::string_view target, uint64_t retry_ns) {
+absl::Status ObjectStore::SetUncacheable(uint16_t domain, std::string_view target,
+                                         uint64_t retry_ns) {
   wb_path_key key;
   WB_RETURN_IF_ERROR(MakePathKey(key, domain, target));
   wb_path value = {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cache as the BPF programs see it, written: hosts, encodings, domains, ports, boosters, variants, paths, keys. A
-// change of a variant's liveness or of a domain's generation is a store to shared memory and holds for the next packet.
-// Not thread-safe, but for Hits().
+// The cache as the BPF programs see it, written: hosts, encodings, domains, ports, boosters,
+// variants, paths, keys. A change of a variant's liveness or of a domain's generation is a store to
+// shared memory and holds for the next packet. Not thread-safe, but for Hits().
 #ifndef WEBBOOSTER_CTL_KERN_OBJECT_STORE_H_
 #define WEBBOOSTER_CTL_KERN_OBJECT_STORE_H_
 
@@ -20,7 +20,7 @@ struct VariantContent {
   bool own_freshness = false;
   uint64_t expires_ns = 0;  // CLOCK_MONOTONIC, 0: never by itself
   std::array<wb_part, WB_PART_KINDS> part = {};
-  std::string_view etag;           // with quotes, without W/
+  std::string_view etag;  // with quotes, without W/
   std::string_view last_modified;
 };
 
@@ -32,11 +32,12 @@ class ObjectStore {
   absl::Status SetEncoding(std::string_view value, uint32_t encoding);
   absl::Status SetPort(uint16_t port, bool accelerated);
   absl::Status AddBooster(const std::array<uint32_t, 4>& address_be32);
-  // Empties hosts, encodings, ports, boosters, paths and keys, and ends every variant: after an adoption.
+  // Empties hosts, encodings, ports, boosters, paths and keys, and ends every variant: after an
+  // adoption.
   absl::Status Clear();
 
-  void SetDomain(uint32_t domain, uint32_t flags);   // enum wb_domain_flag
-  void RaiseDomainGeneration(uint32_t domain);       // everything of the domain is stale
+  void SetDomain(uint32_t domain, uint32_t flags);  // enum wb_domain_flag
+  void RaiseDomainGeneration(uint32_t domain);      // everything of the domain is stale
 
   // Publishes bytes that are already in the arena. The slot must not be live.
   void Publish(uint32_t slot, const VariantContent& content);
@@ -47,7 +48,8 @@ class ObjectStore {
   uint64_t Hits(uint32_t slot) const;
 
   // Points the target's classes of Accept-Encoding at variants (0: none).
-  absl::Status SetPath(uint16_t domain, std::string_view target, const std::array<uint32_t, WB_ENCODINGS>& variants);
+  absl::Status SetPath(uint16_t domain, std::string_view target,
+                       const std::array<uint32_t, WB_ENCODINGS>& variants);
   absl::Status SetUncacheable(uint16_t domain, std::string_view target, uint64_t retry_ns);
   absl::Status DropPath(uint16_t domain, std::string_view target);
   absl::Status SetKey(std::string_view hex, uint32_t slot);

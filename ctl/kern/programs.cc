@@ -55,9 +55,9 @@ absl::Status CheckLayout(const std::string& dir, const std::string& version) {
   for (const auto& entry : std::filesystem::directory_iterator(dir, ec)) {
     const std::string name = entry.path().filename().string();
     if (name != version)
-      return absl::FailedPreconditionError(
-          absl::StrCat(dir, "/", name, " is pinned by another version of Webbooster (this one is ", version,
-                       "): detach with that version first, or remove it with `rm -r` when nothing is attached"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          dir, "/", name, " is pinned by another version of Webbooster (this one is ", version,
+          "): detach with that version first, or remove it with `rm -r` when nothing is attached"));
   }
   return absl::OkStatus();
 }
@@ -70,7 +70,8 @@ absl::Status MakeDir(const std::string& dir) {
 
 absl::Status FillFreeSlots(int fd, uint32_t n) {
   for (uint32_t slot = 0; slot < n; slot++)
-    if (bpf_map_update_elem(fd, nullptr, &slot, BPF_ANY) != 0) return PosixError("fill", "the free slots");
+    if (bpf_map_update_elem(fd, nullptr, &slot, BPF_ANY) != 0)
+      return PosixError("fill", "the free slots");
   return absl::OkStatus();
 }
 
@@ -101,8 +102,11 @@ absl::Status Programs::Open(const LoadOptions& options) {
 
   skel_ = webbooster_bpf__open();
   if (skel_ == nullptr) return PosixError("open", "the BPF programs");
-  const uint32_t banks = static_cast<uint32_t>((options.arena_bytes + WB_BANK_BYTES - 1) / WB_BANK_BYTES);
-  const auto resize = [](bpf_map* map, uint64_t n) { bpf_map__set_max_entries(map, static_cast<uint32_t>(n)); };
+  const uint32_t banks =
+      static_cast<uint32_t>((options.arena_bytes + WB_BANK_BYTES - 1) / WB_BANK_BYTES);
+  const auto resize = [](bpf_map* map, uint64_t n) {
+    bpf_map__set_max_entries(map, static_cast<uint32_t>(n));
+  };
   resize(skel_->maps.wb_conns, options.connections);
   resize(skel_->maps.wb_conn_states, options.connections);
   resize(skel_->maps.wb_free_slots, options.connections);
@@ -127,18 +131,21 @@ absl::Status Programs::Open(const LoadOptions& options) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skel_->obj) {
     const std::string name = bpf_map__name(map);
-    // Scratch memory and constants belong to the programs; what tells of connections and objects outlives them.
-    if (!absl::StartsWith(name, "wb_") || absl::EndsWith(name, "_scratch") || name == "wb_work") continue;
+    // Scratch memory and constants belong to the programs; what tells of connections and objects
+    // outlives them.
+    if (!absl::StartsWith(name, "wb_") || absl::EndsWith(name, "_scratch") || name == "wb_work")
+      continue;
     if (bpf_map__set_pin_path(map, absl::StrCat(pin_dir_, "/", name).c_str()) != 0)
       return PosixError("set the pin of", name);
   }
   if (webbooster_bpf__load(skel_) != 0) {
     const int error = errno;
     if (adopted_ && error == EINVAL)
-      return absl::FailedPreconditionError(
-          absl::StrCat("the maps pinned in ", pin_dir_,
-                       " have other sizes than the configuration's limits: detach first, or keep the limits"));
-    return PosixError("load", "the BPF programs (see the lines before; `wbctl doctor` tells what lacks)", error);
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the maps pinned in ", pin_dir_,
+          " have other sizes than the configuration's limits: detach first, or keep the limits"));
+    return PosixError(
+        "load", "the BPF programs (see the lines before; `wbctl doctor` tells what lacks)", error);
   }
   bpf_object__for_each_map(map, skel_->obj) {
     const char* pin = bpf_map__pin_path(map);

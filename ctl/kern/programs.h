@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The BPF programs and maps of one instance: loaded, pinned below the instance's directory, adopted from there.
+// The BPF programs and maps of one instance: loaded, pinned below the instance's directory, adopted
+// from there.
 //
-// Adoption and upgrade are one thing: programs are always loaded anew against the maps that are pinned, and then take the
-// place of the old ones atomically (link update, TC replace), so a connection never sees a gap. A pinned layout of another
-// version is refused: `wbctl detach` with the old version first.
+// Adoption and upgrade are one thing: programs are always loaded anew against the maps that are
+// pinned, and then take the place of the old ones atomically (link update, TC replace), so a
+// connection never sees a gap. A pinned layout of another version is refused: `wbctl detach` with
+// the old version first.
 #ifndef WEBBOOSTER_CTL_KERN_PROGRAMS_H_
 #define WEBBOOSTER_CTL_KERN_PROGRAMS_H_
 
@@ -25,8 +27,8 @@ namespace wb::kern {
 struct LoadOptions {
   std::string pin_dir;
   uint32_t connections = 0;
-  uint32_t variants = 0;      // index 0 is never used
-  uint64_t arena_bytes = 0;   // rounded up to whole banks
+  uint32_t variants = 0;     // index 0 is never used
+  uint64_t arena_bytes = 0;  // rounded up to whole banks
   uint64_t lease_ns = 0;
   uint64_t keepalive_refresh_ns = 0;
 };
@@ -35,15 +37,17 @@ struct Bank {
   uint8_t bytes[WB_BANK_BYTES];
 };
 
-// Payload bytes per segment, largest first: IPv4 and IPv6, without and with timestamps, at MTU 3498 and 1500, then what
-// tunnels, IPv6's minimum (1280) and IPv4's default MSS (536) leave.
+// Payload bytes per segment, largest first: IPv4 and IPv6, without and with timestamps, at MTU 3498
+// and 1500, then what tunnels, IPv6's minimum (1280) and IPv4's default MSS (536) leave.
+// The class whose segments are shown to people: MTU 1500, IPv4, timestamps.
+inline constexpr size_t kUsualClass = 5;
 inline constexpr uint16_t kSegmentSizes[WB_CLASSES] = {3458, 3446, 3438, 3426, 1460, 1448,
-                                                        1440, 1428, 1388, 1348, 1208, 524};
+                                                       1440, 1428, 1388, 1348, 1208, 524};
 
 class Programs {
  public:
-  // Fails with FailedPrecondition when another layout version or other sizes are pinned, and with what the kernel said
-  // when a program is refused.
+  // Fails with FailedPrecondition when another layout version or other sizes are pinned, and with
+  // what the kernel said when a program is refused.
   static absl::StatusOr<std::unique_ptr<Programs>> Load(const LoadOptions& options);
   ~Programs();
   Programs(const Programs&) = delete;

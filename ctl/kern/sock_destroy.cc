@@ -17,7 +17,8 @@
 namespace wb::kern {
 namespace {
 
-// Addresses in the socket's own family; an IPv6 listener's IPv4 connections are IPv6 sockets with mapped addresses.
+// Addresses in the socket's own family; an IPv6 listener's IPv4 connections are IPv6 sockets with
+// mapped addresses.
 inet_diag_sockid SocketId(const wb_conn_key& key, int family) {
   inet_diag_sockid id = {};
   id.idiag_sport = key.local_port_be16;
@@ -51,7 +52,8 @@ absl::Status Destroy(int fd, const wb_conn_key& key, int family) {
     nlmsgerr error;
     char rest[256];
   } reply = {};
-  if (recv(fd, &reply, sizeof(reply), 0) < 0) return base::PosixError("receive", "the answer to SOCK_DESTROY");
+  if (recv(fd, &reply, sizeof(reply), 0) < 0)
+    return base::PosixError("receive", "the answer to SOCK_DESTROY");
   if (reply.header.nlmsg_type == NLMSG_ERROR && reply.error.error != 0)
     return base::PosixError("destroy", "a connection", -reply.error.error);
   return absl::OkStatus();
@@ -62,7 +64,8 @@ absl::Status Destroy(int fd, const wb_conn_key& key, int family) {
 absl::Status DestroySocket(const wb_conn_key& key) {
   base::UniqueFd fd(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return base::PosixError("open", "sock_diag");
-  const bool v4 = key.remote_be32[0] == 0 && key.remote_be32[1] == 0 && key.remote_be32[2] == htonl(0xffff);
+  const bool v4 =
+      key.remote_be32[0] == 0 && key.remote_be32[1] == 0 && key.remote_be32[2] == htonl(0xffff);
   absl::Status status = absl::NotFoundError("");
   if (v4) status = Destroy(fd.get(), key, AF_INET);
   if (absl::IsNotFound(status)) status = Destroy(fd.get(), key, AF_INET6);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ends a TCP connection of this network namespace: its socket is destroyed (SOCK_DESTROY of sock_diag(7)), and the kernel
-// sends the reset, which TC egress still translates.
+// Ends a TCP connection of this network namespace: its socket is destroyed (SOCK_DESTROY of
+// sock_diag(7)), and the kernel sends the reset, which TC egress still translates.
 #ifndef WEBBOOSTER_CTL_KERN_SOCK_DESTROY_H_
 #define WEBBOOSTER_CTL_KERN_SOCK_DESTROY_H_
 

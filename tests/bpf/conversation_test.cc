@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random conversations over a path that loses, duplicates and reorders: a simple TCP peer and a simple TCP server with the
-// real programs between them. The server gives for a cached object the same bytes as the cache, so what the peer must
-// receive does not depend on who answered; the server checks each packet that reaches it as a kernel would, and may
-// itself lose what XDP passed. Closed by timers of the peer, of the server and of accelerd, in random order.
+// Random conversations over a path that loses, duplicates and reorders: a simple TCP peer and a
+// simple TCP server with the real programs between them. The server gives for a cached object the
+// same bytes as the cache, so what the peer must receive does not depend on who answered; the
+// server checks each packet that reaches it as a kernel would, and may itself lose what XDP passed.
+// Closed by timers of the peer, of the server and of accelerd, in random order.
 #include <linux/bpf.h>
 
 #include <algorithm>
@@ -21,7 +22,8 @@ struct Path {
 
 class Conversation {
  public:
-  Conversation(Harness& h, const ConnOptions& c, const std::map<std::string, std::string>& answers, Path path, uint32_t seed)
+  Conversation(Harness& h, const ConnOptions& c, const std::map<std::string, std::string>& answers,
+               Path path, uint32_t seed)
       : t_(h, c), sack_(c.sack), answers_(answers), path_(path), random_(seed) {}
 
   void Run(int requests) {
@@ -49,7 +51,8 @@ class Conversation {
     if (Chance(path_.loss)) return;
     queue.push_back(frame);
     if (path_.reorder && Chance(0.05)) queue.push_back(frame);
-    if (path_.reorder && queue.size() > 1 && Chance(0.1)) std::swap(queue.back(), queue[queue.size() - 2]);
+    if (path_.reorder && queue.size() > 1 && Chance(0.1))
+      std::swap(queue.back(), queue[queue.size() - 2]);
   }
 
   void Step() {
@@ -93,15 +96,17 @@ class Conversation {
     if (sack_ && !early_.empty() && payload.empty())
       for (const auto& [start, bytes] : early_)
         if (u.sack.size() < 2) u.sack.emplace_back(start, start + Len(bytes));
-    Put(to_origin_, support::PacketBuilder(
-                        t_.FromPeer(seq, static_cast<uint32_t>(received_.size()), std::string(payload), u)).Build());
+    Put(to_origin_, support::PacketBuilder(t_.FromPeer(seq, static_cast<uint32_t>(received_.size()),
+                                                       std::string(payload), u))
+                        .Build());
   }
 
   void AtPeer(const Bytes& frame) {
     std::string why;
     const auto p = support::Parse(frame, &why);
     ASSERT_TRUE(p && p->tcp_sum_ok && p->ip_sum_ok) << why;
-    const uint32_t seq = p->segment.seq - t_.options().us0, ack = p->segment.ack - t_.options().peer0;
+    const uint32_t seq = p->segment.seq - t_.options().us0,
+                   ack = p->segment.ack - t_.options().peer0;
     ASSERT_LE(ack, sent_.size()) << "acknowledges what the peer never sent";
     acked_ = std::max(acked_, ack);
     const std::string& data = p->segment.payload;
@@ -113,8 +118,10 @@ class Conversation {
     } else if (seq + data.size() > received_.size()) {
       received_ += data.substr(received_.size() - seq);
     }
-    for (auto it = early_.begin(); it != early_.end() && it->first <= received_.size(); it = early_.erase(it))
-      if (it->first + it->second.size() > received_.size()) received_ += it->second.substr(received_.size() - it->first);
+    for (auto it = early_.begin(); it != early_.end() && it->first <= received_.size();
+         it = early_.erase(it))
+      if (it->first + it->second.size() > received_.size())
+        received_ += it->second.substr(received_.size() - it->first);
     FromPeer(static_cast<uint32_t>(sent_.size()), "");
   }
 
@@ -122,7 +129,8 @@ class Conversation {
   void AtOrigin(const Bytes& frame) {
     // What quiescence__proved would see in the socket.
     const wb_conn_state& s = t_.state();
-    if (k_una_ == k_out_.size() && k_in_.empty() && s.k_snd_nxt == t_.options().us0 + k_out_.size() &&
+    if (k_una_ == k_out_.size() && k_in_.empty() &&
+        s.k_snd_nxt == t_.options().us0 + k_out_.size() &&
         s.k_rcv_nxt == t_.options().peer0 + k_rcv_)
       t_.Arm();
     const Outcome o = t_.Send(frame);
@@ -144,7 +152,8 @@ class Conversation {
     ASSERT_TRUE(p && p->tcp_sum_ok) << why;
     const auto seq = static_cast<int32_t>(p->segment.seq - t_.options().peer0 - k_rcv_);
     const auto ack = static_cast<int32_t>(p->segment.ack - t_.options().us0 - k_una_);
-    ASSERT_LE(k_una_ + ack, k_out_.size()) << "the kernel would be told of bytes that it never sent";
+    ASSERT_LE(k_una_ + ack, k_out_.size())
+        << "the kernel would be told of bytes that it never sent";
     if (ack > 0) k_una_ += static_cast<uint32_t>(ack);
     for (const auto& [start, end] : p->sack) ASSERT_LE(end - t_.options().us0, k_out_.size());
     const std::string& data = p->segment.payload;
@@ -175,10 +184,10 @@ class Conversation {
   const Path path_;
   std::mt19937 random_;
   Queue to_origin_, to_peer_;
-  std::string sent_, due_, received_;       // the peer's streams, wire space
+  std::string sent_, due_, received_;  // the peer's streams, wire space
   uint32_t acked_ = 0;
-  std::map<uint32_t, std::string> early_;   // received out of order
-  std::string k_in_, k_out_;                // of the kernel's socket: not yet a request; all ever sent
+  std::map<uint32_t, std::string> early_;  // received out of order
+  std::string k_in_, k_out_;  // of the kernel's socket: not yet a request; all ever sent
   uint32_t k_rcv_ = 0, k_una_ = 0;
   int hits_ = 0, repairs_ = 0;
 };
@@ -186,7 +195,8 @@ class Conversation {
 class ConversationTest : public BpfTest, public testing::WithParamInterface<Path> {};
 
 INSTANTIATE_TEST_SUITE_P(Paths, ConversationTest,
-                         testing::Values(Path{0, false}, Path{0.01, false}, Path{0.05, true}, Path{0.2, true}));
+                         testing::Values(Path{0, false}, Path{0.01, false}, Path{0.05, true},
+                                         Path{0.2, true}));
 
 TEST_P(ConversationTest, PeerReceivesEveryByteWhoeverAnswers) {
   std::map<std::string, std::string> answers;

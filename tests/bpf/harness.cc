@@ -20,7 +20,8 @@
 #include "webbooster/base/check.h"
 #include "webbooster/base/unique_fd.h"
 
-// Takes the place of libbpf's for this program, so that Programs::Load loads another object when WB_BPF_OBJECT says so.
+// Takes the place of libbpf's for this program, so that Programs::Load loads another object when
+// WB_BPF_OBJECT says so.
 extern "C" int bpf_object__open_skeleton(bpf_object_skeleton* s, const bpf_object_open_opts* opts) {
   static std::string object;
   if (const char* path = getenv("WB_BPF_OBJECT")) {
@@ -90,7 +91,8 @@ Harness::Harness() : pin_dir_(PinDir()), reasons_(WB_R_COUNT) {
   control().heartbeat_ns = later;
   control().second_start_ns = later;
   control().second = kSecond;
-  for (uint32_t s = kSecond - 4; s < kSecond + 4; ++s) programs_->dates[s % WB_DATES] = cache::DateText(s);
+  for (uint32_t s = kSecond - 4; s < kSecond + 4; ++s)
+    programs_->dates[s % WB_DATES] = cache::DateText(s);
   for (uint32_t n = 1; n <= WB_FANOUT_MAX; ++n) SetFanout(0, n, true);
 }
 
@@ -113,11 +115,12 @@ bpf_program* Harness::Program(const char* name) {
 
 // A test run never flushes the redirect, so an empty table does.
 void Harness::SetFanout(uint32_t if_slot, uint32_t segments, bool exists) {
-  static base::UniqueFd table(
-      bpf_map_create(BPF_MAP_TYPE_DEVMAP, "wb_fan", sizeof(uint32_t), sizeof(bpf_devmap_val), 2, nullptr));
+  static base::UniqueFd table(bpf_map_create(BPF_MAP_TYPE_DEVMAP, "wb_fan", sizeof(uint32_t),
+                                             sizeof(bpf_devmap_val), 2, nullptr));
   const uint32_t index = WB_FANOUT_INDEX(if_slot, segments);
   const int outer = bpf_map__fd(Map("wb_fanout")), inner = table.get();
-  const int error = exists ? bpf_map_update_elem(outer, &index, &inner, BPF_ANY) : bpf_map_delete_elem(outer, &index);
+  const int error = exists ? bpf_map_update_elem(outer, &index, &inner, BPF_ANY)
+                           : bpf_map_delete_elem(outer, &index);
   WB_CHECK(error == 0, "fan-out table");
 }
 
@@ -127,10 +130,13 @@ Object Harness::Publish(const std::string& target, const ObjectOptions& o) {
   const wb_date date = cache::DateText(kSecond);
   const std::string text(reinterpret_cast<const char*>(date.text), WB_HTTP_DATE);
   std::string body(o.body, '\0');
-  for (size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>('!' + (i * 7 + i / 91 + object.slot * 13) % 90);
-  const std::string fields = "Server: " + o.server + "\r\n" + (o.with_date ? "Date: " + text + "\r\n" : "") +
+  for (size_t i = 0; i < body.size(); ++i)
+    body[i] = static_cast<char>('!' + (i * 7 + i / 91 + object.slot * 13) % 90);
+  const std::string fields = "Server: " + o.server + "\r\n" +
+                             (o.with_date ? "Date: " + text + "\r\n" : "") +
                              "Last-Modified: " + o.last_modified + "\r\nETag: " + o.etag + "\r\n";
-  const std::string length = "Content-Type: text/html\r\nContent-Length: " + std::to_string(o.body) + "\r\n\r\n";
+  const std::string length =
+      "Content-Type: text/html\r\nContent-Length: " + std::to_string(o.body) + "\r\n\r\n";
   object.head = "HTTP/1.1 200 OK\r\n" + fields + length;
   object.get = object.head + body;
   object.not_modified = "HTTP/1.1 304 Not Modified\r\n" + fields + "\r\n";
@@ -146,11 +152,12 @@ Object Harness::Publish(const std::string& target, const ObjectOptions& o) {
     cache::TemplateSource source;
     source.bytes = *bytes[kind];
     source.header_len = static_cast<uint16_t>(bytes[kind]->find("\r\n\r\n") + 4);
-    source.date_off = o.with_date ? static_cast<uint16_t>(bytes[kind]->find("Date: ") + 6) : WB_NO_DATE;
+    source.date_off =
+        o.with_date ? static_cast<uint16_t>(bytes[kind]->find("Date: ") + 6) : WB_NO_DATE;
     const auto range = arena_->Allocate(cache::TemplateBytes(source, kern::kSegmentSizes));
     WB_CHECK(range.has_value(), "the arena is full");
-    content.part[kind] =
-        cache::WriteTemplate(arena_->bank(range->bank), range->bank, range->off, source, kern::kSegmentSizes);
+    content.part[kind] = cache::WriteTemplate(arena_->bank(range->bank), range->bank, range->off,
+                                              source, kern::kSegmentSizes);
   }
   store_->Publish(object.slot, content);
   auto& classes = paths_[{o.domain, target}];
@@ -171,7 +178,8 @@ wb_conn_state& Harness::Enter(const wb_conn_key& key, const wb_conn_state& state
   s.id = entry.id;
   s.key = key;
   WB_CHECK(bpf_map__value_size(Map("wb_conns")) == sizeof(entry), "struct wb_conn");
-  WB_CHECK(bpf_map_update_elem(bpf_map__fd(Map("wb_conns")), &key, &entry, BPF_ANY) == 0, "wb_conns");
+  WB_CHECK(bpf_map_update_elem(bpf_map__fd(Map("wb_conns")), &key, &entry, BPF_ANY) == 0,
+           "wb_conns");
   return s;
 }
 
@@ -181,21 +189,27 @@ Ran Harness::Run(const char* program, const Bytes& frame, uint32_t ifindex) {
   context.ingress_ifindex = ifindex;
   Ran ran;
   ran.frame.resize(8192);
-  DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame.data(), .data_out = ran.frame.data(),
+  DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame.data(),
+                      .data_out = ran.frame.data(),
                       .data_size_in = static_cast<uint32_t>(frame.size()),
                       .data_size_out = static_cast<uint32_t>(ran.frame.size()), .repeat = 1);
   if (ifindex != 0) {
-    opts.ctx_in = &context;
-    opts.ctx_size_in = sizeof(context);
+    opts.ctx_in = opts.ctx_out = &context;
+    opts.ctx_size_in = opts.ctx_size_out = sizeof(context);
   }
   const int error = bpf_prog_test_run_opts(bpf_program__fd(Program(program)), &opts);
   EXPECT_EQ(error, 0) << program << ": " << strerror(errno);
   ran.verdict = opts.retval;
   ran.frame.resize(opts.data_size_out);
+  const auto metadata = ran.frame.begin() + static_cast<long>(ifindex != 0 ? context.data : 0);
+  ran.metadata.assign(ran.frame.begin(), metadata);
+  ran.frame.erase(ran.frame.begin(), metadata);
   return ran;
 }
 
-Ran Harness::Ingress(const Bytes& frame, uint32_t ifindex) { return Run("wb_xdp_ingress", frame, ifindex); }
+Ran Harness::Ingress(const Bytes& frame, uint32_t ifindex) {
+  return Run("wb_xdp_ingress", frame, ifindex);
+}
 Ran Harness::Egress(const Bytes& frame) { return Run("wb_tc_egress", frame, 0); }
 Ran Harness::Prove(const Bytes& marked) { return Run("wb_xdp_prove", marked, kLoopback); }
 
@@ -243,7 +257,8 @@ wb_domain_stats Harness::DomainStats(uint32_t domain) {
   return sum;
 }
 
-std::string Request(const std::string& method, const std::string& target, const std::string& more_fields) {
+std::string Request(const std::string& method, const std::string& target,
+                    const std::string& more_fields) {
   return method + " " + target + " HTTP/1.1\r\nHost: " + kHost + "\r\n" + more_fields + "\r\n";
 }
 

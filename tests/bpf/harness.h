@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real programs, loaded fresh for each test through wb::kern::Programs, and run one packet at a time with
-// BPF_PROG_TEST_RUN. Needs root and a mounted bpffs. Environment WB_BPF_OBJECT: a BPF object to load instead of the one
-// built in (mutate.py). Nothing is attached to an interface; packets pretend to come by the loopback device.
+// The real programs, loaded fresh for each test through wb::kern::Programs, and run one packet at a
+// time with BPF_PROG_TEST_RUN. Needs root and a mounted bpffs. Environment WB_BPF_OBJECT: a BPF
+// object to load instead of the one built in (mutate.py). Nothing is attached to an interface;
+// packets pretend to come by the loopback device.
 #ifndef WEBBOOSTER_TESTS_BPF_HARNESS_H_
 #define WEBBOOSTER_TESTS_BPF_HARNESS_H_
 
@@ -27,7 +28,7 @@ namespace wb::bpf_test {
 using support::Address;
 using support::Bytes;
 
-inline constexpr uint32_t kLoopback = 1;     // interface index, every namespace has it
+inline constexpr uint32_t kLoopback = 1;         // interface index, every namespace has it
 inline constexpr uint32_t kSecond = 1764547200;  // what the clock says, kept still
 inline constexpr uint32_t kDomain = 1;
 inline constexpr char kHost[] = "site.test";
@@ -37,6 +38,7 @@ inline constexpr uint64_t kMs = 1000000;
 struct Ran {
   uint32_t verdict = 0;
   Bytes frame;
+  Bytes metadata;  // that the program put before the frame
 };
 
 // One cached object: its three responses as they must arrive.
@@ -54,8 +56,8 @@ struct ObjectOptions {
   bool with_date = true;
   bool own_freshness = false;
   uint64_t expires_ns = 0;
-  std::string key = {};     // of a booster, 32 digits
-  uint32_t encoding = 0;    // class of Accept-Encoding that it is entered for
+  std::string key = {};   // of a booster, 32 digits
+  uint32_t encoding = 0;  // class of Accept-Encoding that it is entered for
 };
 
 using Reasons = std::map<std::string, uint64_t>;
@@ -77,7 +79,8 @@ class Harness {
   Ran Ingress(const Bytes& frame, uint32_t ifindex = kLoopback);
   Ran Egress(const Bytes& frame);
   Ran Timer(const wb_order& order);
-  // The segments that the clones of a redirected frame become, and checks that the last clone is spare.
+  // The segments that the clones of a redirected frame become, and checks that the last clone is
+  // spare.
   std::vector<Bytes> Segments(const Bytes& marked);
   Ran Prove(const Bytes& marked);
 
@@ -108,7 +111,8 @@ class BpfTest : public testing::Test {
 
 // What a plain GET of the target looks like.
 std::string Get(const std::string& target, const std::string& more_fields = "");
-std::string Request(const std::string& method, const std::string& target, const std::string& more_fields = "");
+std::string Request(const std::string& method, const std::string& target,
+                    const std::string& more_fields = "");
 
 }  // namespace wb::bpf_test
 

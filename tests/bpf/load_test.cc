@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What holds of the loaded programs as such: the verifier's effort stays below a ceiling (PITFALLS 32), the names fit the
-// kernel, and the structs of include/webbooster/abi lie in BPF as they do here.
+// What holds of the loaded programs as such: the verifier's effort stays below a ceiling (PITFALLS
+// 32), the names fit the kernel, and the structs of include/webbooster/abi lie in BPF as they do
+// here.
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -16,10 +17,10 @@ namespace {
 class LoadTest : public BpfTest {};
 
 TEST_F(LoadTest, VerifierProcessesFewerInstructionsThanTheCeiling) {
-  const std::map<std::string, uint32_t> ceilings = {{"wb_xdp_ingress", 200000}, {"wb_tc_egress", 60000},
-                                                    {"wb_tc_ingress", 20000},
-                                                    {"wb_xdp_segment", 4000},   {"wb_xdp_prove", 4000},
-                                                    {"wb_xdp_timer", 60000},    {"wb_sockops", 10000}};
+  const std::map<std::string, uint32_t> ceilings = {
+      {"wb_xdp_ingress", 200000}, {"wb_tc_egress", 200000}, {"wb_tc_ingress", 20000},
+      {"wb_xdp_segment", 4000},   {"wb_xdp_prove", 4000},   {"wb_xdp_timer", 60000},
+      {"wb_sockops", 10000}};
   size_t programs = 0;
   bpf_program* p = nullptr;
   bpf_object__for_each_program(p, h.programs().skeleton()->obj) {
@@ -43,7 +44,8 @@ struct Member {
   size_t offset, size;
 };
 
-void ExpectLayout(const btf* types, const char* name, size_t size, const std::vector<Member>& members) {
+void ExpectLayout(const btf* types, const char* name, size_t size,
+                  const std::vector<Member>& members) {
   SCOPED_TRACE(name);
   const int id = btf__find_by_name_kind(types, name, BTF_KIND_STRUCT);
   ASSERT_GT(id, 0);
@@ -53,62 +55,74 @@ void ExpectLayout(const btf* types, const char* name, size_t size, const std::ve
   const btf_member* m = btf_members(type);
   for (size_t i = 0; i < members.size(); ++i) {
     EXPECT_STREQ(btf__name_by_offset(types, m[i].name_off), members[i].name);
-    EXPECT_EQ(btf_member_bit_offset(type, static_cast<uint32_t>(i)), members[i].offset * 8) << members[i].name;
-    EXPECT_EQ(btf__resolve_size(types, m[i].type), static_cast<int64_t>(members[i].size)) << members[i].name;
+    EXPECT_EQ(btf_member_bit_offset(type, static_cast<uint32_t>(i)), members[i].offset * 8)
+        << members[i].name;
+    EXPECT_EQ(btf__resolve_size(types, m[i].type), static_cast<int64_t>(members[i].size))
+        << members[i].name;
   }
 }
 
-#define M(s, m) Member{#m, offsetof(s, m), sizeof(s::m)}
+#define M(s, m) \
+  Member { #m, offsetof(s, m), sizeof(s::m) }
 
-// wb_order and wb_miss are no map's value and so not in the object's BTF; RepairTest and ReasonsTest exchange them.
+// wb_order and wb_miss are no map's value and so not in the object's BTF; RepairTest and
+// ReasonsTest exchange them.
 TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   const btf* types = bpf_object__btf(h.programs().skeleton()->obj);
   ASSERT_NE(types, nullptr);
   using K = wb_conn_key;
-  ExpectLayout(types, "wb_conn_key", sizeof(K),
-               {M(K, remote_be32), M(K, local_be32), M(K, remote_port_be16), M(K, local_port_be16)});
+  ExpectLayout(
+      types, "wb_conn_key", sizeof(K),
+      {M(K, remote_be32), M(K, local_be32), M(K, remote_port_be16), M(K, local_port_be16)});
   using F = wb_flight;
   ExpectLayout(types, "wb_flight", sizeof(F),
-               {M(F, wire_seq), M(F, len), M(F, variant), M(F, variant_gen), M(F, req_end), M(F, second), M(F, req_len),
-                M(F, kind), M(F, pad)});
+               {M(F, wire_seq), M(F, len), M(F, variant), M(F, variant_gen), M(F, req_end),
+                M(F, second), M(F, req_len), M(F, kind), M(F, pad)});
   using S = wb_conn_state;
-  ExpectLayout(
-      types, "wb_conn_state", sizeof(S),
-      {M(S, id),           M(S, key),         M(S, flags),        M(S, opened_ns),      M(S, closed_ns),
-       M(S, last_send_ns), M(S, last_kernel_ns), M(S, d_in),      M(S, d_out),          M(S, k_snd_nxt),
-       M(S, k_snd_una),    M(S, k_rcv_nxt),   M(S, k_passed_end), M(S, k_floor),        M(S, snd_una),
-       M(S, peer_wnd),     M(S, cwnd),        M(S, rtx_high),     M(S, ts_recent),      M(S, ts_offset),
-       M(S, srtt_us),      M(S, rtx_ns),      M(S, rtt_seq),      M(S, resp_left),      M(S, rtt_ns),
-       M(S, hits),         M(S, hit_bytes),   M(S, ifindex),      M(S, window_be16),    M(S, mss),
-       M(S, snd_wscale),   M(S, rcv_wscale),  M(S, seg_class),    M(S, family),         M(S, resp_state),
-       M(S, resp_pending), M(S, dup_acks),    M(S, flight_count), M(S, flight_head),    M(S, if_slot),
-       M(S, resp_head_mask), M(S, mac_peer),  M(S, mac_self),     M(S, flights)});
+  ExpectLayout(types, "wb_conn_state", sizeof(S),
+               {M(S, id),           M(S, key),          M(S, flags),          M(S, opened_ns),
+                M(S, closed_ns),    M(S, last_send_ns), M(S, last_kernel_ns), M(S, d_in),
+                M(S, d_out),        M(S, k_snd_nxt),    M(S, k_snd_una),      M(S, k_rcv_nxt),
+                M(S, k_passed_end), M(S, k_floor),      M(S, snd_una),        M(S, peer_wnd),
+                M(S, cwnd),         M(S, rtx_high),     M(S, ts_recent),      M(S, ts_offset),
+                M(S, srtt_us),      M(S, rtx_ns),       M(S, rtt_seq),        M(S, resp_left),
+                M(S, rtt_ns),       M(S, hits),         M(S, hit_bytes),      M(S, ifindex),
+                M(S, req_left),     M(S, pad),          M(S, window_be16),    M(S, mss),
+                M(S, snd_wscale),   M(S, rcv_wscale),   M(S, seg_class),      M(S, family),
+                M(S, resp_state),   M(S, resp_pending), M(S, dup_acks),       M(S, flight_count),
+                M(S, flight_head),  M(S, if_slot),      M(S, resp_head_mask), M(S, mac_peer),
+                M(S, mac_self),     M(S, flights)});
   using G = wb_settings;
-  ExpectLayout(types, "wb_settings", sizeof(G),
-               {M(G, netns_cookie), M(G, lease_ns), M(G, keepalive_refresh_ns), M(G, banks), M(G, variants),
-                M(G, max_connections), M(G, initial_window), M(G, max_cwnd_bytes), M(G, seg_size)});
+  ExpectLayout(
+      types, "wb_settings", sizeof(G),
+      {M(G, netns_cookie), M(G, lease_ns), M(G, keepalive_refresh_ns), M(G, banks), M(G, variants),
+       M(G, max_connections), M(G, initial_window), M(G, max_cwnd_bytes), M(G, seg_size)});
   using C = wb_control;
   ExpectLayout(types, "wb_control", sizeof(C),
-               {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, drain), M(C, partial_checksums)});
+               {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, drain),
+                M(C, partial_checksums)});
   using D = wb_date;
-  ExpectLayout(types, "wb_date", sizeof(D), {M(D, second), M(D, sum_even), M(D, sum_odd), M(D, text)});
+  ExpectLayout(types, "wb_date", sizeof(D),
+               {M(D, second), M(D, sum_even), M(D, sum_odd), M(D, text)});
   using E = wb_domain;
   ExpectLayout(types, "wb_domain", sizeof(E), {M(E, gen), M(E, flags)});
   using N = wb_domain_stats;
   ExpectLayout(types, "wb_domain_stats", sizeof(N),
-               {M(N, hits), M(N, hits_keyed), M(N, hits_not_modified), M(N, hits_head), M(N, bytes), M(N, segments),
-                M(N, misses), M(N, pad)});
+               {M(N, hits), M(N, hits_keyed), M(N, hits_not_modified), M(N, hits_head), M(N, bytes),
+                M(N, segments), M(N, misses), M(N, pad)});
   using P = wb_path_key;
   ExpectLayout(types, "wb_path_key", sizeof(P), {M(P, domain), M(P, len), M(P, target)});
   using Q = wb_path;
   ExpectLayout(types, "wb_path", sizeof(Q), {M(Q, variant), M(Q, flags), M(Q, retry_ns)});
   using R = wb_part;
   ExpectLayout(types, "wb_part", sizeof(R),
-               {M(R, bank), M(R, off), M(R, len), M(R, date_off), M(R, header_len), M(R, nseg), M(R, sum_index)});
+               {M(R, bank), M(R, off), M(R, len), M(R, date_off), M(R, header_len), M(R, nseg),
+                M(R, sum_index)});
   using V = wb_variant;
   ExpectLayout(types, "wb_variant", sizeof(V),
-               {M(V, gen), M(V, flags), M(V, domain), M(V, domain_gen), M(V, expires_ns), M(V, hits), M(V, part),
-                M(V, etag_len), M(V, last_modified_len), M(V, etag), M(V, last_modified), M(V, pad)});
+               {M(V, gen), M(V, flags), M(V, domain), M(V, domain_gen), M(V, expires_ns),
+                M(V, hits), M(V, part), M(V, etag_len), M(V, last_modified_len), M(V, etag),
+                M(V, last_modified), M(V, pad)});
   using H = wb_host_key;
   ExpectLayout(types, "wb_host_key", sizeof(H), {M(H, host)});
   using A = wb_encoding_key;

@@ -36,13 +36,17 @@ MUTATIONS = [
              "if (!r->st || r->st->id != r->id || (r->st->flags & WB_CF_GONE)) return -WB_R_UNKNOWN_CONN;",
              "if (!r->st || r->st->id != r->id) return -WB_R_UNKNOWN_CONN;", "*SynAckForgets*", True),
     # Invariant 2: quiescence of the kernel.
-    Mutation("response-awaited", DATA, "if (st->resp_pending) return -WB_R_BUSY;", "", "*NoHitBeforeTheEnd*", True),
+    Mutation("response-awaited", DATA, "if (st->resp_pending || st->req_left) return -WB_R_BUSY;", "", "*NoHitBeforeTheEnd*", True),
     Mutation("kernel-acked", DATA,
              "if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED))",
              "if (late ? p->ack != connection__wire_snd_nxt(st) : !(st->flags & WB_CF_ARMED))", "*RequestWithTheFirstAck*", True),
     Mutation("armed", DATA,
              "if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED))",
              "if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt)", "*NoHitWhileTheKernelsSocket*"),
+    Mutation("late-acks-all", DATA,
+             "if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED))",
+             "if (!late && (st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED)))", "*AcknowledgesOnlyPart*"),
+    Mutation("body-left", DATA, "st->req_left = q->body_left;", "", "*RequestBodyThatSpans*"),
     Mutation("kernel-read-all", "lib/quiescence.h",
              "if (tp->write_seq == tp->snd_nxt && tp->rcv_nxt == tp->copied_seq && tp->snd_nxt == st->k_snd_nxt &&",
              "if (tp->write_seq == tp->snd_nxt && tp->snd_nxt == st->k_snd_nxt &&", "*QuiescenceTest*", True),
@@ -88,19 +92,23 @@ MUTATIONS = [
 ]
 
 
+def mutated(source, mutation):
+    """Returns the mutated file's text."""
+    lines = (source / "bpf" / mutation.file).read_text().split("\n")
+    found = [i for i, text in enumerate(lines) if text.strip() == mutation.line]
+    if len(found) != 1:
+        raise LookupError(f"{mutation.name}: {mutation.file} has {len(found)} times the line: {mutation.line}")
+    lines[found[0]] = mutation.becomes
+    return "\n".join(lines)
+
+
 def build(source, mutation, folder):
     """Builds the programs of `source`, mutated, below `folder`; returns the object's path."""
     for part in ("bpf", "include"):
         shutil.copytree(source / part, folder / part)
     shutil.copy(source / "Makefile.bpf", folder)
     if mutation:
-        path = folder / "bpf" / mutation.file
-        lines = path.read_text().split("\n")
-        found = [i for i, text in enumerate(lines) if text.strip() == mutation.line]
-        if len(found) != 1:
-            raise LookupError(f"{mutation.name}: {mutation.file} has {len(found)} times the line: {mutation.line}")
-        lines[found[0]] = mutation.becomes
-        path.write_text("\n".join(lines))
+        (folder / "bpf" / mutation.file).write_text(mutated(source, mutation))
     out = folder / "out"
     make = subprocess.run(["make", "-s", "-f", "Makefile.bpf", f"OUT={out}", f"{out}/webbooster.bpf.o"], cwd=folder,
                           capture_output=True, text=True)
@@ -134,6 +142,8 @@ def main():
         return 2
     unnoticed = []
     try:
+        for m in MUTATIONS:
+            mutated(args.source, m)
         status, said = run(args.source, args.test, None, ":".join(m.tests for m in chosen))
         if status:
             print(f"the tests fail on the unchanged programs:\n{said}", file=sys.stderr)

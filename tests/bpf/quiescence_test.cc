@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The look at the kernel's own socket, with real connections over the loopback device whose numbers are read by
-// TCP_REPAIR: a hit only when the socket itself has nothing sent, received or written that is not dealt with.
+// The look at the kernel's own socket, with real connections over the loopback device whose numbers
+// are read by TCP_REPAIR: a hit only when the socket itself has nothing sent, received or written
+// that is not dealt with.
 #include <arpa/inet.h>
 #include <linux/bpf.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "tests/bpf/timeline.h"
@@ -22,7 +25,8 @@ uint32_t QueueSeq(int fd, int queue) {
   uint32_t seq = 0;
   socklen_t len = sizeof(seq);
   WB_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) == 0, "TCP_REPAIR");
-  WB_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) == 0, "TCP_REPAIR_QUEUE");
+  WB_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) == 0,
+           "TCP_REPAIR_QUEUE");
   WB_CHECK(getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq, &len) == 0, "TCP_QUEUE_SEQ");
   WB_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)) == 0, "TCP_REPAIR off");
   return seq;
@@ -44,7 +48,8 @@ class QuiescenceTest : public BpfTest, public testing::WithParamInterface<bool> 
     ASSERT_EQ(listen(listener.get(), 1), 0);
     ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&local), &len), 0);
     client_ = UniqueFd(socket(local.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    ASSERT_EQ(connect(client_.get(), reinterpret_cast<sockaddr*>(&local), len), 0) << strerror(errno);
+    ASSERT_EQ(connect(client_.get(), reinterpret_cast<sockaddr*>(&local), len), 0)
+        << strerror(errno);
     ASSERT_EQ(getsockname(client_.get(), reinterpret_cast<sockaddr*>(&remote), &len), 0);
     server_ = UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     ASSERT_GE(server_.get(), 0);
@@ -83,7 +88,8 @@ class QuiescenceTest : public BpfTest, public testing::WithParamInterface<bool> 
     wb_conn_state s = {};
     s.last_kernel_ns = kern::MonotonicNs();
     s.k_rcv_nxt = s.k_passed_end = QueueSeq(server_.get(), TCP_RECV_QUEUE);
-    s.k_snd_nxt = s.k_snd_una = s.k_floor = s.snd_una = s.rtx_high = QueueSeq(server_.get(), TCP_SEND_QUEUE);
+    s.k_snd_nxt = s.k_snd_una = s.k_floor = s.snd_una = s.rtx_high =
+        QueueSeq(server_.get(), TCP_SEND_QUEUE);
     s.cwnd = 60000;
     s.ifindex = kLoopback;
     s.snd_wscale = 7;
@@ -130,6 +136,66 @@ TEST_P(QuiescenceTest, NumbersOtherThanTheSocketsKeepHitsAway) {
 TEST_P(QuiescenceTest, DataThatXdpDidNotSeeSentKeepsHitsAway) {
   ASSERT_EQ(send(server_.get(), "x", 1, 0), 1);
   EXPECT_EQ(Ask(), static_cast<uint32_t>(XDP_PASS));
+  EXPECT_EQ(h.TakeReasons(), (Reasons{{"kernel_unacked", 1}}));
+}
+
+// The server sends `n` bytes that the client's socket drops and so never acknowledges.
+void SendIntoTheVoid(int server, int client, uint32_t n) {
+  sock_filter drop = {BPF_RET | BPF_K, 0, 0, 0};
+  const sock_fprog filter = {1, &drop};
+  WB_CHECK(setsockopt(client, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0,
+           "SO_ATTACH_FILTER");
+  const std::string bytes(n, 'k');
+  WB_CHECK(send(server, bytes.data(), n, 0) == static_cast<ssize_t>(n), "send");
+}
+
+// A hit that brings the kernel its first acknowledgment: the kernel gets the bare acknowledgment,
+// TC the mark of the job.
+TEST_P(QuiescenceTest, RequestWithTheFirstAckIsAnsweredLateAndItsAckPassed) {
+  const Object o = h.Publish("/a", {.body = 3000});
+  SendIntoTheVoid(server_.get(), client_.get(), 1000);
+  state_->k_snd_nxt += 1000;
+  segment_.seq = state_->k_rcv_nxt;
+  segment_.ack = state_->k_snd_nxt;
+  h.TakeReasons();
+  const Ran ran = h.Ingress(support::PacketBuilder(segment_).Build());
+  ASSERT_EQ(ran.verdict, static_cast<uint32_t>(XDP_PASS));
+  EXPECT_EQ(h.TakeReasons(), (Reasons{{"hit_late", 1}}));
+  std::string why;
+  const auto ack = support::Parse(ran.frame, &why);
+  ASSERT_TRUE(ack.has_value()) << why;
+  EXPECT_TRUE(ack->ip_sum_ok);
+  EXPECT_TRUE(ack->tcp_sum_ok);
+  EXPECT_EQ(ack->segment.seq, segment_.seq);
+  EXPECT_EQ(ack->segment.ack, segment_.ack);
+  EXPECT_EQ(ack->segment.flags, support::kAck);
+  EXPECT_EQ(ack->segment.payload, "");
+  ASSERT_EQ(ran.metadata.size(), 16u);  // cookie, job, magic
+  Bytes marked(64);
+  std::copy_n(ran.metadata.begin(), 12, marked.begin() + 14);
+  std::string got;
+  uint32_t acknowledged = 0;
+  for (const Bytes& f : h.Segments(marked)) {
+    const auto p = support::Parse(f, &why);
+    ASSERT_TRUE(p && p->tcp_sum_ok && p->ip_sum_ok) << why;
+    EXPECT_EQ(p->segment.seq, segment_.ack + got.size());
+    got += p->segment.payload;
+    acknowledged = p->segment.ack;
+  }
+  EXPECT_TRUE(got == o.get);
+  EXPECT_EQ(acknowledged, segment_.seq + segment_.payload.size());
+}
+
+TEST_P(QuiescenceTest, RequestThatAcknowledgesOnlyPartOfTheKernelsDataPasses) {
+  SendIntoTheVoid(server_.get(), client_.get(), 1000);
+  state_->k_snd_nxt += 1000;
+  segment_.seq = state_->k_rcv_nxt;
+  segment_.ack = state_->k_snd_nxt - 1;
+  h.TakeReasons();
+  const Bytes frame = support::PacketBuilder(segment_).Build();
+  const Ran ran = h.Ingress(frame);
+  EXPECT_EQ(ran.verdict, static_cast<uint32_t>(XDP_PASS));
+  EXPECT_TRUE(ran.frame == frame);
   EXPECT_EQ(h.TakeReasons(), (Reasons{{"kernel_unacked", 1}}));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packets and circumstances that keep a request for a cached object from being answered: each passes unchanged and adds
-// one to the counter of exactly its reason.
+// Packets and circumstances that keep a request for a cached object from being answered: each
+// passes unchanged and adds one to the counter of exactly its reason.
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
@@ -14,7 +14,9 @@ using support::PacketBuilder;
 class ReasonsTest : public BpfTest {
  protected:
   ReasonsTest() { object_ = h.Publish("/a"); }
-  PacketBuilder Hit(Timeline& t, const Unusual& u = {}) { return PacketBuilder(t.FromPeer(0, 0, hit, u)); }
+  PacketBuilder Hit(Timeline& t, const Unusual& u = {}) {
+    return PacketBuilder(t.FromPeer(0, 0, hit, u));
+  }
   // A connection on which `frame(t)` is sent first.
   template <typename F>
   void Expect(const char* reason, F frame, ConnOptions c = {}) {
@@ -44,16 +46,24 @@ TEST_F(ReasonsTest, OddLowerLayersPass) {
   Expect("not_ip", [&](Timeline& t) { return Hit(t).EtherType(0x0806).Build(); });
   Expect("not_ip", [&](Timeline& t) { return Hit(t).Vlan(5).Build(); });
   Expect("not_tcp", [&](Timeline& t) { return Hit(t).Protocol(17).Build(); });
-  Expect("not_tcp", [&](Timeline& t) { return Hit(t).Protocol(58).Build(); }, v6);
+  Expect(
+      "not_tcp", [&](Timeline& t) { return Hit(t).Protocol(58).Build(); }, v6);
   Expect("fragment", [&](Timeline& t) { return Hit(t).Fragment(0x2000).Build(); });
   Expect("fragment", [&](Timeline& t) { return Hit(t).Fragment(3).Build(); });
-  Expect("fragment", [&](Timeline& t) { return Hit(t).Extension(44, Bytes(8)).Build(); }, v6);
+  Expect(
+      "fragment", [&](Timeline& t) { return Hit(t).Extension(44, Bytes(8)).Build(); }, v6);
   Expect("short", [&](Timeline& t) { return Hit(t).DataOffset(4).Build(); });
-  Expect("short", [&](Timeline& t) { return PacketBuilder(t.FromPeer(0, 0, "x")).DataOffset(15).Build(); });
+  Expect("short",
+         [&](Timeline& t) { return PacketBuilder(t.FromPeer(0, 0, "x")).DataOffset(15).Build(); });
   Expect("short", [&](Timeline& t) { return Hit(t).IpLength(2000).Build(); });
   Expect("short", [&](Timeline& t) { return Hit(t).IpLength(39).Build(); });
   Expect("ip_options", [&](Timeline& t) { return Hit(t).IpOptions({1, 1, 1, 1}).Build(); });
-  Expect("ip_options", [&](Timeline& t) { return Hit(t).Extension(0, {0, 0, 1, 4, 0, 0, 0, 0}).Build(); }, v6);
+  Expect(
+      "ip_options",
+      [&](Timeline& t) {
+        return Hit(t).Extension(0, {0, 0, 1, 4, 0, 0, 0, 0}).Build();
+      },
+      v6);
 }
 
 TEST_F(ReasonsTest, AnotherPortIsNotEvenCounted) {
@@ -77,10 +87,22 @@ TEST_F(ReasonsTest, OddTcpOptionsPass) {
   Expect("tcp_options", [&](Timeline& t) { return Hit(t, {.options = {8, 3, 0, 0}}).Build(); });
   Expect("tcp_options", [&](Timeline& t) { return Hit(t, {.options = {5, 40, 0, 0}}).Build(); });
   Expect("tcp_options", [&](Timeline& t) { return Hit(t, {.options = {30, 1, 0, 0}}).Build(); });
-  Expect("tcp_options", [&](Timeline& t) { return Hit(t, {.sack = {{1, 2}}}).Build(); }, {.sack = true});
-  Expect("tcp_options", [&](Timeline& t) { return Hit(t, {.options = support::TimestampOption(1, 2)}).Build(); });
-  Expect("tcp_options", [&](Timeline& t) { return Hit(t, {.options = {1, 1, 1, 1}}).Build(); }, ts);
-  Expect("paws", [&](Timeline& t) { return Hit(t, {.ts_ahead = static_cast<uint32_t>(-1)}).Build(); }, ts);
+  Expect("tcp_options",
+         [&](Timeline& t) {
+           return Hit(t, {.sack = {{1, 2}}}).Build();
+         },
+         {.sack = true});
+  Expect("tcp_options",
+         [&](Timeline& t) { return Hit(t, {.options = support::TimestampOption(1, 2)}).Build(); });
+  Expect(
+      "tcp_options",
+      [&](Timeline& t) {
+        return Hit(t, {.options = {1, 1, 1, 1}}).Build();
+      },
+      ts);
+  Expect(
+      "paws", [&](Timeline& t) { return Hit(t, {.ts_ahead = static_cast<uint32_t>(-1)}).Build(); },
+      ts);
   ExpectHit([&](Timeline& t) { return Hit(t, {.ts_ahead = 5}).Build(); }, ts);
   ExpectHit([&](Timeline& t) { return Hit(t, {.options = {1, 1, 0, 7}}).Build(); });
 }
@@ -88,16 +110,24 @@ TEST_F(ReasonsTest, OddTcpOptionsPass) {
 TEST_F(ReasonsTest, CongestionMarksPass) {
   for (const bool v6 : {false, true}) {
     const ConnOptions c = {.v6 = v6};
-    Expect("ecn", [&](Timeline& t) { return Hit(t, {.traffic_class = 3}).Build(); }, c);
-    Expect("ecn", [&](Timeline& t) { return Hit(t, {.flags = support::kAck | support::kEce}).Build(); }, c);
-    Expect("ecn", [&](Timeline& t) { return Hit(t, {.flags = support::kAck | support::kCwr}).Build(); }, c);
-    ExpectHit([&](Timeline& t) { return Hit(t, {.traffic_class = 0xba}).Build(); }, c);  // DSCP EF, ECT(0)
+    Expect(
+        "ecn", [&](Timeline& t) { return Hit(t, {.traffic_class = 3}).Build(); }, c);
+    Expect(
+        "ecn",
+        [&](Timeline& t) { return Hit(t, {.flags = support::kAck | support::kEce}).Build(); }, c);
+    Expect(
+        "ecn",
+        [&](Timeline& t) { return Hit(t, {.flags = support::kAck | support::kCwr}).Build(); }, c);
+    ExpectHit([&](Timeline& t) { return Hit(t, {.traffic_class = 0xba}).Build(); },
+              c);  // DSCP EF, ECT(0)
   }
 }
 
 TEST_F(ReasonsTest, ControlBitsPass) {
   for (const uint8_t flag : {support::kFin, support::kRst, support::kUrg, support::kSyn}) {
-    Expect("control", [&](Timeline& t) { return Hit(t, {.flags = static_cast<uint8_t>(flag | support::kAck)}).Build(); });
+    Expect("control", [&](Timeline& t) {
+      return Hit(t, {.flags = static_cast<uint8_t>(flag | support::kAck)}).Build();
+    });
   }
 }
 
@@ -162,7 +192,8 @@ TEST_F(ReasonsTest, UncacheableIsNotReportedBeforeItsTime) {
 }
 
 TEST_F(ReasonsTest, ObjectThatTheSizeClassCannotCarryPasses) {
-  object_ = h.Publish("/a", {.server = std::string(600, 's')});  // its Date is beyond the first small segment
+  object_ = h.Publish(
+      "/a", {.server = std::string(600, 's')});  // its Date is beyond the first small segment
   Expect("fanout", [&](Timeline& t) { return Hit(t).Build(); }, {.mss = 536});
   ExpectPlainHit();
 }
@@ -193,9 +224,10 @@ TEST_F(ReasonsTest, WrongChecksumStaysWrongWhenTranslated) {
 }
 
 TEST_F(ReasonsTest, RefusedRequestsOfASplicedConnectionAreTranslated) {
-  const std::pair<const char*, Unusual> cases[] = {{"ecn", {.traffic_class = 3}},
-                                                   {"tcp_options", {.options = {30, 4, 0, 0}}},
-                                                   {"control", {.flags = support::kAck | support::kUrg}}};
+  const std::pair<const char*, Unusual> cases[] = {
+      {"ecn", {.traffic_class = 3}},
+      {"tcp_options", {.options = {30, 4, 0, 0}}},
+      {"control", {.flags = support::kAck | support::kUrg}}};
   for (const auto& [reason, unusual] : cases) {
     Timeline t(h, {});
     t.In(0, 0, hit).Answered(0, {object_.get}, 0, r);
@@ -205,7 +237,8 @@ TEST_F(ReasonsTest, RefusedRequestsOfASplicedConnectionAreTranslated) {
 
 TEST_F(ReasonsTest, EthernetPaddingIsNoPayload) {
   Timeline t(h, {});
-  t.Send(PacketBuilder(t.FromPeer(0, 0, "")).PadTo(60).Build()).PassesUntouched({{"ack_passed", 1}});
+  t.Send(PacketBuilder(t.FromPeer(0, 0, "")).PadTo(60).Build())
+      .PassesUntouched({{"ack_passed", 1}});
   t.Send(Hit(t).PadTo(300).Build()).Answered(0, {object_.get}, 0, r);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Timelines of loss and its repair, acknowledgments, windows (ARCHITECTURE.md, "The splice", invariants 3 and 5).
+// Timelines of loss and its repair, acknowledgments, windows (ARCHITECTURE.md, "The splice",
+// invariants 3 and 5).
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -17,7 +18,9 @@ class RepairTest : public TimelineTest {
     o.sack = true;
     return o;
   }
-  static std::string Part(const Object& o, uint32_t from, uint32_t to) { return o.get.substr(from, to - from); }
+  static std::string Part(const Object& o, uint32_t from, uint32_t to) {
+    return o.get.substr(from, to - from);
+  }
   const std::string hit = Get("/a"), miss = Get("/not-there");
   const uint32_t r = Len(hit), m = Len(miss);
 };
@@ -116,10 +119,12 @@ TEST_P(RepairTest, WithoutSackTheThirdDuplicateAckRepairsOneSegment) {
   Timeline t(h, Conn());
   t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
   t.In(r, kSeg).Dropped({{"ack_consumed", 1}});
-  t.In(r, kSeg, "", {.window = 499}).Dropped({{"ack_consumed", 1}});  // an update of the window is no duplicate
+  t.In(r, kSeg, "", {.window = 499})
+      .Dropped({{"ack_consumed", 1}});  // an update of the window is no duplicate
   t.In(r, kSeg, "", {.window = 499}).Dropped({{"ack_consumed", 1}});
   t.In(r, kSeg, "", {.window = 499}).Dropped({{"ack_consumed", 1}});
-  t.In(r, kSeg, "", {.window = 499}).Answered(kSeg, {Part(o, kSeg, 2 * kSeg)}, r, r, {{"repair_sack", 1}});
+  t.In(r, kSeg, "", {.window = 499})
+      .Answered(kSeg, {Part(o, kSeg, 2 * kSeg)}, r, r, {{"repair_sack", 1}});
   t.In(r, kSeg, "", {.window = 499}).Dropped({{"ack_consumed", 1}});
 }
 
@@ -127,7 +132,8 @@ TEST_P(RepairTest, TimerSendsWhatItIsOrderedAndNotWhatIsAcknowledged) {
   const Object o = h.Publish("/a", {.body = 4000});
   Timeline t(h, Conn());
   t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
-  t.TimerFires(2 * kSeg, Len(o.get) - 2 * kSeg).Answered(2 * kSeg, {o.get.substr(2 * kSeg)}, r, r, {{"timer_resent", 1}});
+  t.TimerFires(2 * kSeg, Len(o.get) - 2 * kSeg)
+      .Answered(2 * kSeg, {o.get.substr(2 * kSeg)}, r, r, {{"timer_resent", 1}});
   t.TimerFires(0, Len(o.get)).Answered(0, {o.get}, r, r, {{"timer_resent", 1}});
   t.In(r, kSeg).Dropped({{"ack_consumed", 1}});
   t.TimerFires(0, Len(o.get)).Dropped({{"timer_stale", 1}});
@@ -201,7 +207,8 @@ TEST_P(RepairTest, SackBlocksOfRepliesNeverReachTheKernel) {
     Timeline t(h, c);
     t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
     const Outcome in = t.In(r, 0, miss, {.sack = {{1448, 2896}}});
-    in.Passes(0, 0, {{"miss", 1}, {"translated", 1}}, static_cast<int>((64000 - o.get.size()) >> 7));
+    in.Passes(0, 0, {{"miss", 1}, {"translated", 1}},
+              static_cast<int>((64000 - o.get.size()) >> 7));
     std::string why;
     const auto p = support::Parse(in.ran.frame, &why);
     ASSERT_TRUE(p.has_value()) << why;
@@ -233,8 +240,9 @@ TEST_P(RepairTest, ReplyMustFitThePeersWindow) {
   t.In(0, 0, hit, {.window = just - 1}).PassesUntouched({{"window", 1}});
   Timeline u(h, Conn());
   u.In(0, 0, hit, {.window = just}).Answered(0, {o.get}, 0, r);
-  u.In(r, 0, hit, {.window = just}).Passes(0, 0, {{"window", 1}, {"translated", 1}},
-                                           static_cast<int>((just * 128 - o.get.size()) >> 7));
+  u.In(r, 0, hit, {.window = just})
+      .Passes(0, 0, {{"window", 1}, {"translated", 1}},
+              static_cast<int>((just * 128 - o.get.size()) >> 7));
 }
 
 TEST_P(RepairTest, ReplyMustFitTheCongestionWindowWhichGrowsByWhatIsAcknowledged) {
@@ -251,7 +259,8 @@ TEST_P(RepairTest, ReplyMustFitTheCongestionWindowWhichGrowsByWhatIsAcknowledged
   EXPECT_EQ(t.state().cwnd, 3 * g - 1);
   t.In(r, g, hit).Answered(g, {o.get}, r, 2 * r);
   t.In(2 * r, g, hit).Answered(2 * g, {o.get}, 2 * r, 3 * r);
-  t.In(3 * r, g, hit).Passes(0, 0, {{"cwnd", 1}, {"translated", 1}}, static_cast<int>((64000 - 2 * g) >> 7));
+  t.In(3 * r, g, hit)
+      .Passes(0, 0, {{"cwnd", 1}, {"translated", 1}}, static_cast<int>((64000 - 2 * g) >> 7));
 }
 
 TEST_P(RepairTest, LossHalvesTheCongestionWindow) {
@@ -267,9 +276,11 @@ TEST_P(RepairTest, NoMoreRepliesInFlightThanAreRemembered) {
   const Object o = h.Publish("/a", {.body = 10});
   const uint32_t g = Len(o.get);
   Timeline t(h, Conn());
-  for (uint32_t i = 0; i < WB_FLIGHTS; ++i) t.In(i * r, 0, hit).Answered(i * g, {o.get}, i * r, i * r + r);
+  for (uint32_t i = 0; i < WB_FLIGHTS; ++i)
+    t.In(i * r, 0, hit).Answered(i * g, {o.get}, i * r, i * r + r);
   t.In(16 * r, g, hit).Answered(16 * g, {o.get}, 16 * r, 17 * r);
-  t.In(17 * r, g, hit).Passes(0, 0, {{"flights", 1}, {"translated", 1}}, static_cast<int>((64000 - 16 * g) >> 7));
+  t.In(17 * r, g, hit)
+      .Passes(0, 0, {{"flights", 1}, {"translated", 1}}, static_cast<int>((64000 - 16 * g) >> 7));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The segments that replies are made of: every size class, both families, with and without timestamps, odd lengths, the
-// Date at odd and even offsets; and several keyed requests in one packet. All sums are recomputed by tests/support.
+// The segments that replies are made of: every size class, both families, with and without
+// timestamps, odd lengths, the Date at odd and even offsets; and several keyed requests in one
+// packet. All sums are recomputed by tests/support.
 #include "tests/bpf/timeline.h"
 #include "webbooster/abi/key_field.h"
 
@@ -13,7 +14,8 @@ TEST_F(ReplyTest, EverySizeClassFamilyLengthAndDateOffset) {
   std::vector<std::pair<std::string, Object>> objects;
   for (const size_t body : {0, 1, 2, 523, 524, 1448, 3458, 5001, 11400, 16000}) {
     const std::string target = "/o" + std::to_string(body);
-    objects.emplace_back(target, h.Publish(target, {.body = body, .server = std::string(4 + body % 3, 's')}));
+    objects.emplace_back(
+        target, h.Publish(target, {.body = body, .server = std::string(4 + body % 3, 's')}));
   }
   objects.emplace_back("/odd", h.Publish("/odd", {.body = 3001, .server = "five5"}));
   objects.emplace_back("/undated", h.Publish("/undated", {.body = 3001, .with_date = false}));
@@ -24,10 +26,12 @@ TEST_F(ReplyTest, EverySizeClassFamilyLengthAndDateOffset) {
     for (const bool timestamps : {false, true}) {
       for (const uint16_t mss : kern::kSegmentSizes) {
         Timeline t(h, {.v6 = v6, .timestamps = timestamps, .us0 = 0xffff0000u + mss, .mss = mss});
-        if (t.segment_size() + 14 + (v6 ? 60 : 40) + (timestamps ? 12 : 0) > 3512) continue;  // no such frame on a device
+        if (t.segment_size() + 14 + (v6 ? 60 : 40) + (timestamps ? 12 : 0) > 3512)
+          continue;  // no such frame on a device
         uint32_t seq = 0, at = 0;
         for (const auto& [target, o] : objects) {
-          SCOPED_TRACE(target + (v6 ? " IPv6 " : " IPv4 ") + (timestamps ? "with timestamps " : "") + std::to_string(mss));
+          SCOPED_TRACE(target + (v6 ? " IPv6 " : " IPv4 ") +
+                       (timestamps ? "with timestamps " : "") + std::to_string(mss));
           for (const bool head : {false, true}) {
             const std::string r = Request(head ? "HEAD" : "GET", target);
             const std::string& bytes = head ? o.head : o.get;
@@ -52,7 +56,8 @@ TEST_F(ReplyTest, DateIsThatOfTheClock) {
   const auto p = support::Parse(frames[0], &why);
   ASSERT_TRUE(p.has_value()) << why;
   EXPECT_TRUE(p->tcp_sum_ok);
-  EXPECT_NE(p->segment.payload.find("\r\nDate: Mon, 01 Dec 2025 00:00:02 GMT\r\n"), std::string::npos);
+  EXPECT_NE(p->segment.payload.find("\r\nDate: Mon, 01 Dec 2025 00:00:02 GMT\r\n"),
+            std::string::npos);
 }
 
 TEST_F(ReplyTest, FrameOfAnotherJobOrWithoutMarkIsNoSegment) {
@@ -73,7 +78,8 @@ class KeyedTest : public BpfTest {
   static std::string Compact(const std::string& target, const std::string& key) {
     const std::string head = "GET " + target + " HTTP/1.1\r\nHost: " + kHost + "\r\n";
     char length[5];
-    snprintf(length, sizeof(length), "%04x", static_cast<unsigned>(head.size() + WB_KEY_TAIL_BYTES));
+    snprintf(length, sizeof(length), "%04x",
+             static_cast<unsigned>(head.size() + WB_KEY_TAIL_BYTES));
     return head + WB_KEY_PREFIX + length + key + "\r\n\r\n";
   }
   ConnOptions Link() const { return {.timestamps = true, .sack = true, .booster = true}; }
@@ -82,7 +88,8 @@ class KeyedTest : public BpfTest {
 TEST_F(KeyedTest, OneToSixteenRequestsAreAnsweredFromOnePacket) {
   std::vector<Object> objects;
   for (int i = 0; i < 16; ++i)
-    objects.push_back(h.Publish("/k" + std::to_string(i), {.body = 300 + 137u * static_cast<size_t>(i), .key = Key(i)}));
+    objects.push_back(h.Publish("/k" + std::to_string(i),
+                                {.body = 300 + 137u * static_cast<size_t>(i), .key = Key(i)}));
   for (int n = 1; n <= 16; ++n) {
     SCOPED_TRACE(n);
     std::string requests;
@@ -100,7 +107,8 @@ TEST_F(KeyedTest, OneToSixteenRequestsAreAnsweredFromOnePacket) {
     EXPECT_EQ(t.state().d_out, end);
     t.Later(100);  // the tail is lost: the reply at the head of what is missing comes again
     t.In(0, end - Len(due.back()), requests)
-        .Answered(end - Len(due.back()), {due.back()}, Len(requests), Len(requests), {{"reserved_request", 1}});
+        .Answered(end - Len(due.back()), {due.back()}, Len(requests), Len(requests),
+                  {{"reserved_request", 1}});
     t.In(Len(requests), end).Dropped({{"ack_consumed", 1}});
     EXPECT_EQ(t.state().flight_count, 0);
   }
@@ -124,8 +132,9 @@ TEST_F(KeyedTest, MalformedKeyFieldsPassAndTheLinkIsLeftToTheKernel) {
   };
   std::string seventeen;
   for (int i = 0; i < 17; ++i) seventeen += good;
-  for (const std::string& bad : {spoil(8, "zz"), spoil(8, "00A0"), spoil(8, "ffff"), spoil(8, "0001"), spoil(44, "\r\nX\n"),
-                                 "X" + good, "POST" + good.substr(3), good + spoil(8, "0fff"), seventeen}) {
+  for (const std::string& bad :
+       {spoil(8, "zz"), spoil(8, "00A0"), spoil(8, "ffff"), spoil(8, "0001"), spoil(44, "\r\nX\n"),
+        "X" + good, "POST" + good.substr(3), good + spoil(8, "0fff"), seventeen}) {
     SCOPED_TRACE(bad);
     Timeline t(h, Link());
     t.In(0, 0, bad).PassesUntouched({{"key_field", 1}});

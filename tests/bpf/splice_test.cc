@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Timelines of hits and of what the kernel does around them (ARCHITECTURE.md, "The splice", invariants 1, 2, 4 and 6).
-// Longer than the guide: one timeline per way in which kernel and hits can meet.
+// Timelines of hits and of what the kernel does around them (ARCHITECTURE.md, "The splice",
+// invariants 1, 2, 4 and 6). Longer than the guide: one timeline per way in which kernel and hits
+// can meet.
 #include "tests/bpf/timeline.h"
 
 namespace wb::bpf_test {
@@ -64,7 +65,9 @@ TEST_P(SpliceTest, MissBehindAnUnackedHitHasItsAckClampedAndItsWindowShrunk) {
   const Object o = h.Publish("/a", {.body = 3000});
   Timeline t(h, Conn());
   t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
-  t.In(r, 0, miss).Passes(0, 0, {{"miss", 1}, {"translated", 1}}, static_cast<int>((64000 - o.get.size()) >> 7));
+  t.In(r, 0, miss)
+      .Passes(0, 0, {{"miss", 1}, {"translated", 1}},
+              static_cast<int>((64000 - o.get.size()) >> 7));
   t.Out(0, m, reply).Leaves(Len(o.get), m + r, {{"out_translated", 1}});
   t.In(r + m, 1448).Dropped({{"ack_consumed", 1}});
   t.In(r + m, Len(o.get) + k).Passes(m, k, {{"ack_passed", 1}, {"translated", 1}});
@@ -133,7 +136,8 @@ TEST_P(SpliceTest, NoHitBetweenARequestToTheKernelAndItsResponse) {
   h.Publish("/a");
   Timeline t(h, Conn());
   t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
-  t.In(m, 0, hit).PassesUntouched({{"out_of_order", 1}});  // the kernel has not acknowledged the first
+  t.In(m, 0, hit).PassesUntouched(
+      {{"out_of_order", 1}});  // the kernel has not acknowledged the first
   t.Out(0, m + r).Leaves(0, m + r, {});
   t.Arm();
   t.In(m + r, 0, hit).PassesUntouched({{"kernel_busy", 1}});
@@ -189,32 +193,42 @@ TEST_P(SpliceTest, ResponsesWithoutBodyEndWithTheirHeader) {
     Timeline t(h, Conn());
     KernelServesFirst(t, request, response);
     t.Arm();
-    t.In(Len(request), Len(response), hit).Answered(Len(response), {o.get}, Len(request), Len(request) + r);
+    t.In(Len(request), Len(response), hit)
+        .Answered(Len(response), {o.get}, Len(request), Len(request) + r);
   }
 }
 
 TEST_P(SpliceTest, BodyFollowsTheHeaderOfGetBehindHead) {
   const Object o = h.Publish("/a");
   Timeline t(h, Conn());
-  const std::string head = Request("HEAD", "/not-there"), none = KernelResponse("200 OK", "Content-Length: 1000\r\n", 0);
+  const std::string head = Request("HEAD", "/not-there"),
+                    none = KernelResponse("200 OK", "Content-Length: 1000\r\n", 0);
   t.In(0, 0, head).PassesUntouched({{"miss", 1}});
   t.In(Len(head), 0, miss).PassesUntouched({{"miss", 1}});
   t.Out(0, Len(head) + m, none).Leaves(0, Len(head) + m, {});
   t.Out(Len(none), Len(head) + m, reply).Leaves(Len(none), Len(head) + m, {});
   t.In(Len(head) + m, Len(none) + k).PassesUntouched({{"ack_passed", 1}});
   t.Arm();
-  t.In(Len(head) + m, Len(none) + k, hit).Answered(Len(none) + k, {o.get}, Len(head) + m, Len(head) + m + r);
+  t.In(Len(head) + m, Len(none) + k, hit)
+      .Answered(Len(none) + k, {o.get}, Len(head) + m, Len(head) + m + r);
 }
 
 TEST_P(SpliceTest, ResponseOfUnknownEndEndsHitsForGood) {
   h.Publish("/a");
   for (const std::string& response :
-       {KernelResponse("200 OK", "Transfer-Encoding: chunked\r\n", 0), KernelResponse("200 OK", "", 0),
+       {KernelResponse("200 OK", "Transfer-Encoding: gzip, chunked\r\n", 0),
+        KernelResponse("200 OK", "", 0),
+        KernelResponse("200 OK", "Transfer-Encoding: chunked\r\n", 0) + "x\r\n",
+        KernelResponse("200 OK", "Transfer-Encoding: chunked\r\n", 0) +
+            "5;ext=1\r\nhello\r\n0\r\n\r\n",
+        KernelResponse("200 OK", "Transfer-Encoding: chunked\r\n", 0) + "0\r\nTrailer: x\r\n\r\n",
         KernelResponse("200 OK", "Content-Length: 10\r\nContent-Length: 11\r\n", 10),
         KernelResponse("200 OK", "Content-Length: 10\r\nTransfer-Encoding: chunked\r\n", 10),
-        KernelResponse("200 OK", "Content-Length: 1x\r\n", 10), KernelResponse("200 OK", "Content-Length : 10\r\n", 10),
+        KernelResponse("200 OK", "Content-Length: 1x\r\n", 10),
+        KernelResponse("200 OK", "Content-Length : 10\r\n", 10),
         KernelResponse("200 OK", "Connection: close\r\nContent-Length: 10\r\n", 10),
-        KernelResponse("100 Continue", "", 0), KernelResponse("200 OK", "Content-Length: 10\r\n", 11),
+        KernelResponse("100 Continue", "", 0),
+        KernelResponse("200 OK", "Content-Length: 10\r\n", 11),
         KernelResponse("200 OK", "X: " + std::string(1100, 'x') + "\r\nContent-Length: 0\r\n", 0),
         std::string("HTTP/1.1 200 OK\r\nContent-Le")}) {
     SCOPED_TRACE(response);
@@ -227,10 +241,56 @@ TEST_P(SpliceTest, ResponseOfUnknownEndEndsHitsForGood) {
   }
 }
 
+TEST_P(SpliceTest, ChunkedResponseIsFollowedToItsLastChunk) {
+  const Object o = h.Publish("/a");
+  const std::string head = KernelResponse("200 OK", "Transfer-Encoding: chunked\r\n", 0);
+  const std::string body = "5\r\nhello\r\n1A\r\n" + std::string(26, 'x') + "\r\n",
+                    end = "0\r\n\r\n";
+  const uint32_t before = Len(head + body), all = Len(head + body + end);
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  t.Out(0, m, head + body.substr(0, 20)).Leaves(0, m, {});
+  t.Out(Len(head) + 20, m, body.substr(20)).Leaves(Len(head) + 20, m, {});
+  t.In(m, before).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(m, before, hit).PassesUntouched({{"kernel_busy", 1}});
+  Timeline u(h, Conn());
+  u.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  u.Out(0, m, head + body + end).Leaves(0, m, {});
+  u.In(m, all).PassesUntouched({{"ack_passed", 1}});
+  u.Arm();
+  u.In(m, all, hit).Answered(all, {o.get}, m, m + r);
+}
+
+TEST_P(SpliceTest, RequestBodyThatSpansPacketsIsFollowedToItsEnd) {
+  const Object o = h.Publish("/a");
+  const std::string post = Request("POST", "/a", "Content-Length: 12\r\n");
+  const uint32_t p = Len(post);
+  Timeline t(h, Conn());
+  t.In(0, 0, post + "0123").PassesUntouched({{"request_method", 1}});
+  t.In(p + 4, 0, "4567").PassesUntouched({{"kernel_busy", 1}});
+  t.In(p + 8, 0, "89ab").PassesUntouched({{"kernel_busy", 1}});
+  t.Out(0, p + 12, reply).Leaves(0, p + 12, {});
+  t.In(p + 12, k).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(p + 12, k, hit).Answered(k, {o.get}, p + 12, p + 12 + r);
+  Timeline u(h, Conn());  // what lies behind the body in its last packet is not looked at
+  u.In(0, 0, post + "0123").PassesUntouched({{"request_method", 1}});
+  u.In(p + 4, 0, "456789ab" + hit).PassesUntouched({{"kernel_busy", 1}});
+  EXPECT_TRUE(u.state().flags & WB_CF_UNSYNCED);
+  Timeline v(h, Conn());  // the web server answers before it has the whole body
+  v.In(0, 0, post + "01234567").PassesUntouched({{"request_method", 1}});
+  v.Out(0, p + 8, reply).Leaves(0, p + 8, {});
+  v.In(p + 8, k).PassesUntouched({{"ack_passed", 1}});
+  v.Arm();
+  v.In(p + 8, k, hit).PassesUntouched({{"kernel_busy", 1}});
+}
+
 TEST_P(SpliceTest, DataOfTheKernelsThatNobodyAskedForEndsHits) {
   h.Publish("/a");
   Timeline t(h, Conn());
-  t.Out(0, 0, KernelResponse("408 Request Timeout", "Content-Length: 0\r\n", 0)).Leaves(0, 0, {{"out_unsynced", 1}});
+  t.Out(0, 0, KernelResponse("408 Request Timeout", "Content-Length: 0\r\n", 0))
+      .Leaves(0, 0, {{"out_unsynced", 1}});
   t.In(0, 0, hit).PassesUntouched({{"unsynced", 1}});
 }
 
@@ -262,13 +322,15 @@ TEST_P(SpliceTest, FinAndRstOfThePeerStopHitsAndAreTranslated) {
     t.In(0, 0, hit).PassesUntouched({{"not_serving", 1}});
     Timeline u(h, Conn());
     u.In(0, 0, hit).Answered(0, {o.get}, 0, r);
-    u.In(r, Len(o.get), "", {.flags = static_cast<uint8_t>(flags | kAck)}).Passes(0, 0, {{"control", 1}, {"translated", 1}});
+    u.In(r, Len(o.get), "", {.flags = static_cast<uint8_t>(flags | kAck)})
+        .Passes(0, 0, {{"control", 1}, {"translated", 1}});
     EXPECT_TRUE(u.state().flags & WB_CF_CLOSING);
     EXPECT_EQ(!!(u.state().flags & WB_CF_RST), flags == kRst);
   }
   Timeline t(h, Conn());
   t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
-  t.In(r, 0, "", {.flags = kRst}).Passes(0, 0, {{"control", 1}, {"translated", 1}});  // its ACK field means nothing
+  t.In(r, 0, "", {.flags = kRst})
+      .Passes(0, 0, {{"control", 1}, {"translated", 1}});  // its ACK field means nothing
 }
 
 TEST_P(SpliceTest, FinAndRstOfTheKernelsStopHitsAndAreTranslated) {
@@ -276,7 +338,8 @@ TEST_P(SpliceTest, FinAndRstOfTheKernelsStopHitsAndAreTranslated) {
   for (const uint8_t flags : {kFin, kRst}) {
     Timeline t(h, Conn());
     t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
-    t.Out(0, 0, "", {.flags = static_cast<uint8_t>(flags | kAck)}).Leaves(Len(o.get), r, {{"out_translated", 1}});
+    t.Out(0, 0, "", {.flags = static_cast<uint8_t>(flags | kAck)})
+        .Leaves(Len(o.get), r, {{"out_translated", 1}});
     t.In(r, Len(o.get), hit).Passes(0, 0, {{"not_serving", 1}, {"translated", 1}});
     EXPECT_EQ(!!(t.state().flags & WB_CF_RST), flags == kRst);
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A second opinion on which requests may be answered from the cache: a plain parser of the positive list, written from
-// RFC 9110/9112 and sharing nothing with bpf/. GET or HEAD, origin-form, HTTP/1.1, one Host, only fields of the list or
-// those that change nothing, no body, no control characters, CRLF line ends, nothing behind the empty line.
+// A second opinion on which requests may be answered from the cache: a plain parser of the positive
+// list, written from RFC 9110/9112 and sharing nothing with bpf/. GET or HEAD, origin-form,
+// HTTP/1.1, one Host, only fields of the list or those that change nothing, no body, no control
+// characters, CRLF line ends, nothing behind the empty line.
 #ifndef WEBBOOSTER_TESTS_BPF_STRICT_REQUEST_H_
 #define WEBBOOSTER_TESTS_BPF_STRICT_REQUEST_H_
 
@@ -21,12 +22,28 @@ struct StrictRequest {
 };
 
 inline std::optional<StrictRequest> ParseStrict(std::string_view text) {
-  static const std::set<std::string> kValues = {"host", "accept-encoding", "if-none-match", "if-modified-since",
-                                                "connection"};
-  static const std::set<std::string> kIgnored = {
-      "user-agent", "accept", "accept-language", "cache-control", "pragma", "referer", "dnt",
-      "upgrade-insecure-requests", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user", "sec-ch-ua",
-      "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-gpc", "priority", "traceparent", "tracestate", "wb-key"};
+  static const std::set<std::string> kValues = {"host", "accept-encoding", "if-none-match",
+                                                "if-modified-since", "connection"};
+  static const std::set<std::string> kIgnored = {"user-agent",
+                                                 "accept",
+                                                 "accept-language",
+                                                 "cache-control",
+                                                 "pragma",
+                                                 "referer",
+                                                 "dnt",
+                                                 "upgrade-insecure-requests",
+                                                 "sec-fetch-site",
+                                                 "sec-fetch-mode",
+                                                 "sec-fetch-dest",
+                                                 "sec-fetch-user",
+                                                 "sec-ch-ua",
+                                                 "sec-ch-ua-mobile",
+                                                 "sec-ch-ua-platform",
+                                                 "sec-gpc",
+                                                 "priority",
+                                                 "traceparent",
+                                                 "tracestate",
+                                                 "wb-key"};
   const auto line = [&]() -> std::optional<std::string> {
     const size_t end = text.find("\r\n");
     if (end == std::string_view::npos) return std::nullopt;
@@ -59,18 +76,21 @@ inline std::optional<StrictRequest> ParseStrict(std::string_view text) {
     const size_t colon = l->find(':');
     if (colon == std::string::npos) return std::nullopt;
     std::string name = l->substr(0, colon);
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; });
+    std::ranges::transform(name, name.begin(),
+                           [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; });
     if (kIgnored.contains(name)) continue;
     const std::string value = l->substr(colon + 1);
     // One space, then something that neither begins nor ends with one.
-    if (!kValues.contains(name) || value.size() < 2 || value[0] != ' ' || value[1] == ' ' || value.back() == ' ')
+    if (!kValues.contains(name) || value.size() < 2 || value[0] != ' ' || value[1] == ' ' ||
+        value.back() == ' ')
       return std::nullopt;
     if (!r.fields.emplace(name, value.substr(1)).second) return std::nullopt;
   }
   if (!text.empty() || !r.fields.contains("host")) return std::nullopt;
   if (r.fields.contains("connection")) {
     std::string c = r.fields["connection"];
-    std::ranges::transform(c, c.begin(), [](unsigned char x) { return x >= 'A' && x <= 'Z' ? x | 0x20 : x; });
+    std::ranges::transform(c, c.begin(),
+                           [](unsigned char x) { return x >= 'A' && x <= 'Z' ? x | 0x20 : x; });
     if (c != "keep-alive") return std::nullopt;
   }
   return r;

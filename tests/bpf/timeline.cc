@@ -61,8 +61,8 @@ Timeline::Timeline(Harness& harness, const ConnOptions& options) : harness_(harn
   self_ = o_.v6 ? support::V6(0x1) : support::V4(198, 18, 0, 1);
   wb_conn_state s = {};
   const uint64_t now = kern::MonotonicNs();
-  s.flags = (o_.booster ? WB_CF_BOOSTER : 0) | (o_.timestamps ? WB_CF_TS : 0) | (o_.sack ? WB_CF_SACK : 0) |
-            (o_.armed ? WB_CF_ARMED : 0);
+  s.flags = (o_.booster ? WB_CF_BOOSTER : 0) | (o_.timestamps ? WB_CF_TS : 0) |
+            (o_.sack ? WB_CF_SACK : 0) | (o_.armed ? WB_CF_ARMED : 0);
   s.opened_ns = s.last_kernel_ns = now;
   s.k_rcv_nxt = s.k_passed_end = o_.peer0;
   s.k_snd_nxt = s.k_snd_una = s.k_floor = s.snd_una = s.rtx_high = o_.us0;
@@ -78,7 +78,8 @@ Timeline::Timeline(Harness& harness, const ConnOptions& options) : harness_(harn
   s.rcv_wscale = 7;
   s.family = o_.v6 ? 6 : 4;
   s.seg_class = static_cast<uint8_t>(
-      std::ranges::find_if(kern::kSegmentSizes, [&](uint16_t size) { return size <= o_.mss; }) - kern::kSegmentSizes);
+      std::ranges::find_if(kern::kSegmentSizes, [&](uint16_t size) { return size <= o_.mss; }) -
+      kern::kSegmentSizes);
   state_ = &harness_.Enter(Key(peer_, self_, peer_port_), s);
 }
 
@@ -100,7 +101,8 @@ Bytes Timeline::Options(const Unusual& u, uint32_t sack_base) const {
   return options;
 }
 
-support::Segment Timeline::FromPeer(uint32_t seq, uint32_t ack, const std::string& payload, const Unusual& u) const {
+support::Segment Timeline::FromPeer(uint32_t seq, uint32_t ack, const std::string& payload,
+                                    const Unusual& u) const {
   support::Segment s;
   s.v6 = o_.v6;
   s.source = peer_;
@@ -117,7 +119,8 @@ support::Segment Timeline::FromPeer(uint32_t seq, uint32_t ack, const std::strin
   return s;
 }
 
-support::Segment Timeline::FromKernel(uint32_t seq, uint32_t ack, const std::string& payload, const Unusual& u) const {
+support::Segment Timeline::FromKernel(uint32_t seq, uint32_t ack, const std::string& payload,
+                                      const Unusual& u) const {
   support::Segment s = FromPeer(0, 0, payload, u);
   std::swap(s.source, s.destination);
   std::swap(s.source_port, s.destination_port);
@@ -162,7 +165,8 @@ Outcome Timeline::TimerFires(uint32_t at, uint32_t bytes) {
 }
 
 void Timeline::Later(uint64_t ms) {
-  for (__u64* t : {&state_->last_send_ns, &state_->rtx_ns, &state_->rtt_ns, &state_->last_kernel_ns})
+  for (__u64* t :
+       {&state_->last_send_ns, &state_->rtx_ns, &state_->rtt_ns, &state_->last_kernel_ns})
     *t -= std::min<__u64>(*t, ms * kMs);
 }
 
@@ -209,8 +213,8 @@ void Outcome::Withheld(Reasons expected, Where where) const {
   EXPECT_EQ(reasons, expected);
 }
 
-void Outcome::Answered(uint32_t seq, const std::vector<std::string>& parts, uint32_t ack_old, uint32_t ack_new,
-                       Reasons expected, Where where) const {
+void Outcome::Answered(uint32_t seq, const std::vector<std::string>& parts, uint32_t ack_old,
+                       uint32_t ack_new, Reasons expected, Where where) const {
   const auto trace = Trace(where);
   const ConnOptions& o = timeline->options();
   EXPECT_EQ(reasons, expected);

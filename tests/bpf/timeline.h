@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A conversation on one followed connection, packet by packet. All sequence numbers are relative to where the
-// connection begins: the peer's to ConnOptions::peer0, ours to us0, in wire space and in kernel space alike.
-//   t.In(seq, ack, payload)   from the peer; what becomes of it: Answered, Passes, PassesUntouched, Dropped
-//   t.Out(seq, ack, payload)  from the kernel's socket, in kernel space; Leaves (wire space), Withheld
+// A conversation on one followed connection, packet by packet. All sequence numbers are relative to
+// where the connection begins: the peer's to ConnOptions::peer0, ours to us0, in wire space and in
+// kernel space alike.
+//   t.In(seq, ack, payload)   from the peer; what becomes of it: Answered, Passes, PassesUntouched,
+//   Dropped t.Out(seq, ack, payload)  from the kernel's socket, in kernel space; Leaves (wire
+//   space), Withheld
 // Every expectation names the counters that changed.
 #ifndef WEBBOOSTER_TESTS_BPF_TIMELINE_H_
 #define WEBBOOSTER_TESTS_BPF_TIMELINE_H_
@@ -37,7 +39,7 @@ struct ConnOptions {
 // What is unusual about a packet.
 struct Unusual {
   uint8_t flags = support::kAck;
-  int window = -1;  // of the header field; -1: ConnOptions::peer_window
+  int window = -1;     // of the header field; -1: ConnOptions::peer_window
   Blocks sack = {};    // relative
   Bytes options = {};  // instead of timestamps and SACK
   uint32_t ts_ahead = 0;
@@ -52,13 +54,17 @@ struct Outcome {
   Bytes before;
   Reasons reasons;
 
-  // Passed to the kernel with these numbers, everything else as it came but for `window` (-1: unchanged).
-  void Passes(uint32_t seq, uint32_t ack, Reasons reasons, int window = -1, Where where = Where::current()) const;
+  // Passed to the kernel with these numbers, everything else as it came but for `window` (-1:
+  // unchanged).
+  void Passes(uint32_t seq, uint32_t ack, Reasons reasons, int window = -1,
+              Where where = Where::current()) const;
   void PassesUntouched(Reasons reasons, Where where = Where::current()) const;
   void Dropped(Reasons reasons, Where where = Where::current()) const;
-  // Answered with `parts`, each cut into segments anew, from our number `seq` on; the last segment carries ack_new.
-  void Answered(uint32_t seq, const std::vector<std::string>& parts, uint32_t ack_old, uint32_t ack_new,
-                Reasons reasons = {{"hit", 1}}, Where where = Where::current()) const;
+  // Answered with `parts`, each cut into segments anew, from our number `seq` on; the last segment
+  // carries ack_new.
+  void Answered(uint32_t seq, const std::vector<std::string>& parts, uint32_t ack_old,
+                uint32_t ack_new, Reasons reasons = {{"hit", 1}},
+                Where where = Where::current()) const;
   // Of an egress packet.
   void Leaves(uint32_t seq, uint32_t ack, Reasons reasons, Where where = Where::current()) const;
   void Withheld(Reasons reasons, Where where = Where::current()) const;
@@ -68,11 +74,14 @@ class Timeline {
  public:
   Timeline(Harness& harness, const ConnOptions& options);
 
-  Outcome In(uint32_t seq, uint32_t ack, const std::string& payload = "", const Unusual& unusual = {});
-  Outcome Out(uint32_t seq, uint32_t ack, const std::string& payload = "", const Unusual& unusual = {});
+  Outcome In(uint32_t seq, uint32_t ack, const std::string& payload = "",
+             const Unusual& unusual = {});
+  Outcome Out(uint32_t seq, uint32_t ack, const std::string& payload = "",
+              const Unusual& unusual = {});
   Outcome TimerFires(uint32_t at, uint32_t bytes);
   // The frame that In() sends, for corruptions; and Send() sends it.
-  support::Segment FromPeer(uint32_t seq, uint32_t ack, const std::string& payload, const Unusual& unusual = {}) const;
+  support::Segment FromPeer(uint32_t seq, uint32_t ack, const std::string& payload,
+                            const Unusual& unusual = {}) const;
   support::Segment FromKernel(uint32_t seq, uint32_t ack, const std::string& payload,
                               const Unusual& unusual = {}) const;
   Outcome Send(const Bytes& frame, uint32_t ifindex = kLoopback);

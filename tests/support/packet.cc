@@ -6,7 +6,9 @@
 namespace wb::support {
 namespace {
 
-std::string_view Text(const Bytes& b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
+std::string_view Text(const Bytes& b) {
+  return {reinterpret_cast<const char*>(b.data()), b.size()};
+}
 
 void Put16(Bytes& to, uint32_t v) {
   to.push_back(static_cast<uint8_t>(v >> 8));
@@ -22,7 +24,9 @@ void Set16(Bytes& to, size_t at, uint16_t v) {
 }
 void Append(Bytes& to, const Bytes& from) { to.insert(to.end(), from.begin(), from.end()); }
 uint16_t Get16(const Bytes& b, size_t at) { return static_cast<uint16_t>(b[at] << 8 | b[at + 1]); }
-uint32_t Get32(const Bytes& b, size_t at) { return uint32_t{Get16(b, at)} << 16 | Get16(b, at + 2); }
+uint32_t Get32(const Bytes& b, size_t at) {
+  return uint32_t{Get16(b, at)} << 16 | Get16(b, at + 2);
+}
 
 Bytes Padded(const Bytes& options) {
   Bytes out((4 - options.size() % 4) % 4, 1);  // NOP
@@ -47,7 +51,8 @@ bool ParseOptions(const Bytes& o, Parsed* out) {
     if (i + 1 >= o.size() || o[i + 1] < 2 || i + o[i + 1] > o.size()) return false;
     if (o[i] == 8 && o[i + 1] == 10) out->timestamp = {Get32(o, i + 2), Get32(o, i + 6)};
     if (o[i] == 5)
-      for (size_t at = i + 2; at + 8 <= i + o[i + 1]; at += 8) out->sack.emplace_back(Get32(o, at), Get32(o, at + 4));
+      for (size_t at = i + 2; at + 8 <= i + o[i + 1]; at += 8)
+        out->sack.emplace_back(Get32(o, at), Get32(o, at + 4));
     i += o[i + 1];
   }
   return true;
@@ -98,7 +103,8 @@ Bytes PacketBuilder::Tcp(const Bytes& addresses) const {
   Put16(t, s_.destination_port);
   Put32(t, s_.seq);
   Put32(t, s_.ack);
-  t.push_back(static_cast<uint8_t>(data_offset_.value_or(static_cast<uint8_t>(5 + options.size() / 4)) << 4));
+  t.push_back(static_cast<uint8_t>(
+      data_offset_.value_or(static_cast<uint8_t>(5 + options.size() / 4)) << 4));
   t.push_back(s_.flags);
   Put16(t, s_.window);
   Put32(t, 0);  // checksum, urgent pointer
@@ -121,7 +127,8 @@ Bytes PacketBuilder::Build() const {
   Put16(f, ethertype_.value_or(s_.v6 ? 0x86dd : 0x0800));
   const size_t skip = s_.v6 ? 0 : 12;
   Bytes addresses(s_.source.begin() + static_cast<long>(skip), s_.source.end());
-  addresses.insert(addresses.end(), s_.destination.begin() + static_cast<long>(skip), s_.destination.end());
+  addresses.insert(addresses.end(), s_.destination.begin() + static_cast<long>(skip),
+                   s_.destination.end());
   const Bytes tcp = Tcp(addresses);
   const size_t ip_at = f.size();
   if (s_.v6) {
@@ -204,7 +211,8 @@ std::optional<Parsed> Parse(const Bytes& f, std::string* why) {
   s.ack = Get32(f, l4 + 8);
   s.flags = f[l4 + 13];
   s.window = Get16(f, l4 + 14);
-  s.options.assign(f.begin() + static_cast<long>(l4) + 20, f.begin() + static_cast<long>(l4 + header));
+  s.options.assign(f.begin() + static_cast<long>(l4) + 20,
+                   f.begin() + static_cast<long>(l4 + header));
   s.payload.assign(f.begin() + static_cast<long>(l4 + header), f.end());
   p.tcp_sum_ok = InternetSum(Text(f).substr(l4), PseudoSum(addresses, f.size() - l4)) == 0xffff;
   if (!ParseOptions(s.options, &p)) return fail("malformed TCP options");
