@@ -20,8 +20,8 @@ def main():
     parser.add_argument("--rounds", type=int, help="repetitions (quick: 3, miss: 7)")
     parser.add_argument("--connections", type=int, default=24,
                         help="of clients (default 24: the replies to all of them fit a veth's queue of 256 packets)")
-    parser.add_argument("--budget", type=float, default=55,
-                        help="quick: seconds for the rounds at one MTU, but two rounds at least (default 55)")
+    parser.add_argument("--budget", type=float, default=46,
+                        help="quick: seconds for the rounds at one MTU, but two rounds at least (default 46)")
     args = parser.parse_args()
     defaults = {"quick": (0.5, 3), "miss": (1.5, 7)}[args.what]
     args.seconds, args.rounds = args.seconds or defaults[0], args.rounds or defaults[1]

@@ -25,6 +25,11 @@ for word; do
     -h | --help) exec python3 "$REPO_DIR/bench/bench.py" --help ;;
   esac
 done
+# Before anything is built; bench.py reads the rest.
+case "${1:-}" in
+  quick | miss) ;;
+  *) echo 'usage: run.sh quick|miss [--json FILE] [...]; see run.sh --help' >&2 && exit 2 ;;
+esac
 [[ $(id -u) == 0 ]] || { echo 'run.sh: must run as root: labs need it' >&2 && exit 1; }
 mkdir -p /run/lock
 exec 9>/run/lock/webbooster-bench.lock

@@ -61,7 +61,9 @@ SEC("xdp/devmap") int floor_segment(struct xdp_md *ctx) {
   *at = i >= floor_settings.nseg ? 0 : i + 1;
   if (i >= floor_settings.nseg) return XDP_DROP;
   __s32 want = i + 1 == floor_settings.nseg ? floor_settings.last_bytes : floor_settings.full_bytes;
-  if (bpf_xdp_adjust_tail(ctx, want - (__s32)(ctx->data_end - ctx->data))) return XDP_DROP;
+  long have = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+  asm volatile("" : "+r"(have)); /* verifier: pointers subtract only in 64 bits */
+  if (bpf_xdp_adjust_tail(ctx, want - (int)have)) return XDP_DROP;
   (*sent)++;
   return XDP_PASS;
 }

@@ -40,7 +40,7 @@ wb_inline int timer__order(struct xdp_md *ctx, struct wb_timer *t) {
   bpf_spin_lock(&t->r.conn->lock);
   struct wb_conn_state *st = t->r.st;
   if (connection__same(&t->r) && seq__leq(st->snd_una, t->order.wire_seq)) {
-    connection__lost(st, connection__wire_snd_nxt(st) - st->snd_una);
+    if (!t->order.probe) connection__lost(st, connection__wire_snd_nxt(st) - st->snd_una);
     go = repair__commit(st, t->order.wire_seq, t->order.wire_seq + t->order.bytes, now, &t->plan);
   }
   bpf_spin_unlock(&t->r.conn->lock);

@@ -20,6 +20,13 @@ wb_inline int ingress__checksum_ok(struct xdp_md *ctx, const struct wb_ingress *
   if ((void *)(w + 10) > data_end) return 0;
   __u64 pseudo = (__u64)p->addr_sum + bpf_htons(p->doff_bytes + len), sum = pseudo;
   for (int i = 0; i < 10; i++) sum += w[i];
+  if (p->family == 4) { /* and the IPv4 header's (RFC 791) */
+    const __u16 *ip = data + sizeof(struct ethhdr);
+    __u64 header = 0;
+    if ((void *)(ip + 10) > data_end) return 0;
+    for (int i = 0; i < 10; i++) header += ip[i];
+    if (csum__fold(header) != 0xffff) return 0;
+  }
   __u16 check = w[8];
   if (c->partial_checksums[WB_MASK(in->r.st->if_slot, WB_IFS_MAX - 1)] && check == csum__fold(pseudo)) return 2; /* PITFALLS 7 */
   if (p->doff_bytes > sizeof(struct tcphdr)) {

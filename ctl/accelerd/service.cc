@@ -77,7 +77,8 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.connections.refused = reasons[WB_R_SOCK_REFUSED] + reasons[WB_R_SOCK_FULL];
   content_.AddStats(s.cache);
   for (uint32_t d = 0; d < content_.config().domains.size(); d++) {
-    WB_ASSIGN_OR_RETURN(const wb_domain_stats stats, kern::ReadDomain(programs_, d));
+    WB_ASSIGN_OR_RETURN(const wb_domain_stats stats,
+                        kern::ReadDomain(programs_, static_cast<uint32_t>(d)));
     s.hits_total += stats.hits;
     s.misses_total += stats.misses;
     s.bytes_total += stats.bytes;
@@ -99,15 +100,16 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
 
 absl::StatusOr<std::vector<api::DomainInfo>> AccelService::ListDomains() {
   std::vector<api::DomainInfo> list;
-  for (uint16_t d = 0; d < content_.config().domains.size(); d++) {
+  for (size_t d = 0; d < content_.config().domains.size(); d++) {
     const config::Domain& domain = content_.config().domains[d];
-    WB_ASSIGN_OR_RETURN(const wb_domain_stats stats, kern::ReadDomain(programs_, d));
+    WB_ASSIGN_OR_RETURN(const wb_domain_stats stats,
+                        kern::ReadDomain(programs_, static_cast<uint32_t>(d)));
     api::DomainInfo info;
     info.name = domain.name;
     info.enabled = programs_.domains[d].flags & WB_DF_ENABLED;
     for (uint16_t port : domain.ports) info.listeners.push_back(absl::StrCat("*:", port));
     info.document_root = domain.document_root;
-    std::tie(info.objects, info.bytes_used) = content_.DomainUse(d);
+    std::tie(info.objects, info.bytes_used) = content_.DomainUse(static_cast<uint16_t>(d));
     info.hits_total = stats.hits;
     info.hits_keyed_total = stats.hits_keyed;
     info.misses_total = stats.misses;
@@ -177,7 +179,8 @@ absl::StatusOr<uint64_t> AccelService::Purge(const api::PurgeRequest& request) {
       break;
   }
   uint64_t n = 0;
-  for (uint16_t d = 0; d < content_.config().domains.size(); d++) n += content_.PurgeDomain(d);
+  for (size_t d = 0; d < content_.config().domains.size(); d++)
+    n += content_.PurgeDomain(static_cast<uint16_t>(d));
   return n;
 }
 

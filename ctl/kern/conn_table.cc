@@ -42,13 +42,14 @@ bool Unused(const wb_conn_state& s) { return __atomic_load_n(&s.id, __ATOMIC_ACQ
 
 }  // namespace
 
-void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t bytes) {
+void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t bytes, bool probe) {
   OrderFrame frame = {};
   frame.order.magic = WB_ORDER_MAGIC;
   frame.order.wire_seq = wire_seq;
   frame.order.id = state.id;
   frame.order.key = state.key;
   frame.order.bytes = bytes;
+  frame.order.probe = probe;
   xdp_md context = {};
   context.data_end = sizeof(frame);
   DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &frame, .data_size_in = sizeof(frame),
@@ -89,10 +90,10 @@ bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* 
   const uint32_t seg = kSegmentSizes[std::min<uint32_t>(s.seg_class, WB_CLASSES - 1)];
   if (pending.tries == 0 && outstanding > seg) {
     const uint32_t tail = last.wire_seq + (last.len - 1) / seg * seg;  // tail loss probe
-    Order(s, tail, last.len - (last.len - 1) / seg * seg);
+    Order(s, tail, last.len - (last.len - 1) / seg * seg, true);
   } else {
     const uint32_t head = una;
-    Order(s, head, std::max<uint32_t>(seg, outstanding / 2));
+    Order(s, head, std::max<uint32_t>(seg, outstanding / 2), false);
   }
   pending.tries++;
   *next = std::min(*next, now + Timeout(s, outstanding, pending.tries));

@@ -118,8 +118,10 @@ struct wb_order {
   __u64 id;
   struct wb_conn_key key;
   __u32 bytes; /* at most so many */
+  __u32 probe; /* 1: a tail loss probe, which says nothing of congestion yet (RFC 8985, 7.3) */
+  __u32 pad;
 };
 #define WB_ORDER_MAGIC 0x57624f72u
-WB_STATIC_ASSERT(sizeof(struct wb_order) == 56, "wb_order");
+WB_STATIC_ASSERT(sizeof(struct wb_order) == 64, "wb_order");
 
 #endif
