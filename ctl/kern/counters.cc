@@ -16,7 +16,8 @@ namespace {
 template <typename T>
 absl::StatusOr<T> ReadSum(bpf_map* map, uint32_t key) {
   static_assert(sizeof(T) % sizeof(uint64_t) == 0);
-  constexpr size_t kWords = sizeof(T) / sizeof(uint64_t);
+  constexpr size_t kBytes = sizeof(T);
+  constexpr size_t kWords = kBytes / sizeof(uint64_t);
   const int cpus = libbpf_num_possible_cpus();
   if (cpus < 0) return base::PosixError("count", "the CPUs", -cpus);
   std::vector<uint64_t> values(static_cast<size_t>(cpus) * kWords);

@@ -17,8 +17,8 @@ from netlab import Lab, check, say
 SIZES = [0, 1, 2, 99, 100, 101, 1023, 1024, 1025, 1447, 1448, 1449, 2047, 2895, 2896, 3001, 4096,
          5000, 6143, 7777, 8192, 9001, 10240, 11399, 11673, 12288, 13001, 13999, 14000, 14336,
          15360, 20001, 40000, 65536, 102400, 400000]
-# profile, requests in each round, least share of hits in its responses. Split and pipelined requests
-# of direct clients are the kernel's by design, and end a connection's hits.
+# profile, requests in each round, least share of hits in its responses. Split and pipelined
+# requests of direct clients are the kernel's by design.
 ROUNDS = [("all", 1200, 0.05), ("hits", 700, 0.5), ("split", 400, 0.0), ("pipelined", 300, 0.0)]
 # So that hits and odd requests meet on many young connections.
 RENEW_AFTER = 16

@@ -286,8 +286,8 @@ def racing_fills():
                 writer.join()
             hits = lab.hits() - before
             judge_versions(list(client.seen), versions)
-            say(f"  racing fills: {len(versions)} versions, {len(client.seen)} answers, {hits} hits, "
-                "none mixed or old")
+            say(f"  racing fills: {len(versions)} versions, {len(client.seen)} answers, "
+                f"{hits} hits, none mixed or old")
             check(hits > 100, f"only {hits} hits while the file changed")
 
 
@@ -301,8 +301,8 @@ def judge_versions(seen, versions):
         while at + 1 < len(versions) and versions[at + 1][0] <= entry.begun - FRESH_S:
             at += 1
         check(known[body] >= versions[at][1],
-              f"version {known[body]} for a request begun {1000 * (entry.begun - versions[at][0]):.1f}"
-              f" ms after version {versions[at][1]} was there")
+              f"version {known[body]} for a request begun "
+              f"{1000 * (entry.begun - versions[at][0]):.1f} ms after version {versions[at][1]}")
 
 
 if __name__ == "__main__":

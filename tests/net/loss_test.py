@@ -66,5 +66,20 @@ def five_percent():
     lossy(5)
 
 
+def taken_out():
+    """A lab is as before when its wire is gone: XDP's replies arrive."""
+    with netlab.scratch() as path:
+        netlab.make_docroot(path, SIZES)
+        with Lab(path, wire=["--loss", "0.01"]) as lab:
+            targets = [f"/s{size}.html" for size in SIZES]
+            lab.warm(*targets)
+            lab.wire("remove")
+            before = lab.hits()
+            report = lab.load(targets, 1)
+            hits = lab.hits() - before
+            say(f"  taken out: {report['completed']} requests, {hits} hits")
+            check(hits >= 0.9 * report["completed"], f"{hits} hits of {report['completed']}")
+
+
 if __name__ == "__main__":
-    sys.exit(netlab.main([one_percent, five_percent]))
+    sys.exit(netlab.main([one_percent, five_percent, taken_out]))

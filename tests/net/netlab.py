@@ -18,7 +18,6 @@ import pathlib
 import shlex
 import shutil
 import signal
-import socket
 import string
 import subprocess
 import sys

@@ -182,7 +182,8 @@ class Load:
             if now >= end and not any(client.target for client in clients):
                 break
             due = int((now - started) * self.args.rate) - asked if self.args.rate else len(clients)
-            for client in clients:
+            # The one idle longest first, or with a rate the last ones would hardly ever ask.
+            for client in sorted(clients, key=lambda one: one.sent):
                 if client.target:
                     if now - client.sent > self.args.timeout:
                         client.fail("timeout", now)

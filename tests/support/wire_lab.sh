@@ -156,8 +156,10 @@ wire_cut_in() {
 wire_client_up() {
   local -a features
   read -ra features <"$WIRE_STATE/client_features"
-  wire_in "$WIRE_CLIENT" ethtool -K "$WIRE_CIF" "${features[@]}" >/dev/null &&
-    ip -n "$WIRE_CLIENT" link set dev "$WIRE_CIF" up && wire_restore_net
+  # Up first: a veth that gets its GRO while down does not tell its peer that XDP may send to it.
+  ip -n "$WIRE_CLIENT" link set dev "$WIRE_CIF" up &&
+    wire_in "$WIRE_CLIENT" ethtool -K "$WIRE_CIF" "${features[@]}" >/dev/null &&
+    wire_restore_net
 }
 
 # wire_set PREFIX [WIRE OPTIONS]: other impairments; what passes while the relay changes is lost.
