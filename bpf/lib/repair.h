@@ -72,7 +72,7 @@ wb_inline int repair__job(struct wb_job *job, const struct wb_ref *r, const stru
   const struct wb_flight *f = &plan->flight;
   __u32 index = f->variant;
   const struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &index);
-  if (!v || v->gen != f->variant_gen || !fanout__dated(f->second)) return -WB_R_REPAIR_GONE;
+  if (!v || v->gen != f->variant_gen) return -WB_R_REPAIR_GONE;
   struct wb_piece *piece = &job->pieces[0];
   int n = fanout__piece(piece, v, index, f->kind, r->st->seg_class);
   __u32 seg = job->seg_size;
