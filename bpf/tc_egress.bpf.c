@@ -18,33 +18,52 @@ struct wb_egress {
   __u32 d_out;
 };
 
+/* Puts what the packet before ended with into the buffer. */
+wb_inline int egress__rest(struct wb_scan *scan, const struct wb_follow *f, __u64 id) {
+  struct wb_cut *cut = bpf_map_lookup_elem(&wb_cuts, &id);
+  __u32 have = f->have;
+  if (!cut || have == 0 || have > WB_CUT_BYTES) return -1;
+  if (bpf_probe_read_kernel(scan->buf, have, cut->bytes)) return -1;
+  bpf_map_delete_elem(&wb_cuts, &id);
+  return 0;
+}
+
 /* Follows new payload through the awaited responses. The copy is taken and written back under the lock; between the
  * two only this program, for this socket, can move these fields forward (the kernel sends one packet of a socket at a
  * time), while XDP may append responses awaited. */
 wb_inline void egress__follow(struct __sk_buff *skb, struct wb_egress *e, __u32 skip) {
-  __u32 one = 1;
+  __u32 zero = 0, one = 1;
   struct wb_conn_state *st = e->r.st;
-  struct wb_follow f = {.skb = skb, .off = e->p.payload_off + skip, .end = skb->len};
-  f.scan = bpf_map_lookup_elem(&wb_scan_scratch, &one);
-  if (!f.scan) return;
+  struct wb_follow_args a = {.skb = skb};
+  struct wb_follow *f = bpf_map_lookup_elem(&wb_follow_scratch, &zero);
+  a.scan = bpf_map_lookup_elem(&wb_scan_scratch, &one);
+  if (!f || !a.scan) return;
+  a.f = f;
+  f->off = e->p.payload_off + skip;
+  f->end = skb->len;
+  f->cut = f->lost = 0;
   bpf_spin_lock(&e->r.conn->lock);
-  f.left = st->resp_left;
-  f.state = st->resp_state;
-  f.pending = st->resp_pending;
-  f.head_mask = st->resp_head_mask;
+  f->left = st->resp_left;
+  f->state = st->resp_state;
+  f->pending = st->resp_pending;
+  f->head_mask = st->resp_head_mask;
+  f->have = st->resp_cut;
   bpf_spin_unlock(&e->r.conn->lock);
-  __u32 before = f.pending;
-  bpf_loop(WB_STEPS_PER_PACKET, response__step, &f, 0);
-  if (f.off < f.end) f.lost = 1;
-  __u32 done = before - f.pending;
+  __u32 before = f->pending;
+  if (f->have && egress__rest(a.scan, f, e->r.id)) f->lost = 1;
+  if (!f->lost) bpf_loop(WB_STEPS_PER_PACKET, response__step, &a, 0);
+  if (f->off < f->end) f->lost = 1;
+  if (f->cut && bpf_map_update_elem(&wb_cuts, &e->r.id, a.scan->buf, BPF_ANY)) f->lost = 1;
+  __u32 done = before - f->pending;
   bpf_spin_lock(&e->r.conn->lock);
-  if (f.lost) st->flags |= WB_CF_UNSYNCED;
-  st->resp_left = f.left;
+  if (f->lost) st->flags |= WB_CF_UNSYNCED;
+  st->resp_left = f->left;
+  st->resp_cut = f->cut;
   st->resp_pending -= done;
   st->resp_head_mask >>= done & 31;
-  st->resp_state = f.state != WB_RS_IDLE ? f.state : st->resp_pending ? WB_RS_HEAD : WB_RS_IDLE;
+  st->resp_state = f->state != WB_RS_IDLE ? f->state : st->resp_pending ? WB_RS_HEAD : WB_RS_IDLE;
   bpf_spin_unlock(&e->r.conn->lock);
-  if (f.lost) count(WB_R_OUT_UNSYNCED);
+  if (f->lost) count(WB_R_OUT_UNSYNCED);
 }
 
 /* Takes the kernel's numbers. Returns a TC verdict; *skip: payload bytes that were sent before, *fresh: new ones. */

@@ -10,7 +10,14 @@ SEC("xdp/devmap") int wb_xdp_segment(struct xdp_md *ctx) {
   if ((void *)(mark + 1) <= data_end) {
     __u32 slot = mark->job;
     struct wb_job *job = bpf_map_lookup_elem(&wb_jobs, &slot);
-    if (job && job->cookie == mark->cookie) err = segment__build(ctx, job);
+    if (job && job->cookie == mark->cookie) {
+      int begins = segment__begins_batch(job->if_slot);
+      err = segment__build(ctx, job);
+      if (err == -WB_R_SEG_SPARE && begins && !segment__spare(ctx, job)) {
+        count(WB_R_SEG_ACK);
+        return XDP_PASS;
+      }
+    }
   }
   count(err ? -err : WB_R_SEG_SENT);
   return err ? XDP_DROP : XDP_PASS;

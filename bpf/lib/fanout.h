@@ -102,6 +102,7 @@ wb_inline int fanout__start(struct xdp_md *ctx, struct wb_job *job, __u32 slot, 
   __u32 index = WB_FANOUT_INDEX(if_slot, job->nseg);
   struct wb_mark *mark = data + sizeof(struct ethhdr);
   void *devmap = bpf_map_lookup_elem(&wb_fanout, &index);
+  job->if_slot = if_slot;
   if ((void *)(mark + 1) > data_end || !devmap) return -WB_R_TRUNCATED_FRAME;
   mark->cookie = fanout__take(job, now);
   mark->job = slot;

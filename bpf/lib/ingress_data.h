@@ -164,6 +164,7 @@ wb_inline void ingress__commit(struct wb_conn_state *st, const struct wb_ingress
   job->seq = wire;
   job->ack_old = p->seq;
   job->ack_new = req_end;
+  job->end = wire + bytes;
   st->d_in += p->payload_len;
   st->d_out += bytes;
   st->k_floor = st->k_snd_nxt;

@@ -86,6 +86,7 @@ wb_inline int repair__job(struct wb_job *job, const struct wb_ref *r, const stru
   job->seq = f->wire_seq + piece->start;
   job->second = f->second;
   job->ack_old = job->ack_new = plan->ack;
+  job->end = f->wire_seq + f->len;
   job->nseg = (piece->end - piece->start + seg - 1) / seg;
   job->npieces = 1;
   if (!job->nseg || job->nseg > WB_FANOUT_MAX) return -WB_R_REPAIR_GONE;

@@ -2,20 +2,24 @@
 /* Following the kernel's responses on their way out, so that their end is known (RFC 9112, 6.3).
  *
  * Runs on new payload only. Bodies end by Content-Length or by the chunked coding without trailers. A header, or the
- * line of a chunk's size, that does not end in the packet in which it begins is not followed, nor is anything unusual:
- * the connection then never hits again. */
+ * line of a chunk's size, that is cut by the end of a packet waits in wb_cuts for the rest. Anything unusual is not
+ * followed: the connection then never hits again. */
 #ifndef WEBBOOSTER_BPF_LIB_RESPONSE_H_
 #define WEBBOOSTER_BPF_LIB_RESPONSE_H_
 
 #include "bpf/lib/scan.h"
+#include "bpf/maps/conns.h"
 
-#define WB_RESPONSE_HEADER_MAX 1024
+#define WB_RESPONSE_HEADER_MAX WB_CUT_BYTES
 #define WB_STEPS_PER_PACKET 64 /* headers, chunks and bodies */
 #define WB_CHUNK_LINE_MAX 16
 
 static long response__field_step(__u32 i, void *arg) {
   struct wb_scan *s = *(struct wb_scan **)arg;
-  if (s->pos + 2 > s->len || s->pos + 2 > WB_RESPONSE_HEADER_MAX) return 1;
+  if (s->pos + 2 > s->len) {
+    s->cut = 1;
+    return 1;
+  }
   __u64 w = scan__load(s, s->pos);
   if (s->at_line_start) {
     if ((w & 0xffff) == 0x0a0d) {
@@ -49,7 +53,11 @@ static long response__field_step(__u32 i, void *arg) {
     s->pos += 1;
     return 0;
   }
-  if (s->pos + 2 > s->len || (scan__load(s, s->pos) & 0xffff) != 0x0a0d) return 1;
+  if (s->pos + 2 > s->len) {
+    s->cut = 1;
+    return 1;
+  }
+  if ((scan__load(s, s->pos) & 0xffff) != 0x0a0d) return 1;
   if (s->field == WB_F_LENGTH) {
     s->value[WB_F_LENGTH].off = s->value_off;
     s->value[WB_F_LENGTH].len = s->pos - s->value_off;
@@ -61,11 +69,13 @@ static long response__field_step(__u32 i, void *arg) {
 
 #define WB_BODY_CHUNKED (1ll << 40)
 
-/* Scans s->buf[0..len) for one response header. Returns the body's length, WB_BODY_CHUNKED, or -1: its end is not known. */
+/* Scans s->buf[0..len) for one response header. Returns the body's length, WB_BODY_CHUNKED, or -1: its end is
+ * not known, or, with s->cut, not yet. */
 wb_inline __s64 response__scan(struct wb_scan *s, __u32 len, int to_head) {
   __u64 w = scan__load(s, 0);
   s->len = len;
   s->end = 0;
+  s->cut = len < 17;
   if (len < 17 || (w & 0xffffffffffffff) != 0x2e312f50545448ull) return -1; /* "HTTP/1." */
   __u32 d2 = s->buf[9] - '0', d1 = s->buf[10] - '0', d0 = s->buf[11] - '0';
   if (s->buf[7] != '1' || s->buf[8] != ' ' || d2 > 9 || d1 > 9 || d0 > 9) return -1;
@@ -84,39 +94,67 @@ wb_inline __s64 response__scan(struct wb_scan *s, __u32 len, int to_head) {
   return scan__number(s, s->value[WB_F_LENGTH]);
 }
 
-/* One chunk's size line at buf[0..len), or the last chunk with the empty line behind it (RFC 9112, 7.1). Returns its
- * length with the line's own in *line, or -1. */
-wb_inline __s64 response__chunk(const struct wb_scan *s, __u32 len, __u32 *line) {
-  __u32 size = 0, i = 0;
-  for (; i < 7; i++) {
-    __u8 c = s->buf[i], lower = c | 0x20, d;
-    if (c >= '0' && c <= '9')
-      d = c - '0';
-    else if (lower >= 'a' && lower <= 'f')
-      d = lower - 'a' + 10;
-    else
-      break;
-    size = size << 4 | d;
+struct wb_hex {
+  const struct wb_scan *s;
+  __u32 len;
+  __u32 n; /* digits */
+  __u32 value;
+};
+
+static long response__hex_step(__u32 i, void *arg) {
+  struct wb_hex *h = arg;
+  if (i >= h->len) return 1;
+  __u8 c = h->s->buf[WB_MASK(i, 15)], d = c - '0';
+  if (d > 9) {
+    d = (c | 0x20) - 'a' + 10;
+    if (d < 10 || d > 15) return 1;
   }
-  if (i == 0 || i + 2 > len || (scan__load(s, i) & 0xffff) != 0x0a0d) return -1;
+  h->value = h->value << 4 | d;
+  h->n++;
+  return 0;
+}
+
+/* One chunk's size line at buf[0..len), or the last chunk with the empty line behind it (RFC 9112, 7.1). Returns its
+ * length with the line's own in *line, or -1, with s->cut: not yet. */
+wb_inline __s64 response__chunk(struct wb_scan *s, __u32 len, __u32 *line) {
+  struct wb_hex h = {.s = s, .len = len};
+  bpf_loop(7, response__hex_step, &h, 0); /* chunks below 256 MiB */
+  __u32 i = h.n;
+  s->cut = i + 2 > len;
+  if (i == 0 || s->cut || (scan__load(s, i) & 0xffff) != 0x0a0d) return -1;
   *line = i + 2;
-  if (size) return size;
-  if (i + 4 > len || (scan__load(s, i + 2) & 0xffff) != 0x0a0d) return -1;
+  if (h.value) return h.value;
+  s->cut = i + 4 > len;
+  if (s->cut || (scan__load(s, i + 2) & 0xffff) != 0x0a0d) return -1;
   *line = i + 4;
   return 0;
 }
 
 /* Progress through the awaited responses; a copy of the connection's fields, written back under its lock. */
 struct wb_follow {
-  struct __sk_buff *skb;
-  struct wb_scan *scan;
   __u32 off;  /* of the next new payload byte in the packet */
   __u32 end;
   __u32 left; /* of the body */
   __u32 head_mask;
-  __u8 state;
-  __u8 pending;
-  __u8 lost;
+  __u32 have; /* bytes in the buffer from the packet before */
+  __u32 cut;  /* bytes in the buffer for the next */
+  __u32 state;
+  __u32 pending;
+  __u32 lost;
+};
+
+/* In a map for the same reason as wb_work: the verifier forgets what it knows of map memory. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct wb_follow);
+} wb_follow_scratch WB_MAP;
+
+struct wb_follow_args {
+  struct __sk_buff *skb;
+  struct wb_scan *scan;
+  struct wb_follow *f;
 };
 
 wb_inline void response__done(struct wb_follow *f) {
@@ -125,11 +163,11 @@ wb_inline void response__done(struct wb_follow *f) {
   f->state = f->pending ? WB_RS_HEAD : WB_RS_IDLE;
 }
 
-/* A header at f->off, n bytes of it in the buffer. Returns 0 or -1: lost. */
-wb_inline int response__header(struct wb_follow *f, __u32 n) {
-  __s64 body = response__scan(f->scan, n, f->head_mask & 1);
+/* A header, n bytes of it in the buffer, the first f->have of them from the packet before. Returns 0 or -1: lost. */
+wb_inline int response__header(struct wb_scan *s, struct wb_follow *f, __u32 n) {
+  __s64 body = response__scan(s, n, f->head_mask & 1);
   if (body < 0) return -1;
-  f->off += f->scan->end;
+  f->off += s->end - f->have;
   f->left = 0;
   if (body == WB_BODY_CHUNKED) {
     f->state = WB_RS_CHUNK;
@@ -142,12 +180,12 @@ wb_inline int response__header(struct wb_follow *f, __u32 n) {
   return 0;
 }
 
-/* A chunk's size line at f->off. Returns 0 or -1: lost. */
-wb_inline int response__chunk_line(struct wb_follow *f, __u32 n) {
+/* A chunk's size line, likewise. */
+wb_inline int response__chunk_line(struct wb_scan *s, struct wb_follow *f, __u32 n) {
   __u32 line = 0;
-  __s64 size = response__chunk(f->scan, n, &line);
+  __s64 size = response__chunk(s, n, &line);
   if (size < 0) return -1;
-  f->off += line;
+  f->off += line - f->have;
   if (size)
     f->left = size + 2; /* and its CRLF */
   else
@@ -156,7 +194,8 @@ wb_inline int response__chunk_line(struct wb_follow *f, __u32 n) {
 }
 
 static long response__step(__u32 i, void *arg) {
-  struct wb_follow *f = arg;
+  struct wb_follow_args *a = arg;
+  struct wb_follow *f = a->f;
   if (f->off >= f->end) return 1;
   __u32 n = f->end - f->off;
   if (f->left) { /* of a body, or of a chunk */
@@ -170,10 +209,21 @@ static long response__step(__u32 i, void *arg) {
     if (f->state == WB_RS_BODY) response__done(f);
     return 0;
   }
-  __u32 most = f->state == WB_RS_CHUNK ? WB_CHUNK_LINE_MAX : WB_RESPONSE_HEADER_MAX;
-  if (n > most) n = most;
-  if (!f->pending || n == 0 || n > WB_RESPONSE_HEADER_MAX || bpf_skb_load_bytes(f->skb, f->off, f->scan->buf, n)) goto lost;
-  if (f->state == WB_RS_CHUNK ? response__chunk_line(f, n) : f->state == WB_RS_HEAD ? response__header(f, n) : -1) goto lost;
+  __u32 have = f->have, most = f->state == WB_RS_CHUNK ? WB_CHUNK_LINE_MAX : WB_RESPONSE_HEADER_MAX;
+  if (!f->pending || have >= most) goto lost;
+  if (n > most - have) n = most - have;
+  have = WB_MASK(have, WB_RESPONSE_HEADER_MAX - 1);
+  if (n == 0 || n > WB_RESPONSE_HEADER_MAX || bpf_skb_load_bytes(a->skb, f->off, &a->scan->buf[have], n)) goto lost;
+  n += have;
+  if (f->state == WB_RS_CHUNK  ? response__chunk_line(a->scan, f, n)
+      : f->state == WB_RS_HEAD ? response__header(a->scan, f, n)
+                               : -1) {
+    if (!a->scan->cut || n >= most) goto lost;
+    f->cut = n;
+    f->off = f->end;
+    return 1;
+  }
+  f->have = 0;
   return 0;
 lost:
   f->lost = 1;

@@ -40,7 +40,8 @@ struct wb_scan {
   __u8 unanswered;  /* valid, but not for XDP: -reason is in why */
   __u8 other_method;
   __u8 chunked; /* of a response */
-  __u8 pad0[3];
+  __u8 cut;     /* the text ended before what was looked for */
+  __u8 pad0[2];
   __s32 why;
   __u32 status; /* of a response */
   struct wb_value value[8]; /* by enum wb_field */

@@ -22,7 +22,7 @@ wb_inline __u64 segment__sum16(const void *p, int words) {
   return sum;
 }
 
-/* The headers behind Ethernet for `len` payload bytes whose sum is `sum`. */
+/* The headers behind Ethernet for `len` payload bytes whose sum is `sum`. `last`: 1 pushes; 1 and 2 acknowledge the request. */
 wb_inline int segment__headers(void *data, void *data_end, const struct wb_job *job, __u32 seq, int last, __u32 len,
                                __u64 sum) {
   struct ethhdr *eth = data;
@@ -53,7 +53,7 @@ wb_inline int segment__headers(void *data, void *data_end, const struct wb_job *
   tcp->dest = job->key.remote_port_be16;
   tcp->seq = bpf_htonl(seq);
   tcp->ack_seq = bpf_htonl(last ? job->ack_new : job->ack_old);
-  ((__u16 *)tcp)[6] = bpf_htons((tcp_len / 4) << 12 | WB_TCP_ACK | (last ? WB_TCP_PSH : 0));
+  ((__u16 *)tcp)[6] = bpf_htons((tcp_len / 4) << 12 | WB_TCP_ACK | (last == 1 ? WB_TCP_PSH : 0));
   tcp->window = job->window_be16;
   tcp->check = 0;
   tcp->urg_ptr = 0;
@@ -133,6 +133,33 @@ wb_inline int segment__build(struct xdp_md *ctx, struct wb_job *job) {
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
   if (segment__headers(data, data_end, job, g.seq, g.last, len, g.sum)) return -WB_R_SEG_FAILED;
   return 0;
+}
+
+/* Is this the first frame of a batch of the device's queue (devmap.c: 16 frames, sent without a flush when full)? Jobs are
+ * counted at every fan-out, and within one only full batches run, until the flush. */
+#define WB_DEVMAP_BATCH 16
+wb_inline int segment__begins_batch(__u32 if_slot) {
+  __u32 zero = 0;
+  const __u64 *job = bpf_map_lookup_elem(&wb_job_seq, &zero);
+  struct wb_batch *b = bpf_map_lookup_elem(&wb_batches, &if_slot);
+  if (!job || !b) return 0;
+  if (b->job != *job) {
+    b->job = *job;
+    b->runs = 0;
+  }
+  return b->runs++ % WB_DEVMAP_BATCH == 0;
+}
+
+/* Makes a bare acknowledgment of the frame that the fan-out has over. A batch of which nothing is left is not sent, and
+ * then the kernel does not flush the full ones before it either: they would wait in the device for the next packet. So
+ * the spare that begins a batch leaves, too. Returns 0 or -reason. */
+wb_inline int segment__spare(struct xdp_md *ctx, const struct wb_job *job) {
+  __u32 head = sizeof(struct ethhdr) + (job->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
+               sizeof(struct tcphdr) + (job->has_ts ? 12 : 0);
+  __s32 grow = (__s32)head - (__s32)(ctx->data_end - ctx->data);
+  if (grow && bpf_xdp_adjust_tail(ctx, grow)) return -WB_R_SEG_FAILED;
+  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+  return segment__headers(data, data_end, job, job->end, 2, 0, 0) ? -WB_R_SEG_FAILED : 0;
 }
 
 #endif

@@ -52,6 +52,19 @@ struct {
   __type(value, struct wb_early);
 } wb_early WB_MAP;
 
+/* Connection id -> the beginning of a response's header or of a chunk's size line, whose rest is in the next packet.
+ * Writer and reader: TC egress. Full: the oldest goes, and its connection is not accelerated any more. */
+#define WB_CUT_BYTES 1024
+struct wb_cut {
+  __u8 bytes[WB_CUT_BYTES];
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 2048);
+  __type(key, __u64);
+  __type(value, struct wb_cut);
+} wb_cuts WB_MAP;
+
 /* Bit per slot: has sent replies since accelerd last cleared it. 64 slots an element. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -47,7 +47,8 @@ struct wb_job {
   __u16 window_be16;
   __u8 has_ts;
   __u8 family;
-  __u8 pad[6];
+  __u16 if_slot;
+  __u32 end; /* wire: after everything the job sends */
   struct wb_piece pieces[WB_PARTS_MAX];
 };
 
@@ -82,6 +83,18 @@ struct {
   __type(key, __u32);
   __type(value, __u64);
 } wb_job_seq WB_MAP;
+
+/* Interface slot -> frames of the device's queue that the fan-out program ran for since job number `job`. */
+struct wb_batch {
+  __u64 job;
+  __u64 runs;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, WB_IFS_MAX);
+  __type(key, __u32);
+  __type(value, struct wb_batch);
+} wb_batches WB_MAP;
 
 struct wb_devmap {
   __uint(type, BPF_MAP_TYPE_DEVMAP);

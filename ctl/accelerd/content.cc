@@ -136,7 +136,8 @@ void Content::WritePath(const ObjectKey& key) {
   Log(store_.SetPath(key.domain, key.target, slots));
 }
 
-std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding, FillHandle* fill) {
+std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding, bool insist,
+                                         FillHandle* fill) {
   const config::Domain& domain = config_.domains[key.domain];
   std::optional<cache::Location> location;
   if (!domain.document_root.empty()) {
@@ -151,11 +152,11 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
     return FillResult{true, "", v->bytes,
                       programs_.variants[v->slot].part[0].nseg[kern::kUsualClass]};
   const cache::Object* object = index_.Find(key);
-  if (object != nullptr && object->state == cache::ObjectState::kRefused &&
+  if (!insist && object != nullptr && object->state == cache::ObjectState::kRefused &&
       now < static_cast<uint64_t>(object->retry_ns))
     return FillResult{false, object->reason};
   if (auto it = refused_classes_.find({key, encoding});
-      it != refused_classes_.end() && now < it->second)
+      !insist && it != refused_classes_.end() && now < it->second)
     return FillResult{false, "encoding"};
   OpenFill open{key, encoding, std::move(location), {}, false};
   for (const std::string& prefix : domain.exclude)

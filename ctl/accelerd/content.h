@@ -64,7 +64,8 @@ class Content {
   // The three steps of a fill; the fetch lies between the first and the second. Begin returns a
   // finished result when there is nothing to do (cached already, refused a moment ago, excluded).
   using FillHandle = std::list<OpenFill>::iterator;
-  std::optional<FillResult> Begin(const cache::ObjectKey& key, uint8_t encoding, FillHandle* fill);
+  std::optional<FillResult> Begin(const cache::ObjectKey& key, uint8_t encoding, bool insist,
+                                  FillHandle* fill);
   // nullopt: something changed meanwhile; begin again.
   std::optional<FillResult> Finish(FillHandle fill,
                                    const absl::StatusOr<cache::FetchedObject>& fetched);

@@ -64,7 +64,7 @@ void Filler::Work() {
     queue_.pop_front();
     if (!TakeTurn(lock)) return;
     lock.unlock();
-    Fill(job, fetchers);
+    Fill(job, false, fetchers);
     lock.lock();
     waiting_.erase(job);
   }
@@ -76,10 +76,10 @@ FillResult Filler::FillNow(const Job& job) {
     if (stop_) return {false, "stopping"};
   }
   Fetchers fetchers;
-  return Fill(job, fetchers);
+  return Fill(job, true, fetchers);
 }
 
-FillResult Filler::Fill(const Job& job, Fetchers& fetchers) {
+FillResult Filler::Fill(const Job& job, bool insist, Fetchers& fetchers) {
   const auto& [key, encoding] = job;
   const config::Domain& domain = content_.config().domains[key.domain];
   cache::Fetcher& fetcher =
@@ -89,7 +89,7 @@ FillResult Filler::Fill(const Job& job, Fetchers& fetchers) {
   if (encoding != 0) accept = content_.config().accept_encodings[encoding - 1u];
   for (int i = 0; i < kAttempts; i++) {
     Content::FillHandle fill;
-    if (auto done = content_.Begin(key, encoding, &fill)) return *done;
+    if (auto done = content_.Begin(key, encoding, insist, &fill)) return *done;
     const auto fetched = fetcher.FetchObject(domain.name, key.target, accept);
     if (auto done = content_.Finish(fill, fetched)) return *done;
   }

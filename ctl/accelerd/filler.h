@@ -28,7 +28,7 @@ class Filler {
   using Job = std::pair<cache::ObjectKey, uint8_t>;  // object, class of Accept-Encoding
   // A miss: filled when there is time; dropped (counted) when too many wait.
   void Enqueue(Job job);
-  // Fills now, on the caller's thread.
+  // Fills now, on the caller's thread, even what was refused a moment ago.
   FillResult FillNow(const Job& job);
   // Workers end after what they are at. No fill begins afterwards.
   void Stop();
@@ -38,7 +38,7 @@ class Filler {
   using Fetchers = std::map<uint16_t, cache::Fetcher>;  // by domain
   void Work();
   bool TakeTurn(std::unique_lock<std::mutex>& lock);
-  FillResult Fill(const Job& job, Fetchers& fetchers);
+  FillResult Fill(const Job& job, bool insist, Fetchers& fetchers);
 
   Content& content_;
   mutable std::mutex mu_;

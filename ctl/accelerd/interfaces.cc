@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "ctl/doctor/doctor.h"
 #include "spdlog/spdlog.h"
 
 namespace wb::accelerd {
@@ -19,6 +20,20 @@ constexpr uint64_t kRoundIdleNs = 10 * kMs;  // and otherwise
 constexpr uint64_t kSweepNs = 2000 * kMs;    // reads a cache line of every slot
 constexpr uint64_t kReclaimNs = 500 * kMs;
 constexpr char kLinkPrefix[] = "link_xdp_";
+
+// A device that takes frames from XDP and loses them would swallow every reply (PITFALLS 12).
+absl::Status CheckTransmit(const std::string& name) {
+  doctor::Options options;
+  options.interface = name;
+  for (const doctor::Finding& f : doctor::Examine(options)) {
+    if (f.severity != doctor::Severity::kWarning && f.severity != doctor::Severity::kError)
+      continue;
+    if (f.id == "veth-peer-napi" || f.id == "xdp-transmit")
+      return absl::FailedPreconditionError(
+          absl::StrCat(f.subject, ": ", f.message, "; remedy: ", f.remedy));
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -70,6 +85,9 @@ absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name,
   if (slot >= WB_IFS_MAX)
     return absl::ResourceExhaustedError(
         absl::StrCat("at most ", WB_IFS_MAX, " interfaces can be attached"));
+  if (mode != kern::AttachMode::kGeneric) {
+    if (absl::Status status = CheckTransmit(name); !status.ok()) return status;
+  }
   auto attached = kern::AttachInterface(programs_, name, slot, mode);
   if (!attached.ok()) return attached.status();
   spdlog::info("attached to {} ({}: {})", name, attached->native ? "native" : "generic",

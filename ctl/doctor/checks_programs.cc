@@ -117,12 +117,12 @@ void CheckXdpMode(const InterfaceFacts& device, const AttachTrial* trial, Findin
   // veth offers it or not by its own GRO, although the peer's decides: judged in CheckPeer.
   if ((*device.xdp_features & kXdpNdoXmit) == 0 && device.kind != "veth") {
     out.push_back({"xdp-transmit", Severity::kWarning, name,
-                   "the driver does not offer transmission of redirected frames now: replies of "
-                   "several segments fall back to TC",
+                   "the driver does not offer transmission of redirected frames now: replies would "
+                   "be lost, so that only `wbctl attach --mode generic` is possible",
                    absl::StrCat("if `ethtool -l ", name,
                                 "` shows fewer channels than allowed: "
                                 "ethtool -L ",
-                                name, " combined N; else expect the fallback")});
+                                name, " combined N; else attach in generic mode")});
   }
   out.push_back({"xdp-zero-copy", Severity::kInfo, name,
                  (*device.xdp_features & kXdpZeroCopy) != 0 ? "AF_XDP zero-copy is offered"

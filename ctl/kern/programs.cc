@@ -35,6 +35,8 @@ int LibbpfLog(enum libbpf_print_level level, const char* format, va_list args) {
   vsnprintf(line, sizeof(line), format, args);
   std::string_view text(line);
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  // What the kernel says when the clsact qdisc is there already, which is no news.
+  if (text.find("Exclusivity flag on") != std::string_view::npos) return 0;
   if (level == LIBBPF_WARN) spdlog::warn("libbpf: {}", text);
   return 0;
 }
@@ -125,7 +127,7 @@ absl::Status Programs::Open(const LoadOptions& options) {
   settings->variants = options.variants;
   settings->max_connections = options.connections;
   settings->initial_window = 10;
-  settings->max_cwnd_bytes = 65536;
+  settings->max_cwnd_bytes = kMaxBurstBytes;
   std::copy(std::begin(kSegmentSizes), std::end(kSegmentSizes), settings->seg_size);
 
   bpf_map* map = nullptr;

@@ -44,6 +44,10 @@ inline constexpr size_t kUsualClass = 5;
 inline constexpr uint16_t kSegmentSizes[WB_CLASSES] = {3458, 3446, 3438, 3426, 1460, 1448,
                                                        1440, 1428, 1388, 1348, 1208, 524};
 
+// What one connection may have in flight: about a third of the shortest device queue known (veth:
+// 256 frames).
+inline constexpr uint32_t kMaxBurstBytes = 128u << 10;
+
 class Programs {
  public:
   // Fails with FailedPrecondition when another layout version or other sizes are pinned, and with

@@ -66,6 +66,7 @@ MUTATIONS = [
     # Invariant 3: the last segment acknowledges; repair with the same bytes only.
     Mutation("last-segment-acks", "lib/segment.h", "tcp->ack_seq = bpf_htonl(last ? job->ack_new : job->ack_old);",
              "tcp->ack_seq = bpf_htonl(job->ack_new);", "*HitIsAnsweredWith*", True),
+    Mutation("cut-response", "lib/response.h", "f->cut = n;", "f->cut = 0;", "*ResponseCutAnywhere*", True),
     Mutation("same-generation", "lib/repair.h", "if (!v || v->gen != f->variant_gen) return -WB_R_REPAIR_GONE;",
              "if (!v) return -WB_R_REPAIR_GONE;", "*ReplyWhoseBytesAreGone*", True),
     Mutation("date-kept", "lib/repair.h", "job->second = f->second;", "job->second = f->second + 1;", "*RepairKeepsTheDate*"),

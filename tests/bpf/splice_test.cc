@@ -229,8 +229,8 @@ TEST_P(SpliceTest, ResponseOfUnknownEndEndsHitsForGood) {
         KernelResponse("200 OK", "Connection: close\r\nContent-Length: 10\r\n", 10),
         KernelResponse("100 Continue", "", 0),
         KernelResponse("200 OK", "Content-Length: 10\r\n", 11),
-        KernelResponse("200 OK", "X: " + std::string(1100, 'x') + "\r\nContent-Length: 0\r\n", 0),
-        std::string("HTTP/1.1 200 OK\r\nContent-Le")}) {
+        KernelResponse("200 OK", "X: " + std::string(1100, 'x') + "\r\nContent-Length: 0\r\n",
+                       0)}) {
     SCOPED_TRACE(response);
     Timeline t(h, Conn());
     t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
@@ -238,6 +238,29 @@ TEST_P(SpliceTest, ResponseOfUnknownEndEndsHitsForGood) {
     t.In(m, Len(response)).PassesUntouched({{"ack_passed", 1}});
     t.Arm();
     t.In(m, Len(response), hit).PassesUntouched({{"unsynced", 1}});
+  }
+}
+
+TEST_P(SpliceTest, ResponseCutAnywhereIsFollowed) {
+  const Object o = h.Publish("/a");
+  const std::string chunked =
+      KernelResponse("200 OK", "Transfer-Encoding: chunked\r\n", 0) + "5\r\nhello\r\n0\r\n\r\n";
+  for (const std::string& response :
+       {KernelResponse("200 OK", "Content-Length: 9\r\n", 9), chunked}) {
+    const uint32_t all = Len(response);
+    for (uint32_t cut = 1; cut < all; cut++) {
+      SCOPED_TRACE(cut);
+      const uint32_t more = std::min(cut + 1, all);  // the second packet has one byte
+      Timeline t(h, Conn());
+      t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+      t.Out(0, m, response.substr(0, cut)).Leaves(0, m, {});
+      EXPECT_NE(t.state().resp_pending, 0u);
+      t.Out(cut, m, response.substr(cut, more - cut)).Leaves(cut, m, {});
+      if (more < all) t.Out(more, m, response.substr(more)).Leaves(more, m, {});
+      t.In(m, all).PassesUntouched({{"ack_passed", 1}});
+      t.Arm();
+      t.In(m, all, hit).Answered(all, {o.get}, m, m + r);
+    }
   }
 }
 

@@ -91,7 +91,7 @@ struct wb_conn_state {
   __u32 hit_bytes;
   __u32 ifindex;      /* of the interface that the connection uses */
   __u32 req_left;     /* bytes of a request's body that the peer has still to send to the kernel */
-  __u32 pad;
+  __u32 resp_cut;     /* bytes of a response's header, or chunk's size, that ended with the packet: in wb_cuts */
   __u16 window_be16;  /* window field of the kernel's last packet */
   __u16 mss;          /* bytes of payload per segment */
   __u8 snd_wscale;    /* shift of the peer's window field */

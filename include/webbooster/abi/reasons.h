@@ -72,7 +72,8 @@
   X(TIMER_RESENT, "timer_resent", "timer", "segments sent again by the timer")                             \
   X(TIMER_STALE, "timer_stale", "timer", "nothing left to send again")                                     \
   X(EVENT_LOST, "event_lost", "in", "miss not reported: ring buffer is full")                              \
-  X(HIT_LATE, "hit_late", "in", "answered by way of TC: the request brought the kernel an acknowledgment")
+  X(HIT_LATE, "hit_late", "in", "answered by way of TC: the request brought the kernel an acknowledgment") \
+  X(SEG_ACK, "segment_ack", "seg", "spare frame of a fan-out sent as an acknowledgment, to make the device send")
 
 enum wb_reason {
 #define WB_X(name, label, hook, text) WB_R_##name,
