@@ -56,7 +56,7 @@ MUTATIONS = [
     Mutation("fin-of-peer", "lib/ingress_ack.h", "st->flags |= WB_CF_CLOSING;", "", "*FinAndRstOfThePeer*", True),
     Mutation("fin-of-kernel", "tc_egress.bpf.c",
              "if (p->flags & (WB_TCP_FIN | WB_TCP_RST)) st->flags |= WB_CF_CLOSING;", "", "*FinAndRstOfTheKernels*"),
-    Mutation("unsynced", "tc_egress.bpf.c", "if (f.lost) st->flags |= WB_CF_UNSYNCED;", "", "*ResponseOfUnknownEnd*", True),
+    Mutation("unsynced", "tc_egress.bpf.c", "if (f->lost) st->flags |= WB_CF_UNSYNCED;", "", "*ResponseOfUnknownEnd*", True),
     Mutation("peer-window", DATA, "if (out > st->peer_wnd) return -WB_R_WINDOW;", "", "*ThePeersWindow*", True),
     Mutation("ack-clamped", "lib/translate.h", "x->ack = st->k_snd_una;", "", "*MissBehindAnUnacked*", True),
     Mutation("straddle-withheld", "tc_egress.bpf.c",
