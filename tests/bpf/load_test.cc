@@ -87,7 +87,7 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
                 M(S, cwnd),         M(S, rtx_high),     M(S, ts_recent),      M(S, ts_offset),
                 M(S, srtt_us),      M(S, rtx_ns),       M(S, rtt_seq),        M(S, resp_left),
                 M(S, rtt_ns),       M(S, hits),         M(S, hit_bytes),      M(S, ifindex),
-                M(S, req_left),     M(S, resp_cut),          M(S, window_be16),    M(S, mss),
+                M(S, req_left),     M(S, resp_cut),     M(S, window_be16),    M(S, mss),
                 M(S, snd_wscale),   M(S, rcv_wscale),   M(S, seg_class),      M(S, family),
                 M(S, resp_state),   M(S, resp_pending), M(S, dup_acks),       M(S, flight_count),
                 M(S, flight_head),  M(S, if_slot),      M(S, resp_head_mask), M(S, mac_peer),
