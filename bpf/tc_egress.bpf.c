@@ -28,27 +28,33 @@ wb_inline int egress__rest(struct wb_scan *scan, const struct wb_follow *f, __u6
   return 0;
 }
 
-/* Follows new payload through the awaited responses. The copy is taken and written back under the lock; between the
- * two only this program, for this socket, can move these fields forward (the kernel sends one packet of a socket at a
- * time), while XDP may append responses awaited. */
-wb_inline void egress__follow(struct __sk_buff *skb, struct wb_egress *e, __u32 skip) {
-  __u32 zero = 0, one = 1;
-  struct wb_conn_state *st = e->r.st;
-  struct wb_follow_args a = {.skb = skb};
-  struct wb_follow *f = bpf_map_lookup_elem(&wb_follow_scratch, &zero);
-  a.scan = bpf_map_lookup_elem(&wb_scan_scratch, &one);
-  if (!f || !a.scan) return;
-  a.f = f;
-  f->off = e->p.payload_off + skip;
-  f->end = skb->len;
-  f->cut = f->lost = 0;
-  bpf_spin_lock(&e->r.conn->lock);
+/* `fresh` new bytes of payload are sent. Lock held. Returns whether there is more in them than the middle of a body: *f
+ * then holds what egress__follow begins with. */
+wb_inline int egress__body(struct wb_conn_state *st, __u32 fresh, struct wb_follow *f) {
+  if (st->resp_left > fresh) {
+    st->resp_left -= fresh;
+    return 0;
+  }
   f->left = st->resp_left;
   f->state = st->resp_state;
   f->pending = st->resp_pending;
   f->head_mask = st->resp_head_mask;
   f->have = st->resp_cut;
-  bpf_spin_unlock(&e->r.conn->lock);
+  return 1;
+}
+
+/* Follows new payload, the last `fresh` bytes of the packet, through the awaited responses. The copy *f was taken under
+ * the lock, and is written back under it; between the two only this program, for this socket, can move these fields
+ * forward (the kernel sends one packet of a socket at a time), while XDP may append responses awaited. */
+wb_inline void egress__follow(struct __sk_buff *skb, struct wb_egress *e, struct wb_follow *f, __u32 fresh) {
+  __u32 one = 1;
+  struct wb_conn_state *st = e->r.st;
+  struct wb_follow_args a = {.skb = skb, .f = f};
+  a.scan = bpf_map_lookup_elem(&wb_scan_scratch, &one);
+  if (!a.scan) return;
+  f->end = skb->len;
+  f->off = f->end - fresh;
+  f->cut = f->lost = 0;
   __u32 before = f->pending;
   if (f->have && egress__rest(a.scan, f, e->r.id)) f->lost = 1;
   if (!f->lost) bpf_loop(WB_STEPS_PER_PACKET, response__step, &a, 0);
@@ -66,8 +72,8 @@ wb_inline void egress__follow(struct __sk_buff *skb, struct wb_egress *e, __u32 
   if (f->lost) count(WB_R_OUT_UNSYNCED);
 }
 
-/* Takes the kernel's numbers. Returns a TC verdict; *skip: payload bytes that were sent before, *fresh: new ones. */
-wb_inline int egress__take(struct wb_egress *e, __u32 *skip, __u32 *fresh) {
+/* Takes the kernel's numbers. Lock held. Returns a TC verdict; *fresh: bytes at the payload's end not sent before. */
+wb_inline int egress__take(struct wb_egress *e, __u32 *fresh) {
   const struct wb_pkt *p = &e->p;
   struct wb_conn_state *st = e->r.st;
   __u32 end = p->seq + p->payload_len + !!(p->flags & WB_TCP_FIN);
@@ -81,8 +87,8 @@ wb_inline int egress__take(struct wb_egress *e, __u32 *skip, __u32 *fresh) {
     st->flags = (st->flags | WB_CF_PROBE_ACK) & ~WB_CF_ARMED;
     verdict = TC_ACT_SHOT;
   } else if (seq__lt(st->k_snd_nxt, end)) {
-    *skip = seq__lt(p->seq, st->k_snd_nxt) ? st->k_snd_nxt - p->seq : 0;
-    *fresh = p->payload_len > *skip ? p->payload_len - *skip : 0;
+    __u32 old = seq__lt(p->seq, st->k_snd_nxt) ? st->k_snd_nxt - p->seq : 0;
+    *fresh = p->payload_len > old ? p->payload_len - old : 0;
     if (seq__lt(st->k_snd_nxt, p->seq)) st->flags |= WB_CF_UNSYNCED; /* sent before we saw it: never, but then not known */
     st->k_snd_nxt = end;
     st->flags &= ~WB_CF_ARMED;
@@ -125,27 +131,31 @@ wb_inline int egress__translate(struct __sk_buff *skb, const struct wb_egress *e
 }
 
 wb_inline int egress__packet(struct __sk_buff *skb, struct wb_egress *e) {
-  __u32 skip = 0, fresh = 0;
-  int verdict = TC_ACT_OK;
+  __u32 zero = 0, fresh = 0;
+  int verdict = TC_ACT_OK, follow = 0;
   e->reason = WB_R_COUNT;
   if (skb->mark == WB_SKB_MARK) return TC_ACT_OK;
   if (packet__parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, 1, &e->p)) return TC_ACT_OK;
   __u32 port = bpf_ntohs(e->p.key.local_port_be16);
   const __u8 *ours = bpf_map_lookup_elem(&wb_ports, &port);
   if (!ours || !*ours || connection__find(&e->p.key, &e->r)) return TC_ACT_OK;
+  struct wb_follow *f = bpf_map_lookup_elem(&wb_follow_scratch, &zero);
+  if (!f) return TC_ACT_SHOT;
   bpf_spin_lock(&e->r.conn->lock);
   if (connection__same(&e->r)) {
-    if (e->p.flags & WB_TCP_SYN)
+    if (e->p.flags & WB_TCP_SYN) {
       e->r.st->flags |= WB_CF_GONE; /* a new connection takes the 4-tuple: nothing of the old one applies */
-    else
-      verdict = egress__take(e, &skip, &fresh);
+    } else {
+      verdict = egress__take(e, &fresh);
+      follow = fresh && !(e->r.st->flags & WB_CF_UNSYNCED) && egress__body(e->r.st, fresh, f);
+    }
   }
   bpf_spin_unlock(&e->r.conn->lock);
   if (verdict == TC_ACT_SHOT) {
     e->reason = WB_R_OUT_STRADDLE;
     return verdict;
   }
-  if (fresh && !(e->r.st->flags & WB_CF_UNSYNCED)) egress__follow(skb, e, skip);
+  if (follow) egress__follow(skb, e, f, fresh);
   if (!(e->d_in | e->d_out)) return TC_ACT_OK;
   if (e->reason == WB_R_COUNT) e->reason = WB_R_OUT_TRANSLATED;
   return egress__translate(skb, e) ? TC_ACT_SHOT : TC_ACT_OK;

@@ -58,6 +58,54 @@ wb_inline void request__leave(struct wb_scan *s, int reason) {
   s->unanswered = 1;
 }
 
+/* Length of the name, colon included, of a field that changes nothing in the answer; else 0. */
+wb_inline __u32 request__harmless(const __u64 *w) {
+#define FIELD(name) \
+  if (SCAN_IS(w, name)) return sizeof(name) - 1
+  switch (w[0] & 0xff) {
+    case 'a':
+      FIELD("accept:");
+      FIELD("accept-language:");
+      break;
+    case 'c':
+      FIELD("cache-control:");
+      break;
+    case 'd':
+      FIELD("dnt:");
+      break;
+    case 'p':
+      FIELD("pragma:");
+      FIELD("priority:");
+      break;
+    case 'r':
+      FIELD("referer:");
+      break;
+    case 's':
+      FIELD("sec-fetch-site:");
+      FIELD("sec-fetch-mode:");
+      FIELD("sec-fetch-dest:");
+      FIELD("sec-fetch-user:");
+      FIELD("sec-ch-ua:");
+      FIELD("sec-ch-ua-mobile:");
+      FIELD("sec-ch-ua-platform:");
+      FIELD("sec-gpc:");
+      break;
+    case 't':
+      FIELD("traceparent:");
+      FIELD("tracestate:");
+      break;
+    case 'u':
+      FIELD("user-agent:");
+      FIELD("upgrade-insecure-requests:");
+      break;
+    case 'w':
+      FIELD("wb-key:");
+      break;
+  }
+#undef FIELD
+  return 0;
+}
+
 /* Classifies the field whose name begins at s->pos and moves behind its colon. */
 wb_inline int request__field(struct wb_scan *s) {
   __u64 w[4];
@@ -77,12 +125,7 @@ wb_inline int request__field(struct wb_scan *s) {
   } else if (KNOWN("content-length:")) {
     field = WB_F_LENGTH;
     request__leave(s, WB_R_REQ_FIELD);
-  } else if (KNOWN("user-agent:") || KNOWN("accept:") || KNOWN("accept-language:") || KNOWN("cache-control:") ||
-             KNOWN("pragma:") || KNOWN("referer:") || KNOWN("dnt:") || KNOWN("upgrade-insecure-requests:") ||
-             KNOWN("sec-fetch-site:") || KNOWN("sec-fetch-mode:") || KNOWN("sec-fetch-dest:") ||
-             KNOWN("sec-fetch-user:") || KNOWN("sec-ch-ua:") || KNOWN("sec-ch-ua-mobile:") ||
-             KNOWN("sec-ch-ua-platform:") || KNOWN("sec-gpc:") || KNOWN("priority:") || KNOWN("traceparent:") ||
-             KNOWN("tracestate:") || KNOWN("wb-key:")) {
+  } else if ((n = request__harmless(w))) {
   } else if (KNOWN("cookie:")) {
     s->seen |= WB_SEEN_COOKIE;
   } else if (KNOWN("transfer-encoding:") || KNOWN("upgrade:") || KNOWN("expect:") || KNOWN("http2-settings:") ||
@@ -119,14 +162,9 @@ static long request__field_step(__u32 i, void *arg) {
       s->end = s->pos + 2;
       return 1;
     }
-    return request__field(s);
+    if (request__field(s)) return 1;
   }
-  __u64 mask = scan__below_or_del(w, 0x20);
-  if (!mask) {
-    s->pos += 8;
-    return 0;
-  }
-  s->pos += scan__first(mask) & 7;
+  if (!scan__to_control(s)) return 0;
   if (s->pos + 2 > s->len || (scan__load(s, s->pos) & 0xffff) != WB_CRLF) return request__fail(s, WB_R_REQ_FIELD);
   if (s->field < WB_F_VALUES) {
     __u32 n = s->pos - s->value_off;

@@ -14,41 +14,40 @@
 #define WB_STEPS_PER_PACKET 64 /* headers, chunks and bodies */
 #define WB_CHUNK_LINE_MAX 16
 
+/* Classifies the field at s->pos, which begins with a C or a T. */
+wb_inline void response__field(struct wb_scan *s) {
+  __u64 v[4];
+  for (int k = 0; k < 4; k++) v[k] = scan__lower(scan__load(s, s->pos + 8 * k));
+  if (SCAN_IS(v, "content-length: ")) {
+    if (s->seen & (1u << WB_F_LENGTH)) s->other_method = 1;
+    s->field = WB_F_LENGTH;
+    s->seen |= 1u << WB_F_LENGTH;
+    s->value_off = s->pos + 16;
+  } else if (SCAN_IS(v, "transfer-encoding: chunked\r\n")) {
+    s->chunked = 1;
+  } else if (SCAN_IS(v, "content-length") || SCAN_IS(v, "transfer-encoding") || SCAN_IS(v, "connection: close")) {
+    s->other_method = 1;
+  }
+}
+
 static long response__field_step(__u32 i, void *arg) {
   struct wb_scan *s = *(struct wb_scan **)arg;
   if (s->pos + 2 > s->len) {
     s->cut = 1;
     return 1;
   }
-  __u64 w = scan__load(s, s->pos);
   if (s->at_line_start) {
+    __u64 w = scan__load(s, s->pos);
     if ((w & 0xffff) == 0x0a0d) {
       s->end = s->pos + 2;
       return 1;
     }
-    __u64 v[4];
-    for (int k = 0; k < 4; k++) v[k] = scan__lower(scan__load(s, s->pos + 8 * k));
+    if ((w & 0xff) <= ' ') return 1; /* a folded line (RFC 9112, 5.2) */
     s->field = WB_F_IGNORED;
-    if (SCAN_IS(v, "content-length: ")) {
-      if (s->seen & (1u << WB_F_LENGTH)) s->other_method = 1;
-      s->field = WB_F_LENGTH;
-      s->seen |= 1u << WB_F_LENGTH;
-      s->value_off = s->pos + 16;
-    } else if (SCAN_IS(v, "transfer-encoding: chunked\r\n")) {
-      s->chunked = 1;
-    } else if (SCAN_IS(v, "content-length") || SCAN_IS(v, "transfer-encoding") || SCAN_IS(v, "connection: close")) {
-      s->other_method = 1;
-    }
+    if ((w & 0xdf) == 'C' || (w & 0xdf) == 'T') response__field(s);
     s->at_line_start = 0;
-    s->pos += 1;
-    return 0;
   }
-  __u64 mask = scan__below_or_del(w, 0x20);
-  if (!mask) {
-    s->pos += 8;
-    return 0;
-  }
-  s->pos += scan__first(mask) & 7;
+  if (!scan__to_control(s)) return 0;
   if ((scan__load(s, s->pos) & 0xff) == '\t') {
     s->pos += 1;
     return 0;
@@ -86,7 +85,7 @@ wb_inline __s64 response__scan(struct wb_scan *s, __u32 len, int to_head) {
   s->field = WB_F_IGNORED;
   s->at_line_start = 0;
   s->pos = 8;
-  bpf_loop(320, response__field_step, &s, 0);
+  bpf_loop(WB_RESPONSE_HEADER_MAX / 3, response__field_step, &s, 0);
   if (!s->end || s->other_method || s->status < 200) return -1;
   if (to_head || s->status == 204 || s->status == 304) return 0;
   if (s->chunked) return s->seen & (1u << WB_F_LENGTH) ? -1 : WB_BODY_CHUNKED; /* both: RFC 9112, 6.1 */

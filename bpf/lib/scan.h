@@ -79,6 +79,21 @@ wb_inline __u32 scan__first(__u64 mask) {
   return (((mask - 1) & WB_ONES) * WB_ONES) >> 56;
 }
 
+/* Moves s->pos to the next control character, 32 bytes at most. Returns 1: it is there. */
+wb_inline int scan__to_control(struct wb_scan *s) {
+  __u32 pos = s->pos;
+  for (int i = 0; i < 4; i++) {
+    __u64 mask = scan__below_or_del(scan__load(s, pos), 0x20);
+    if (mask) {
+      s->pos = pos + (scan__first(mask) & 7);
+      return 1;
+    }
+    pos += 8;
+  }
+  s->pos = pos;
+  return 0;
+}
+
 /* The value's bytes, zero-padded, into `words` 64-bit words. */
 wb_inline void scan__copy(const struct wb_scan *s, struct wb_value v, __u64 *to, int words) {
   for (int i = 0; i < words; i++) {
