@@ -30,6 +30,7 @@ class Mutation:
 
 
 DATA = "lib/ingress_data.h"
+JUDGE = "lib/ingress_judge.h"
 MUTATIONS = [
     # Invariant 1: only known connections.
     Mutation("gone", "lib/connection.h",
@@ -72,13 +73,15 @@ MUTATIONS = [
     Mutation("date-kept", "lib/repair.h", "job->second = f->second;", "job->second = f->second + 1;", "*RepairKeepsTheDate*"),
     Mutation("hole-not-twice", "lib/repair.h", "from = st->rtx_high;", ";", "*SackHole*"),
     # Invariant 4: doubt goes to the kernel.
-    Mutation("checksum", DATA, "if (!sum) err = -WB_R_CHECKSUM;", "",
+    Mutation("checksum", JUDGE, "if (!sum) err = -WB_R_CHECKSUM;", "",
              "*ChecksumMustHold*"),
     Mutation("field-twice", "lib/request.h", "if (s->seen & (1u << field)) return request__fail(s, WB_R_REQ_FIELD);", "",
              "*OddFields*"),
     Mutation("control-characters", "lib/scan.h",
              "wb_inline __u64 scan__lower(__u64 w) { return w | ((w & WB_ONES * 0x40) >> 1); }",
              "wb_inline __u64 scan__lower(__u64 w) { return w | WB_ONES * 0x20; }", "*MutatedRequests*", True),
+    Mutation("folded-response", "lib/response.h", "if ((w & 0xff) <= ' ') return 1; /* a folded line (RFC 9112, 5.2) */", "",
+             "*ResponseOfUnknownEnd*", True),
     Mutation("sack-blanked", "lib/translate.h", "if (low) v = 0x01010101; /* NOP */", "", "*SackBlocksOfReplies*"),
     # Invariant 5: congestion, and acknowledgments of what was never sent.
     Mutation("cwnd", DATA, "if (out > st->cwnd) return -WB_R_CWND;", "", "*CongestionWindowWhich*"),
@@ -87,7 +90,7 @@ MUTATIONS = [
     # Invariant 6: leaving is safe.
     Mutation("lease", "lib/fanout.h", "if (!leased && !(v->flags & WB_VF_OWN_FRESHNESS)) return -WB_R_LEASE;", "",
              "*WithoutHeartbeat*", True),
-    Mutation("drain", DATA,
+    Mutation("drain", JUDGE,
              "if (c->mode != WB_MODE_SERVE || c->drain[WB_MASK(st->if_slot, WB_IFS_MAX - 1)]) return -WB_R_NO_SERVE;", "",
              "*DrainingAnswers*"),
 ]

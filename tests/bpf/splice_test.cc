@@ -226,6 +226,7 @@ TEST_P(SpliceTest, ResponseOfUnknownEndEndsHitsForGood) {
         KernelResponse("200 OK", "Content-Length: 10\r\nTransfer-Encoding: chunked\r\n", 10),
         KernelResponse("200 OK", "Content-Length: 1x\r\n", 10),
         KernelResponse("200 OK", "Content-Length : 10\r\n", 10),
+        KernelResponse("200 OK", "Content-Length: 10\r\n 1\r\n", 10),
         KernelResponse("200 OK", "Connection: close\r\nContent-Length: 10\r\n", 10),
         KernelResponse("100 Continue", "", 0),
         KernelResponse("200 OK", "Content-Length: 10\r\n", 11),
