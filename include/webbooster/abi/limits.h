@@ -36,7 +36,7 @@
 #define WB_HTTP_DATE 29u /* IMF-fixdate, RFC 9110 5.6.7 */
 
 #define WB_DOMAINS_MAX 256u
-#define WB_DATES 256u /* seconds of Date texts kept; a power of two */
+#define WB_DATES 1024u /* seconds of Date texts kept: longer than a reply is repaired (14 tries); a power of two */
 #define WB_JOBS 128u  /* fan-outs pending in one NAPI poll of a CPU (budget 64); a power of two */
 
 #endif
