@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* TC egress of the origin's interface: follows what the kernel sends on followed connections (its sequence numbers,
- * window, FIN, the end of its responses), and translates it where the connection was spliced. */
+ * window, FIN, the end of its responses), and translates it where the connection was spliced. Ends with a verdict only for
+ * what it withholds: other programs of the hook have their turn. */
 #include <linux/pkt_cls.h>
 
 #include "bpf/lib/connection.h"
@@ -77,7 +78,7 @@ wb_inline int egress__take(struct wb_egress *e, __u32 *fresh) {
   const struct wb_pkt *p = &e->p;
   struct wb_conn_state *st = e->r.st;
   __u32 end = p->seq + p->payload_len + !!(p->flags & WB_TCP_FIN);
-  int verdict = TC_ACT_OK;
+  int verdict = TC_ACT_UNSPEC;
   if (p->flags & (WB_TCP_FIN | WB_TCP_RST)) st->flags |= WB_CF_CLOSING;
   if (p->flags & WB_TCP_RST) st->flags |= WB_CF_RST;
   if (p->payload_len && connection__spliced(st) && seq__lt(p->seq, st->k_floor)) {
@@ -132,13 +133,13 @@ wb_inline int egress__translate(struct __sk_buff *skb, const struct wb_egress *e
 
 wb_inline int egress__packet(struct __sk_buff *skb, struct wb_egress *e) {
   __u32 zero = 0, fresh = 0;
-  int verdict = TC_ACT_OK, follow = 0;
+  int verdict = TC_ACT_UNSPEC, follow = 0;
   e->reason = WB_R_COUNT;
-  if (skb->mark == WB_SKB_MARK) return TC_ACT_OK;
-  if (packet__parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, 1, &e->p)) return TC_ACT_OK;
+  if (skb->mark == WB_SKB_MARK) return TC_ACT_UNSPEC;
+  if (packet__parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, 1, &e->p)) return TC_ACT_UNSPEC;
   __u32 port = bpf_ntohs(e->p.key.local_port_be16);
   const __u8 *ours = bpf_map_lookup_elem(&wb_ports, &port);
-  if (!ours || !*ours || connection__find(&e->p.key, &e->r)) return TC_ACT_OK;
+  if (!ours || !*ours || connection__find(&e->p.key, &e->r)) return TC_ACT_UNSPEC;
   struct wb_follow *f = bpf_map_lookup_elem(&wb_follow_scratch, &zero);
   if (!f) return TC_ACT_SHOT;
   bpf_spin_lock(&e->r.conn->lock);
@@ -156,9 +157,9 @@ wb_inline int egress__packet(struct __sk_buff *skb, struct wb_egress *e) {
     return verdict;
   }
   if (follow) egress__follow(skb, e, f, fresh);
-  if (!(e->d_in | e->d_out)) return TC_ACT_OK;
+  if (!(e->d_in | e->d_out)) return TC_ACT_UNSPEC;
   if (e->reason == WB_R_COUNT) e->reason = WB_R_OUT_TRANSLATED;
-  return egress__translate(skb, e) ? TC_ACT_SHOT : TC_ACT_OK;
+  return egress__translate(skb, e) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 SEC("tc") int wb_tc_egress(struct __sk_buff *skb) {

@@ -55,14 +55,14 @@ static long late__step(__u32 i, void *arg) {
 SEC("tc") int wb_tc_ingress(struct __sk_buff *skb) {
   void *data = (void *)(long)skb->data;
   struct wb_late_mark *mark = (void *)(long)skb->data_meta;
-  if ((void *)(mark + 1) > data || mark->magic != WB_LATE_MAGIC) return TC_ACT_OK;
+  if ((void *)(mark + 1) > data || mark->magic != WB_LATE_MAGIC) return TC_ACT_UNSPEC;
   __u32 slot = mark->job, zero = 0, len = skb->len;
   __u64 cookie = mark->cookie;
   mark->magic = 0;
   struct wb_late_args a = {.skb = skb, .work = bpf_map_lookup_elem(&wb_late_scratch, &zero)};
   a.job = bpf_map_lookup_elem(&wb_jobs, &slot);
-  if (!a.job || !a.work || a.job->cookie != cookie) return TC_ACT_OK; /* the timer sends it */
-  if (len < sizeof(struct ethhdr) || len > WB_HEADER_ROOM || bpf_skb_load_bytes(skb, 0, a.work->saved, len)) return TC_ACT_OK;
+  if (!a.job || !a.work || a.job->cookie != cookie) return TC_ACT_UNSPEC; /* the timer sends it */
+  if (len < sizeof(struct ethhdr) || len > WB_HEADER_ROOM || bpf_skb_load_bytes(skb, 0, a.work->saved, len)) return TC_ACT_UNSPEC;
   __builtin_memcpy(a.work->reply, a.work->saved + ETH_ALEN, ETH_ALEN);
   __builtin_memcpy(a.work->reply + ETH_ALEN, a.work->saved, ETH_ALEN);
   __u32 before = skb->mark;
@@ -70,7 +70,7 @@ SEC("tc") int wb_tc_ingress(struct __sk_buff *skb) {
   bpf_loop(WB_FANOUT_MAX, late__step, &a, 0);
   skb->mark = before;
   if (bpf_skb_change_tail(skb, len, 0) || bpf_skb_store_bytes(skb, 0, a.work->saved, len, 0)) return TC_ACT_SHOT;
-  return TC_ACT_OK;
+  return TC_ACT_UNSPEC;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -73,15 +73,25 @@ void CheckPrograms(const InterfaceFacts& device, const std::vector<PinFacts>& pi
                    absl::StrCat("another clsact egress ", Describe(program), " is attached"),
                    absl::StrCat("to see its order: tc filter show dev ", device.name, " egress")});
   }
-  for (const ProgramFacts& program : device.tcx_egress) {
-    if (IsOurs(program, pins)) continue;
-    // tcx runs before clsact; any verdict but TCX_NEXT keeps our translation from running.
+  // The accelerator puts itself first; who comes before it came later.
+  const auto ours = std::find_if(device.tcx_egress.begin(), device.tcx_egress.end(),
+                                 [&](const ProgramFacts& p) { return IsOurs(p, pins); });
+  for (auto program = device.tcx_egress.begin(); program != device.tcx_egress.end(); ++program) {
+    if (IsOurs(*program, pins)) continue;
+    const std::string what =
+        absl::StrCat("another tcx egress ", Describe(*program), " is attached");
+    if (ours == device.tcx_egress.end() || ours < program) {
+      out.push_back({"tcx-foreign-egress", Severity::kInfo, device.name,
+                     absl::StrCat(what, "; the accelerator runs before it"),
+                     absl::StrCat("to see its order: bpftool net show dev ", device.name)});
+      continue;
+    }
     out.push_back({"tcx-foreign-egress", Severity::kWarning, device.name,
-                   absl::StrCat("another tcx egress ", Describe(program),
-                                " is attached; it runs first, and if it ends with a verdict the "
-                                "accelerator does not see the packet"),
-                   program.link_id != 0
-                       ? absl::StrCat("bpftool link detach id ", program.link_id)
+                   absl::StrCat(what,
+                                "; it runs before the accelerator, which does not see the packet "
+                                "if it ends with a verdict"),
+                   program->link_id != 0
+                       ? absl::StrCat("bpftool link detach id ", program->link_id)
                        : absl::StrCat("see `bpftool net show dev ", device.name,
                                       "`; it must end with TCX_NEXT, or be detached")});
   }

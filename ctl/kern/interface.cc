@@ -26,9 +26,6 @@ namespace {
 using base::PosixError;
 using base::UniqueFd;
 
-// Handle and priority of our filter, so that we find it again and leave others alone.
-constexpr uint32_t kTcHandle = 0x5742;
-constexpr uint32_t kTcPriority = 0x5742;
 // A page less headroom (256), skb_shared_info (320) and the Ethernet header (PITFALLS 9).
 constexpr int kMaxMtu = 3498;
 
@@ -75,26 +72,8 @@ absl::Status FillFanout(Programs& programs, const Attachment& a) {
   return absl::OkStatus();
 }
 
-absl::Status AttachTc(const Attachment& a, bpf_tc_attach_point point, const bpf_program* program) {
-  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex),
-                      .attach_point = point);
-  if (int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
-    return PosixError("make the clsact qdisc of", a.name, -error);
-  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(program),
-                      .flags = BPF_TC_F_REPLACE, .handle = kTcHandle, .priority = kTcPriority);
-  if (int error = bpf_tc_attach(&hook, &opts); error != 0)
-    return PosixError("attach TC to", a.name, -error);
-  return absl::OkStatus();
-}
-
-// The qdisc stays: others may use it.
-void DetachTc(const Attachment& a) {
-  for (bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(a.ifindex),
-                        .attach_point = point);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kTcHandle, .priority = kTcPriority);
-    (void)bpf_tc_detach(&hook, &opts);
-  }
+TcSite Site(const Programs& programs, const Attachment& a) {
+  return {a.ifindex, a.name, programs.pin_dir()};
 }
 
 struct LinkState {
@@ -169,9 +148,11 @@ absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string
   programs.control[0].drain[slot] = 0;
   programs.control[0].partial_checksums[slot] = IsVeth(name) ? 1 : 0;
   WB_RETURN_IF_ERROR(FillFanout(programs, a));
-  auto undo = absl::MakeCleanup([&] { DetachTc(a); });
-  WB_RETURN_IF_ERROR(AttachTc(a, BPF_TC_EGRESS, programs.skeleton()->progs.wb_tc_egress));
-  WB_RETURN_IF_ERROR(AttachTc(a, BPF_TC_INGRESS, programs.skeleton()->progs.wb_tc_ingress));
+  auto undo = absl::MakeCleanup([&] { DetachTc(Site(programs, a)); });
+  WB_ASSIGN_OR_RETURN(
+      a.tc_hook, AttachTc(Site(programs, a),
+                          {.ingress = bpf_program__fd(programs.skeleton()->progs.wb_tc_ingress),
+                           .egress = bpf_program__fd(programs.skeleton()->progs.wb_tc_egress)}));
 
   const std::string pin = LinkPin(programs, name);
   const int prog = bpf_program__fd(programs.skeleton()->progs.wb_xdp_ingress);
@@ -206,7 +187,7 @@ absl::Status DetachInterface(Programs& programs, const Attachment& a) {
       status = PosixError("detach XDP from", a.name);
     unlink(pin.c_str());
   }
-  DetachTc(a);
+  DetachTc(Site(programs, a));
   const int outer = bpf_map__fd(programs.skeleton()->maps.wb_fanout);
   for (uint32_t n = 1; n <= WB_FANOUT_MAX; n++) {
     const uint32_t index = WB_FANOUT_INDEX(a.slot, n);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One interface with the data path on it: XDP ingress (a pinned link, so that it outlives us and is
-// replaced atomically), TC egress (clsact), and the fan-out tables.
+// replaced atomically), the TC programs, and the fan-out tables.
 #ifndef WEBBOOSTER_CTL_KERN_INTERFACE_H_
 #define WEBBOOSTER_CTL_KERN_INTERFACE_H_
 
@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "ctl/kern/programs.h"
+#include "ctl/kern/tc_hook.h"
 
 namespace wb::kern {
 
@@ -20,6 +21,7 @@ struct Attachment {
   uint32_t slot = 0;  // in the fan-out tables, 0..WB_IFS_MAX-1
   bool native = false;
   std::string why;  // of the mode
+  TcHook tc_hook = TcHook::kTcx;
   int mtu = 0;
 };
 

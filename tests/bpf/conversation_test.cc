@@ -5,6 +5,7 @@
 // server checks each packet that reaches it as a kernel would, and may itself lose what XDP passed.
 // Closed by timers of the peer, of the server and of accelerd, in random order.
 #include <linux/bpf.h>
+#include <linux/pkt_cls.h>
 
 #include <algorithm>
 #include <deque>
@@ -175,7 +176,7 @@ class Conversation {
 
   void FromKernel(uint32_t seq, const std::string& payload) {
     const Outcome o = t_.Out(seq, k_rcv_, payload);
-    if (o.ran.verdict == 0) Put(to_peer_, o.ran.frame);
+    if (o.ran.verdict != TC_ACT_SHOT) Put(to_peer_, o.ran.frame);
   }
 
   Timeline t_;

@@ -266,9 +266,16 @@ const BadMachine kBadInterfaces[] = {
      "tc-foreign-egress", kInfo, "web0", "tc filter show dev web0 egress"},
     {"ForeignTcx",
      [](P& p) {
-       p.device.tcx_egress = {{4, "cil_to_netdev", "", 8, false, {}}};
+       p.device.tcx_egress = {{4, "cil_to_netdev", "", 8, false, {}},
+                              {9, "wb_tc_egress", "", 7, false, {}}};
      },
      "tcx-foreign-egress", kWarn, "web0", "bpftool link detach id 8"},
+    {"ForeignTcxBehindOurs",
+     [](P& p) {
+       p.device.tcx_egress = {{9, "wb_tc_egress", "", 7, false, {}},
+                              {4, "cil_to_netdev", "", 8, false, {}}};
+     },
+     "tcx-foreign-egress", kInfo, "web0", "bpftool net show dev web0"},
     {"NoNativeXdp", [](P& p) { p.device.xdp_features = 0; }, "xdp-mode", kWarn, "web0",
      "--mode generic"},
     {"NoXdpTransmit", [](P& p) { p.device.xdp_features = 0x3, p.device.kind = ""; }, "xdp-transmit",

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attaching TC programs with tcx and with clsact, on a veth of the test's own (needs root).
+#include "ctl/kern/tc_hook.h"
+
+#include <bpf/libbpf.h>
+#include <gmock/gmock.h>
+#include <linux/pkt_cls.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "ctl/doctor/kernel_readings.h"
+#include "tests/support/machine.h"
+
+namespace wb::kern {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+base::UniqueFd Load(const char* name) {
+  return support::LoadVerdict(BPF_PROG_TYPE_SCHED_CLS, name, TC_ACT_UNSPEC);
+}
+
+std::vector<std::string> Names(const std::vector<doctor::ProgramFacts>& programs) {
+  std::vector<std::string> names;
+  for (const doctor::ProgramFacts& program : programs) names.push_back(program.name);
+  return names;
+}
+
+class TcHookTest : public ::testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directory(pins_); }
+  void TearDown() override { std::filesystem::remove_all(pins_); }
+
+  void OnVeth(const std::function<void(const TcSite&)>& body) {
+    support::InNewNamespace([&] {
+      support::Shell("ip link add wbt0 type veth peer name wbt1");
+      body({if_nametoindex("wbt0"), "wbt0", pins_});
+    });
+  }
+
+  const std::string pins_ = absl::StrCat("/sys/fs/bpf/wb-test-tc-", getpid());
+};
+
+TEST_F(TcHookTest, TcxIsFirstIsReplacedAndGoes) {
+  OnVeth([&](const TcSite& site) {
+    const base::UniqueFd other = Load("other"), one = Load("one"), two = Load("two");
+    const base::UniqueFd foreign(bpf_link_create(other.get(), static_cast<int>(site.ifindex),
+                                                 static_cast<bpf_attach_type>(47), nullptr));
+    if (!foreign) {  // this kernel is older than 6.6
+      EXPECT_TRUE(absl::IsUnimplemented(AttachTcx(site, {one.get(), one.get()})));
+      return;
+    }
+    auto hook = AttachTc(site, {one.get(), one.get()});
+    ASSERT_TRUE(hook.ok()) << hook.status();
+    EXPECT_EQ(*hook, TcHook::kTcx);
+    EXPECT_THAT(Names(doctor::ReadTcxEgress(site.ifindex)), ElementsAre("one", "other"));
+    EXPECT_THAT(Names(doctor::ReadClsactEgress(site.ifindex)), IsEmpty());
+    ASSERT_TRUE(AttachTc(site, {two.get(), two.get()}).ok());
+    EXPECT_THAT(Names(doctor::ReadTcxEgress(site.ifindex)), ElementsAre("two", "other"));
+    DetachTc(site);
+    EXPECT_THAT(Names(doctor::ReadTcxEgress(site.ifindex)), ElementsAre("other"));
+    EXPECT_TRUE(std::filesystem::is_empty(pins_));
+  });
+}
+
+TEST_F(TcHookTest, APinOfAnInterfaceThatIsGoneDoesNotMatter) {
+  const base::UniqueFd one = Load("one"), two = Load("two");
+  OnVeth([&](const TcSite& site) { ASSERT_TRUE(AttachTc(site, {one.get(), one.get()}).ok()); });
+  OnVeth([&](const TcSite& site) {
+    auto hook = AttachTc(site, {two.get(), two.get()});
+    ASSERT_TRUE(hook.ok()) << hook.status();
+    const auto names = Names(*hook == TcHook::kTcx ? doctor::ReadTcxEgress(site.ifindex)
+                                                   : doctor::ReadClsactEgress(site.ifindex));
+    EXPECT_THAT(names, ElementsAre("two"));
+    DetachTc(site);
+  });
+}
+
+TEST_F(TcHookTest, ClsactIsReplacedAndLeavesOthers) {
+  OnVeth([&](const TcSite& site) {
+    const base::UniqueFd other = Load("other"), one = Load("one"), two = Load("two");
+    LIBBPF_OPTS(bpf_tc_hook, egress, .ifindex = static_cast<int>(site.ifindex),
+                .attach_point = BPF_TC_EGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = other.get());
+    ASSERT_EQ(bpf_tc_hook_create(&egress), 0);
+    ASSERT_EQ(bpf_tc_attach(&egress, &filter), 0);
+    ASSERT_TRUE(AttachClsact(site, {one.get(), one.get()}).ok());
+    ASSERT_TRUE(AttachClsact(site, {two.get(), two.get()}).ok());
+    EXPECT_THAT(Names(doctor::ReadClsactEgress(site.ifindex)), ElementsAre("two", "other"));
+    DetachTc(site);
+    EXPECT_THAT(Names(doctor::ReadClsactEgress(site.ifindex)), ElementsAre("other"));
+  });
+}
+
+}  // namespace
+}  // namespace wb::kern
