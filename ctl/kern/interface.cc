@@ -76,20 +76,23 @@ TcSite Site(const Programs& programs, const Attachment& a) {
   return {a.ifindex, a.name, programs.pin_dir()};
 }
 
-struct LinkState {
-  uint32_t ifindex = 0;
-};
-
-absl::StatusOr<LinkState> ReadLink(int fd) {
+// 0: the interface is gone.
+uint32_t InterfaceOf(int link) {
   bpf_link_info info = {};
   uint32_t len = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd, &info, &len) != 0) return PosixError("read", "an XDP link");
-  return LinkState{info.xdp.ifindex};
+  return bpf_obj_get_info_by_fd(link, &info, &len) == 0 ? info.xdp.ifindex : 0;
 }
 
-bool NativeNow(uint32_t ifindex) {
+// Has the interface, of this network namespace, the program? Then *native tells the mode.
+bool Carries(uint32_t ifindex, int program, bool* native) {
+  bpf_prog_info info = {};
+  uint32_t len = sizeof(info);
   DECLARE_LIBBPF_OPTS(bpf_xdp_query_opts, q);
-  return bpf_xdp_query(static_cast<int>(ifindex), 0, &q) == 0 && q.attach_mode == XDP_ATTACHED_DRV;
+  if (bpf_obj_get_info_by_fd(program, &info, &len) != 0 ||
+      bpf_xdp_query(static_cast<int>(ifindex), 0, &q) != 0)
+    return false;
+  *native = q.attach_mode == XDP_ATTACHED_DRV;
+  return (*native ? q.drv_prog_id : q.skb_prog_id) == info.id || q.prog_id == info.id;
 }
 
 absl::Status Refused(const Attachment& a, int error) {
@@ -158,14 +161,11 @@ absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string
   const int prog = bpf_program__fd(programs.skeleton()->progs.wb_xdp_ingress);
   bool taken_over = false;
   if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
-    auto state = ReadLink(old.get());
-    if (state.ok() && state->ifindex == a.ifindex &&
-        bpf_link_update(old.get(), prog, nullptr) == 0) {
+    if (bpf_link_update(old.get(), prog, nullptr) == 0 && Carries(a.ifindex, prog, &a.native)) {
       taken_over = true;
-      a.native = NativeNow(a.ifindex);
       a.why = "taken over from an earlier process";
     } else {
-      unlink(pin.c_str());  // of an interface that is gone
+      unlink(pin.c_str());  // of an interface that is gone, or of another namespace
     }
   }
   if (!taken_over) {
@@ -198,9 +198,7 @@ absl::Status DetachInterface(Programs& programs, const Attachment& a) {
 
 bool StillAttached(const Programs& programs, const Attachment& a) {
   UniqueFd link(bpf_obj_get(LinkPin(programs, a.name).c_str()));
-  if (!link) return false;
-  auto state = ReadLink(link.get());
-  return state.ok() && state->ifindex == a.ifindex;
+  return link && InterfaceOf(link.get()) == a.ifindex;
 }
 
 }  // namespace wb::kern

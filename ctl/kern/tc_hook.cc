@@ -5,6 +5,8 @@
 #include <bpf/libbpf.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
@@ -30,19 +32,25 @@ std::string Pin(const TcSite& site, bpf_attach_type type) {
                       site.name);
 }
 
-// bpf_link_info of the headers may have no tcx member: ifindex is first in it, as in xdp's.
-bool IsOf(int link, uint32_t ifindex) {
-  bpf_link_info info = {};
+// Does the interface, of this network namespace, have the program?
+bool Carries(uint32_t ifindex, bpf_attach_type type, int program) {
+  bpf_prog_info info = {};
   uint32_t len = sizeof(info);
-  return bpf_obj_get_info_by_fd(link, &info, &len) == 0 && info.xdp.ifindex == ifindex;
+  std::array<uint32_t, 64> ids = {};  // BPF_MPROG_MAX of the kernel
+  DECLARE_LIBBPF_OPTS(bpf_prog_query_opts, query, .prog_ids = ids.data(),
+                      .prog_cnt = static_cast<uint32_t>(ids.size()));
+  // The first argument shares its place in bpf_attr with target_ifindex.
+  return bpf_obj_get_info_by_fd(program, &info, &len) == 0 &&
+         bpf_prog_query_opts(static_cast<int>(ifindex), type, &query) == 0 &&
+         std::find(ids.begin(), ids.end(), info.id) != ids.end();
 }
 
 absl::Status AttachTcxLink(const TcSite& site, bpf_attach_type type, int program) {
   const std::string pin = Pin(site, type);
   if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
-    if (IsOf(old.get(), site.ifindex) && bpf_link_update(old.get(), program, nullptr) == 0)
+    if (bpf_link_update(old.get(), program, nullptr) == 0 && Carries(site.ifindex, type, program))
       return absl::OkStatus();
-    unlink(pin.c_str());  // of an interface that is gone
+    unlink(pin.c_str());  // of an interface that is gone, or of another namespace
   }
   DECLARE_LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = kBefore);
   UniqueFd link(bpf_link_create(program, static_cast<int>(site.ifindex), type, &opts));
