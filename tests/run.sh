@@ -29,7 +29,7 @@ lab_prefixes() {
 }
 
 # Only what tests made whose process is gone: labs of net/netlab.py, named "nt", five digits of the
-# pid to base 36 and one more; and the doctor's namespaces.
+# pid to base 36 and one more; the doctor's namespaces; and pins named by a pid.
 remove_leftovers() {
   local prefix ns
   while read -r prefix; do
@@ -43,6 +43,10 @@ remove_leftovers() {
       ip netns delete "$ns" || true
     fi
   done < <(ip netns list 2>/dev/null || true)
+  local pins
+  for pins in /sys/fs/bpf/wb-test-*; do
+    [[ ! $pins =~ -([0-9]+)(-[0-9]+)?$ || -d /proc/${BASH_REMATCH[1]} ]] || rm -rf --one-file-system "$pins"
+  done
 }
 
 clean_up() {

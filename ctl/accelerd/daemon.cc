@@ -151,10 +151,7 @@ class Daemon {
     interfaces_ = std::make_unique<Interfaces>(*programs_, *content_);
     interfaces_->Start();
     for (const config::Interface& i : config_.interfaces) {
-      const auto mode = i.mode == config::AttachMode::kNative    ? kern::AttachMode::kNative
-                        : i.mode == config::AttachMode::kGeneric ? kern::AttachMode::kGeneric
-                                                                 : kern::AttachMode::kAuto;
-      WB_RETURN_IF_ERROR(interfaces_->Attach(i.name, mode).status());
+      WB_RETURN_IF_ERROR(interfaces_->Attach(i.name, i.mode).status());
     }
     for (const std::string& name : interfaces_->Adoptable()) {
       bool known = false;

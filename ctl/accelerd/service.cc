@@ -30,18 +30,6 @@ std::string Severity(doctor::Severity severity) {
   return "error";
 }
 
-kern::AttachMode Mode(api::AttachMode mode) {
-  switch (mode) {
-    case api::AttachMode::kNative:
-      return kern::AttachMode::kNative;
-    case api::AttachMode::kGeneric:
-      return kern::AttachMode::kGeneric;
-    case api::AttachMode::kAuto:
-      break;
-  }
-  return kern::AttachMode::kAuto;
-}
-
 }  // namespace
 
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
@@ -208,7 +196,7 @@ absl::StatusOr<std::vector<api::WarmResult>> AccelService::Warm(
 
 absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interface,
                                                        api::AttachMode mode) {
-  WB_ASSIGN_OR_RETURN(const kern::Attachment a, interfaces_.Attach(interface, Mode(mode)));
+  WB_ASSIGN_OR_RETURN(const kern::Attachment a, interfaces_.Attach(interface, mode));
   api::AttachResult result;
   result.interface = a.name;
   result.mode = a.native ? api::AttachMode::kNative : api::AttachMode::kGeneric;

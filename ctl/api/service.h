@@ -18,20 +18,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
+#include "webbooster/base/attach_mode.h"
 
 namespace wb::api {
 
-enum class AttachMode { kAuto, kNative, kGeneric };
+using base::AttachMode;
 enum class RunMode { kServe, kDrain };
 enum class CacheSort { kHits, kBytes, kUrl };
 enum class PurgeKind { kUrl, kPrefix, kDomain, kAll };
 
 template <typename T>
 using NameTable = std::pair<std::string_view, T>;
-inline constexpr std::array<NameTable<AttachMode>, 3> kAttachModes = {
-    {{"auto", AttachMode::kAuto},
-     {"native", AttachMode::kNative},
-     {"generic", AttachMode::kGeneric}}};
 inline constexpr std::array<NameTable<RunMode>, 2> kRunModes = {
     {{"serve", RunMode::kServe}, {"drain", RunMode::kDrain}}};
 inline constexpr std::array<NameTable<CacheSort>, 3> kCacheSorts = {
@@ -42,7 +39,6 @@ inline constexpr std::array<NameTable<PurgeKind>, 4> kPurgeKinds = {{{"url", Pur
                                                                      {"all", PurgeKind::kAll}}};
 
 // Found by argument-dependent lookup: the one table of each enum.
-constexpr const auto& NamesOf(AttachMode) { return kAttachModes; }
 constexpr const auto& NamesOf(RunMode) { return kRunModes; }
 constexpr const auto& NamesOf(CacheSort) { return kCacheSorts; }
 constexpr const auto& NamesOf(PurgeKind) { return kPurgeKinds; }

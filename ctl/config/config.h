@@ -19,6 +19,7 @@
 
 #include "absl/status/statusor.h"
 #include "webbooster/abi/limits.h"
+#include "webbooster/base/attach_mode.h"
 
 namespace wb::config {
 
@@ -26,8 +27,7 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How the XDP program is attached. kAuto: native, else generic, and accelerd says which and why.
-enum class AttachMode { kAuto, kNative, kGeneric };
+using base::AttachMode;
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 // A request with a Cookie field goes to the web server (kPass), or is answered like one without
 // (kIgnore).
@@ -38,10 +38,6 @@ enum class QueryPolicy { kPass, kKey };
 
 template <typename T>
 using Names = std::pair<std::string_view, T>;
-inline constexpr std::array<Names<AttachMode>, 3> kAttachModes = {
-    {{"auto", AttachMode::kAuto},
-     {"native", AttachMode::kNative},
-     {"generic", AttachMode::kGeneric}}};
 inline constexpr std::array<Names<LogLevel>, 4> kLogLevels = {{{"debug", LogLevel::kDebug},
                                                                {"info", LogLevel::kInfo},
                                                                {"warn", LogLevel::kWarn},

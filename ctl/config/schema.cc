@@ -41,7 +41,7 @@ void ReadInterfaces(const Value& list, std::vector<Interface>* out) {
       const auto [first, is_new] = lines.emplace(interface.name, name.node().line);
       if (!is_new) name.Error(Cat("interface is on line ", first->second, " already"));
     }
-    map["mode"].Enum(&interface.mode, kAttachModes);
+    map["mode"].Enum(&interface.mode, base::kAttachModes);
     map.Finish();
   }
 }

@@ -10,10 +10,11 @@
 #include "absl/status/statusor.h"
 #include "ctl/kern/programs.h"
 #include "ctl/kern/tc_hook.h"
+#include "webbooster/base/attach_mode.h"
 
 namespace wb::kern {
 
-enum class AttachMode { kAuto, kNative, kGeneric };
+using base::AttachMode;
 
 struct Attachment {
   std::string name;

@@ -37,7 +37,7 @@ enum wb_conn_flag {
   WB_CF_RST = 1 << 7,        /* RST has passed */
   WB_CF_GONE = 1 << 8,       /* a new connection with this 4-tuple is being set up */
   WB_CF_PROBE_ACK = 1 << 9,  /* the kernel misses an acknowledgment: let the next one through */
-  WB_CF_ABORT = 1 << 10,     /* the next packet is turned into a reset */
+  WB_CF_ABORT = 1 << 10,     /* cannot be repaired: accelerd resets it */
 };
 
 /* A reply not fully acknowledged. wire_seq..wire_seq+len came from part `kind` of variant `variant`. */
