@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import check
 import miss
 import origin
 import quick
@@ -14,20 +15,21 @@ import quick
 
 def main():
     parser = argparse.ArgumentParser(prog="run.sh", description="Origin CPU per request, measured in labs.")
-    parser.add_argument("what", choices=("quick", "miss"), help="quick: the comparison; miss: what a miss costs")
+    parser.add_argument("what", choices=("quick", "miss", "check"),
+                        help="quick: the comparison; miss: what a miss costs; check: do the cost targets hold")
     parser.add_argument("--json", metavar="FILE", help="write everything there, too")
-    parser.add_argument("--seconds", type=float, help="of each measurement (quick: 0.5, miss: 1.5)")
-    parser.add_argument("--rounds", type=int, help="repetitions (quick: 3, miss: 7)")
+    parser.add_argument("--seconds", type=float, help="of each measurement (0.5)")
+    parser.add_argument("--rounds", type=int, help="repetitions (quick: 3, miss: 20, check: 15 at most)")
     parser.add_argument("--connections", type=int, default=24,
                         help="of clients (default 24: the replies to all of them fit a veth's queue of 256 packets)")
     parser.add_argument("--budget", type=float, default=46,
                         help="quick: seconds for the rounds at one MTU, but two rounds at least (default 46)")
     args = parser.parse_args()
-    defaults = {"quick": (0.5, 3), "miss": (1.5, 7)}[args.what]
-    args.seconds, args.rounds = args.seconds or defaults[0], args.rounds or defaults[1]
+    args.seconds = args.seconds or 0.5
+    args.rounds = args.rounds or {"quick": 3, "miss": 20, "check": 15}[args.what]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return {"quick": quick, "miss": miss}[args.what].main(args)
+        return {"quick": quick, "miss": miss, "check": check}[args.what].main(args)
     except (origin.BenchError, subprocess.TimeoutExpired) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
