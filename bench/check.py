@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the cost targets hold? MTU 1500, TSO off, in rounds of pairs until all targets are met or the rounds are over.
+"""Do the cost targets hold? MTU 1500, TSO off, in rounds of pairs until all bounds hold or the rounds are over.
 
 A bound is what any machine must show, lest the check fails for what its neighbours do; the target is what the product
-is meant to reach on an idle machine, and is reported.
+is meant to reach on an idle machine, and is reported. The floor says what the device leaves to be reached.
 """
 
 import dataclasses
@@ -35,12 +35,14 @@ class Criterion:
 
 
 def criteria():
-    return [Criterion("hit, 11673 bytes: nginx keep-alive / accelerator", "keep", "accel", 5, 5),
-            Criterion("hit, 11673 bytes: nginx close / accelerator", "close", "accel", 7, 9),
-            Criterion("keyed hit, 11673 bytes: nginx keep-alive / accelerator", "keep", "keyed_11k", 5, 5),
-            Criterion("keyed hit, 11673 bytes: nginx close / accelerator", "close", "keyed_11k", 8, 9),
-            Criterion("8 keyed requests of 1024 bytes to a packet: nginx keep-alive / accelerator", "keep_1k", "keyed",
-                      15, 15),
+    return [Criterion("hit, 11673 bytes: nginx keep-alive / accelerator", "keep", "accel", 3.3, 5),
+            Criterion("hit, 11673 bytes: nginx close / accelerator", "close", "accel", 4.8, 9),
+            Criterion("hit, 11673 bytes: accelerator / floor", "accel", "floor", 1.5, 1.25, at_most=True),
+            Criterion("keyed hits, 3 of 11673 bytes to a packet: nginx keep-alive / accelerator", "keep", "keyed_11k",
+                      4, 5),
+            Criterion("keyed hits, 3 of 11673 bytes to a packet: nginx close / accelerator", "close", "keyed_11k", 6, 9),
+            Criterion("keyed hits, 8 of 1024 bytes to a packet: nginx keep-alive / accelerator", "keep_1k", "keyed",
+                      11, 15),
             Criterion("miss, 20000 bytes: accelerator / nginx alone", "miss", "alone", 1.10, 1.05, at_most=True)]
 
 
@@ -53,6 +55,7 @@ class Check:
         self.plain.up("--without", "accel", *options)
         self.accel.up(*options)
         self.accel.warm(["/1k.bin", "/11k.bin"])
+        self.floor = quick.Floor(self.plain, SIZES["11k.bin"], MTU, 1)
 
     def load(self, lab, name, *more, host="client", address="ORIGIN_IP", connections=0):
         return lab.load(host, lab.env[address], self.args.seconds, "--target", f"/{name}", "--docroot", self.directory,
@@ -70,6 +73,11 @@ class Check:
             self.accel, name, "--mode", "keyed", "--key-file", self.accel.env["KEY_FILE"], "--batch",
             str(quick.batch(SIZES[name], MTU)), host="booster", address="ORIGIN_BOOSTER_IP", connections=quick.LINKS))
 
+    def close(self):
+        self.floor.close()
+        self.plain.down()
+        self.accel.down()
+
     def round(self):
         """One of each, us per request."""
         keep = ("--mode", "keep")
@@ -77,6 +85,7 @@ class Check:
             "close": self.load(self.plain, "11k.bin", "--mode", "close"),
             "accel": self.hits(lambda: self.load(self.accel, "11k.bin", *keep)),
             "keep": self.load(self.plain, "11k.bin", *keep),
+            "floor": self.floor.measure(self.args.seconds),
             "keyed": self.keyed("1k.bin"),
             "keyed_11k": self.keyed("11k.bin"),
             "keep_1k": self.load(self.plain, "1k.bin", *keep),
@@ -97,11 +106,12 @@ def main(args):
             samples.append(check.round())
             for one in wanted:
                 one.ratios.append(samples[-1][one.dear] / samples[-1][one.cheap])
-            if len(samples) >= LEAST_ROUNDS and all(one.holds(one.target) for one in wanted):
+            if len(samples) >= LEAST_ROUNDS and all(one.holds(one.bound) for one in wanted):
                 break
-        check.plain.down()
-        check.accel.down()
-    print(f"Median ratios of {len(samples)} rounds\n\n| what | ratio | target | |\n|---|---|---|---|")
+        check.close()
+    best = statistics.median(one["keep"] / one["floor"] for one in samples)
+    print(f"Median ratios of {len(samples)} rounds; at most {best:.1f} is to be had of nginx keep-alive / accelerator for a '
+          f"hit of 11673 bytes alone, on a device with this floor\n\n| what | ratio | target | |\n|---|---|---|---|")
     for one in wanted:
         verdict = ("met" if one.holds(one.target) else f"not met, but within {one.bound:g}" if one.holds(one.bound)
                    else f"FAILED: beyond {one.bound:g}")

@@ -57,6 +57,7 @@ class LoadDriver {
   void Handle(Client* client, uint32_t events);
   bool ReadOnce(Client* client);
   void ReplyDone(Client* client);
+  void AskAgain();
   void Ended(Client* client);
   void OpenWindow();
   void Advance();
@@ -67,6 +68,7 @@ class LoadDriver {
   std::vector<Target>* targets_;
   base::UniqueFd epoll_;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<Client*> idle_;  // connections whose replies are all there
   std::vector<char> buffer_;
   Phase phase_ = Phase::kWarm;
   size_t next_target_ = 0;

@@ -11,9 +11,9 @@
 /* The CPU's next job, cleared but for its pieces; not taken until fanout__start. */
 wb_inline struct wb_job *fanout__job(__u32 *slot) {
   __u32 zero = 0;
-  __u64 *n = bpf_map_lookup_elem(&wb_job_seq, &zero);
-  if (!n) return 0;
-  *slot = *n & (WB_JOBS - 1);
+  const struct wb_cpu *cpu = bpf_map_lookup_elem(&wb_cpu, &zero);
+  if (!cpu) return 0;
+  *slot = cpu->jobs & (WB_JOBS - 1);
   struct wb_job *job = bpf_map_lookup_elem(&wb_jobs, slot);
   if (!job) return 0;
   job->nseg = job->next = job->piece = job->npieces = job->pos = 0;
@@ -71,39 +71,71 @@ wb_inline int fanout__dated(__u32 second) {
   return d && d->second == second;
 }
 
-/* Addresses and constant header fields of the job. State may be read unlocked: these fields never change, but for the
- * window, which only grows stale by a packet. */
+wb_inline __u32 fanout__sum32(const void *p, int words) {
+  const __u32 *w = p;
+  __u64 sum = 0;
+  for (int i = 0; i < words; i++) sum += w[i];
+  return csum__fold(sum);
+}
+
+/* The header that all segments of the job have in common. State may be read unlocked: these fields never change, but for
+ * the window, which only grows stale by a packet. */
 wb_inline void fanout__address(struct wb_job *job, const struct wb_conn_key *key, const struct wb_conn_state *st,
                                __u32 addr_sum, __u32 ts_ecr_be32, __u64 now) {
-  job->key = *key;
-  job->addr_sum = addr_sum;
-  job->family = st->family;
-  job->has_ts = !!(st->flags & WB_CF_TS);
+  int has_ts = !!(st->flags & WB_CF_TS), v4 = st->family == 4;
+  __u32 ip_bytes = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+  __u32 tcp_bytes = sizeof(struct tcphdr) + (has_ts ? WB_TS_BYTES : 0);
+  __u32 *ip = (__u32 *)job->head, *tcp = (__u32 *)(job->head + ip_bytes);
+  if (v4) {
+    ip[0] = bpf_htonl(0x45000000);
+    ip[1] = bpf_htonl(0x00004000);                      /* identification 0, do not fragment (RFC 6864) */
+    ip[2] = bpf_htonl(64u << 24 | IPPROTO_TCP << 16);
+    ip[3] = key->local_be32[3];
+    ip[4] = key->remote_be32[3];
+    job->ip_sum = fanout__sum32(ip, 5);
+  } else {
+    ip[0] = bpf_htonl(0x60000000);
+    ip[1] = bpf_htonl(IPPROTO_TCP << 8 | 64);
+    __builtin_memcpy(&ip[2], key->local_be32, 16);
+    __builtin_memcpy(&ip[6], key->remote_be32, 16);
+  }
+  tcp[0] = key->local_port_be16 | (__u32)key->remote_port_be16 << 16;
+  tcp[1] = tcp[2] = tcp[4] = 0;
+  tcp[3] = bpf_htonl((tcp_bytes / 4) << 28 | WB_TCP_ACK << 16) | (__u32)st->window_be16 << 16;
+  __u64 sum = (__u64)addr_sum + fanout__sum32(tcp, 5);
+  if (has_ts) {
+    tcp[5] = bpf_htonl(0x0101080a);
+    tcp[6] = bpf_htonl((__u32)(now / 1000000) + st->ts_offset);
+    tcp[7] = ts_ecr_be32;
+    sum += fanout__sum32(&tcp[5], 3);
+  }
+  job->tcp_sum = csum__fold(sum);
+  job->head_bytes = ip_bytes + tcp_bytes;
+  job->family = v4 ? 4 : 6;
+  job->has_ts = has_ts;
   job->seg_size = wb_settings.seg_size[st->seg_class < WB_CLASSES ? st->seg_class : 0];
-  job->window_be16 = st->window_be16;
-  job->ts_val_be32 = bpf_htonl((__u32)(now / 1000000) + st->ts_offset);
-  job->ts_ecr_be32 = ts_ecr_be32;
 }
 
 /* Makes the job the CPU's latest and gives it its cookie. Returns the cookie, 0 on failure. */
 wb_inline __u64 fanout__take(struct wb_job *job, __u64 now) {
   __u32 zero = 0;
-  __u64 *n = bpf_map_lookup_elem(&wb_job_seq, &zero);
-  if (!n) return 0;
-  (*n)++;
-  job->cookie = (now ^ (__u64)job->key.remote_be32[3] << 32 ^ *n << 1) | 1;
+  struct wb_cpu *cpu = bpf_map_lookup_elem(&wb_cpu, &zero);
+  if (!cpu) return 0;
+  cpu->jobs++;
+  job->cookie = (now ^ (__u64)job->tcp_sum << 48 ^ cpu->jobs << 1) | 1;
   return job->cookie;
 }
 
 /* Takes the job: marks the frame, whose addresses must already be swapped, and sends it through the fan-out.
  * Returns the verdict, or -reason with the frame unmarked. */
 wb_inline int fanout__start(struct xdp_md *ctx, struct wb_job *job, __u32 slot, __u32 if_slot, __u64 now) {
-  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
   __u32 index = WB_FANOUT_INDEX(if_slot, job->nseg);
-  struct wb_mark *mark = data + sizeof(struct ethhdr);
   void *devmap = bpf_map_lookup_elem(&wb_fanout, &index);
   job->if_slot = if_slot;
-  if ((void *)(mark + 1) > data_end || !devmap) return -WB_R_TRUNCATED_FRAME;
+  if (!devmap) return -WB_R_TRUNCATED_FRAME;
+  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+  struct wb_mark *mark = data + sizeof(struct ethhdr);
+  if ((void *)(mark + 1) > data_end) return -WB_R_TRUNCATED_FRAME;
   mark->cookie = fanout__take(job, now);
   mark->job = slot;
   return bpf_redirect_map(devmap, 0, BPF_F_BROADCAST);

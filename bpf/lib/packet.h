@@ -20,6 +20,7 @@
 #define WB_TCP_URG 0x20
 #define WB_TCP_ECE 0x40
 #define WB_TCP_CWR 0x80
+#define WB_TS_BYTES 12 /* NOP, NOP, timestamps (RFC 7323, appendix A) */
 
 struct wb_pkt {
   struct wb_conn_key key; /* remote is the source on ingress, the destination on egress */

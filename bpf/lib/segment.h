@@ -15,57 +15,44 @@ wb_inline const struct wb_date *segment__date(const struct wb_job *job) {
   return d && d->second == job->second ? d : 0;
 }
 
-wb_inline __u64 segment__sum16(const void *p, int words) {
-  const __u16 *w = p;
-  __u64 sum = 0;
-  for (int i = 0; i < words; i++) sum += w[i];
-  return sum;
-}
-
 /* The headers behind Ethernet for `len` payload bytes whose sum is `sum`. `last`: 1 pushes; 1 and 2 acknowledge the request. */
 wb_inline int segment__headers(void *data, void *data_end, const struct wb_job *job, __u32 seq, int last, __u32 len,
                                __u64 sum) {
   struct ethhdr *eth = data;
-  __u32 tcp_len = sizeof(struct tcphdr) + (job->has_ts ? 12 : 0);
+  const __u64 *from = (const __u64 *)job->head;
+  __u64 *to = (void *)(eth + 1);
+  __u16 *ip = (void *)to;
   struct tcphdr *tcp;
+  __u32 tcp_bytes = job->head_bytes + len;
   if (job->family == 4) {
-    struct iphdr *ip = (void *)(eth + 1);
-    tcp = (void *)(ip + 1);
+    tcp = (void *)to + sizeof(struct iphdr);
     if ((void *)(tcp + 1) > data_end) return -1;
+    for (int i = 0; i < 5; i++) to[i] = from[i];
     eth->h_proto = bpf_htons(ETH_P_IP);
-    ((__u32 *)ip)[0] = bpf_htonl(0x45000000 | (sizeof(*ip) + tcp_len + len));
-    ((__u32 *)ip)[1] = bpf_htonl(0x00004000);                /* identification 0, do not fragment (RFC 6864) */
-    ((__u32 *)ip)[2] = bpf_htonl(64u << 24 | IPPROTO_TCP << 16); /* checksum 0 */
-    ip->saddr = job->key.local_be32[3];
-    ip->daddr = job->key.remote_be32[3];
-    ip->check = ~csum__fold(segment__sum16(ip, sizeof(*ip) / 2));
+    ip[1] = bpf_htons(tcp_bytes);
+    ip[5] = ~csum__fold((__u64)job->ip_sum + bpf_htons(tcp_bytes));
+    tcp_bytes -= sizeof(struct iphdr);
+    from = (const __u64 *)(job->head + sizeof(struct iphdr) + sizeof(struct tcphdr));
   } else {
-    struct ipv6hdr *ip = (void *)(eth + 1);
-    tcp = (void *)(ip + 1);
+    tcp = (void *)to + sizeof(struct ipv6hdr);
     if ((void *)(tcp + 1) > data_end) return -1;
+    for (int i = 0; i < 7; i++) to[i] = from[i];
+    *(__u32 *)&to[7] = *(const __u32 *)&from[7];
     eth->h_proto = bpf_htons(ETH_P_IPV6);
-    ((__u32 *)ip)[0] = bpf_htonl(0x60000000);
-    ((__u32 *)ip)[1] = bpf_htonl((tcp_len + len) << 16 | IPPROTO_TCP << 8 | 64);
-    __builtin_memcpy(&ip->saddr, job->key.local_be32, 16);
-    __builtin_memcpy(&ip->daddr, job->key.remote_be32, 16);
+    tcp_bytes -= sizeof(struct ipv6hdr);
+    ip[2] = bpf_htons(tcp_bytes);
+    from = (const __u64 *)(job->head + sizeof(struct ipv6hdr) + sizeof(struct tcphdr));
   }
-  tcp->source = job->key.local_port_be16;
-  tcp->dest = job->key.remote_port_be16;
-  tcp->seq = bpf_htonl(seq);
-  tcp->ack_seq = bpf_htonl(last ? job->ack_new : job->ack_old);
-  ((__u16 *)tcp)[6] = bpf_htons((tcp_len / 4) << 12 | WB_TCP_ACK | (last == 1 ? WB_TCP_PSH : 0));
-  tcp->window = job->window_be16;
-  tcp->check = 0;
-  tcp->urg_ptr = 0;
-  sum += job->addr_sum + bpf_htons(tcp_len + len) + segment__sum16(tcp, sizeof(*tcp) / 2);
   if (job->has_ts) {
     __u32 *o = (void *)(tcp + 1);
     if ((void *)(o + 3) > data_end) return -1;
-    o[0] = bpf_htonl(0x0101080a);
-    o[1] = job->ts_val_be32;
-    o[2] = job->ts_ecr_be32;
-    sum += segment__sum16(o, 6);
+    for (int i = 0; i < 3; i++) o[i] = ((const __u32 *)from)[i];
   }
+  __u16 push = last == 1 ? bpf_htons(WB_TCP_PSH) : 0;
+  tcp->seq = bpf_htonl(seq);
+  tcp->ack_seq = bpf_htonl(last ? job->ack_new : job->ack_old);
+  ((__u16 *)tcp)[6] |= push;
+  sum += (__u64)job->tcp_sum + tcp->seq + tcp->ack_seq + push + bpf_htons(tcp_bytes);
   tcp->check = ~csum__fold(sum);
   return 0;
 }
@@ -90,8 +77,8 @@ wb_inline int segment__next(struct wb_job *job, struct wb_segment *g) {
   __u32 at = job->piece;
   if (at >= WB_PARTS_MAX) return -WB_R_SEG_FAILED;
   struct wb_piece *piece = &job->pieces[at];
-  __u32 pos = job->pos, len = job->seg_size, seg_size = job->seg_size;
-  if (pos >= piece->end || !seg_size) return -WB_R_SEG_FAILED;
+  __u32 pos = job->pos, len = job->seg_size, seg_size = job->seg_size, head = job->head_bytes;
+  if (pos >= piece->end || !seg_size || head > WB_HEAD_MAX) return -WB_R_SEG_FAILED;
   if (len > piece->end - pos) len = piece->end - pos;
   g->seq = job->seq + piece->delta + (pos - piece->start);
   __u32 next = pos + len;
@@ -108,8 +95,7 @@ wb_inline int segment__next(struct wb_job *job, struct wb_segment *g) {
   g->sum = *(__u16 *)&bank->bytes[sum_off & (WB_BANK_BYTES - 2)];
   g->payload = &bank->bytes[off];
   g->len = len;
-  g->head = sizeof(struct ethhdr) + (job->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
-            sizeof(struct tcphdr) + (job->has_ts ? 12 : 0);
+  g->head = sizeof(struct ethhdr) + head;
   g->date_off = pos == 0 ? piece->date_off : WB_NO_DATE;
   g->last = i + 1 == job->nseg;
   return 0;
@@ -140,11 +126,11 @@ wb_inline int segment__build(struct xdp_md *ctx, struct wb_job *job) {
 #define WB_DEVMAP_BATCH 16
 wb_inline int segment__begins_batch(__u32 if_slot) {
   __u32 zero = 0;
-  const __u64 *job = bpf_map_lookup_elem(&wb_job_seq, &zero);
-  struct wb_batch *b = bpf_map_lookup_elem(&wb_batches, &if_slot);
-  if (!job || !b) return 0;
-  if (b->job != *job) {
-    b->job = *job;
+  struct wb_cpu *cpu = bpf_map_lookup_elem(&wb_cpu, &zero);
+  if (!cpu || if_slot >= WB_IFS_MAX) return 0;
+  struct wb_batch *b = &cpu->batch[if_slot];
+  if (b->job != cpu->jobs) {
+    b->job = cpu->jobs;
     b->runs = 0;
   }
   return b->runs++ % WB_DEVMAP_BATCH == 0;
@@ -154,9 +140,7 @@ wb_inline int segment__begins_batch(__u32 if_slot) {
  * then the kernel does not flush the full ones before it either: they would wait in the device for the next packet. So
  * the spare that begins a batch leaves, too. Returns 0 or -reason. */
 wb_inline int segment__spare(struct xdp_md *ctx, const struct wb_job *job) {
-  __u32 head = sizeof(struct ethhdr) + (job->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
-               sizeof(struct tcphdr) + (job->has_ts ? 12 : 0);
-  __s32 grow = (__s32)head - (__s32)(ctx->data_end - ctx->data);
+  __s32 grow = (__s32)(sizeof(struct ethhdr) + job->head_bytes) - (__s32)(ctx->data_end - ctx->data);
   if (grow && bpf_xdp_adjust_tail(ctx, grow)) return -WB_R_SEG_FAILED;
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
   return segment__headers(data, data_end, job, job->end, 2, 0, 0) ? -WB_R_SEG_FAILED : 0;

@@ -27,27 +27,31 @@ struct wb_piece {
   __u32 domain;
 };
 
+/* IPv6, TCP and timestamps: the longest headers behind Ethernet that a segment has. */
+#define WB_HEAD_MAX 72
+
 /* One fan-out. Writer: the program that redirects, then wb_xdp_segment on the same CPU in the same NAPI poll. */
 struct wb_job {
   __u64 cookie; /* equal to the mark in the frames */
-  struct wb_conn_key key;
+  /* What all segments have in common: IP header with length and checksum 0; TCP header with sequence and acknowledgment
+   * numbers, flags and checksum 0; timestamps. */
+  __u8 head[WB_HEAD_MAX];
+  __u32 head_bytes;
+  __u32 ip_sum;    /* of the IPv4 header */
+  __u32 tcp_sum;   /* of the TCP header, the options and the pseudo-header, but for its length */
   __u32 seq;
   __u32 ack_old;   /* of all segments but the last (ARCHITECTURE.md, invariant 3) */
   __u32 ack_new;   /* of the last */
   __u32 second;    /* Date to use */
-  __u32 ts_val_be32;
-  __u32 ts_ecr_be32;
-  __u32 addr_sum;  /* of the addresses and the protocol, for the pseudo-header */
   __u32 nseg;      /* to send */
   __u32 next;      /* segment of the next clone */
   __u32 piece;     /* that the next segment comes from */
   __u32 pos;       /* in that piece's response */
   __u32 npieces;
   __u16 seg_size;
-  __u16 window_be16;
   __u8 has_ts;
   __u8 family;
-  __u16 if_slot;
+  __u32 if_slot;
   __u32 end; /* wire: after everything the job sends */
   struct wb_piece pieces[WB_PARTS_MAX];
 };
@@ -76,25 +80,23 @@ struct {
   __type(value, struct wb_job);
 } wb_jobs WB_MAP;
 
-/* Number of the CPU's next job. */
-struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
-  __type(key, __u32);
-  __type(value, __u64);
-} wb_job_seq WB_MAP;
-
-/* Interface slot -> frames of the device's queue that the fan-out program ran for since job number `job`. */
+/* Frames of a device's queue that the fan-out program ran for since job number `job`. */
 struct wb_batch {
   __u64 job;
   __u64 runs;
 };
+
+/* What a CPU counts. Writer: the programs that start a fan-out, and wb_xdp_segment. */
+struct wb_cpu {
+  __u64 jobs; /* taken so far: the next one's slot */
+  struct wb_batch batch[WB_IFS_MAX]; /* by interface slot */
+};
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, WB_IFS_MAX);
+  __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, struct wb_batch);
-} wb_batches WB_MAP;
+  __type(value, struct wb_cpu);
+} wb_cpu WB_MAP;
 
 struct wb_devmap {
   __uint(type, BPF_MAP_TYPE_DEVMAP);
