@@ -31,6 +31,13 @@ wb_inline __u32 connection__wire_snd_nxt(const struct wb_conn_state *st) { retur
 wb_inline __u32 connection__wire_rcv_nxt(const struct wb_conn_state *st) { return st->k_rcv_nxt + st->d_in; }
 wb_inline int connection__spliced(const struct wb_conn_state *st) { return st->d_in | st->d_out; }
 
+/* Would the kernel take anything of a packet with these numbers (RFC 9293, 3.10.7.4)? k_rcv_nxt is its last acknowledgment;
+ * the window may have lost less than one of its units to rounding. Lock held. */
+wb_inline int connection__acceptable(const struct wb_conn_state *st, __u32 seq, __u32 len) {
+  __u32 nxt = connection__wire_rcv_nxt(st), window = ((__u32)bpf_ntohs(st->window_be16) + 1) << st->rcv_wscale;
+  return seq__leq(nxt, seq + len) && seq__leq(seq, nxt + window);
+}
+
 /* Drops the flights that `ack` covers. Lock held. */
 wb_inline void connection__land(struct wb_conn_state *st, __u32 ack) {
   for (__u32 i = 0; i < WB_FLIGHTS; i++) {
@@ -68,6 +75,29 @@ wb_inline void connection__lost(struct wb_conn_state *st, __u32 flight_bytes) {
   __u32 floor = 2u * st->mss;
   st->cwnd = flight_bytes / 2 > floor ? flight_bytes / 2 : floor;
   st->rtt_seq = 0;
+}
+
+/* Bytes of payload per segment of its class. */
+wb_inline __u32 connection__segment(const struct wb_conn_state *st) {
+  __u32 c = st->seg_class;
+  return c < WB_CLASSES ? wb_settings.seg_size[c] : 0;
+}
+
+/* Segments of at most `bytes`, or the smallest that there are. Lock held. Returns whether they are smaller than before. */
+wb_inline int connection__smaller(struct wb_conn_state *st, __u32 bytes) {
+  __u32 now = st->seg_class, to = now;
+  if (now >= WB_CLASSES) return 0;
+  __u32 size = wb_settings.seg_size[now];
+  for (__u32 c = 0; c < WB_CLASSES; c++) {
+    __u32 smaller = wb_settings.seg_size[c];
+    if (c <= now || !smaller || size <= bytes) continue;
+    to = c;
+    size = smaller;
+  }
+  if (to == now) return 0;
+  st->seg_class = to;
+  st->mss = size;
+  return 1;
 }
 
 #endif
