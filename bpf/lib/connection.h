@@ -83,20 +83,31 @@ wb_inline __u32 connection__segment(const struct wb_conn_state *st) {
   return c < WB_CLASSES ? wb_settings.seg_size[c] : 0;
 }
 
-/* Segments of at most `bytes`, or the smallest that there are. Lock held. Returns whether they are smaller than before. */
-wb_inline int connection__smaller(struct wb_conn_state *st, __u32 bytes) {
-  __u32 now = st->seg_class, to = now;
-  if (now >= WB_CLASSES) return 0;
-  __u32 size = wb_settings.seg_size[now];
-  for (__u32 c = 0; c < WB_CLASSES; c++) {
-    __u32 smaller = wb_settings.seg_size[c];
-    if (c <= now || !smaller || size <= bytes) continue;
-    to = c;
-    size = smaller;
-  }
-  if (to == now) return 0;
-  st->seg_class = to;
-  st->mss = size;
+struct wb_class_args {
+  __u32 bytes;
+  __u32 found;
+};
+
+static long connection__class_step(__u32 i, void *arg) {
+  struct wb_class_args *a = arg;
+  if (i >= WB_CLASSES) return 1;
+  __u32 size = wb_settings.seg_size[i];
+  if (size) a->found = i;
+  return size && size <= a->bytes;
+}
+
+/* The first class whose segments have at most `bytes`, or the last. verifier: a loop of its own, not unrolled. */
+wb_inline __u32 connection__class(__u32 bytes) {
+  struct wb_class_args a = {.bytes = bytes, .found = WB_CLASSES};
+  bpf_loop(WB_CLASSES, connection__class_step, &a, 0);
+  return a.found;
+}
+
+/* Takes a class of smaller segments. Lock held. Returns whether it is one. */
+wb_inline int connection__smaller(struct wb_conn_state *st, __u32 cls) {
+  if (cls <= st->seg_class || cls >= WB_CLASSES) return 0;
+  st->seg_class = cls;
+  st->mss = wb_settings.seg_size[cls];
   return 1;
 }
 

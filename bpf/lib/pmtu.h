@@ -85,15 +85,15 @@ wb_inline int pmtu__packet(struct xdp_md *ctx, struct wb_ingress *in) {
   key->local_port_be16 = tcp->source;
   key->remote_port_be16 = tcp->dest;
   if (connection__find(key, &in->r)) return -1;
-  __u32 seq = bpf_ntohl(tcp->seq), kernel = seq, size = 0;
+  __u32 head = m.headers + (in->r.st->flags & WB_CF_TS ? 12 : 0), size = m.mtu > head ? m.mtu - head : 0;
+  __u32 cls = connection__class(m.mtu ? size : connection__segment(in->r.st) - 1);
+  __u32 seq = bpf_ntohl(tcp->seq), kernel = seq;
   int known = 0, less = 0;
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;
   if (connection__same(&in->r) && seq - st->snd_una < connection__wire_snd_nxt(st) - st->snd_una) {
-    __u32 head = m.headers + (st->flags & WB_CF_TS ? 12 : 0), una_wire = st->k_snd_una + st->d_out;
-    size = m.mtu > head ? m.mtu - head : 0;
-    if (!m.mtu) size = connection__segment(st) - 1;
-    less = connection__smaller(st, size);
+    __u32 una_wire = st->k_snd_una + st->d_out;
+    less = connection__smaller(st, cls);
     kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq - st->d_out;
     known = 1;
   }

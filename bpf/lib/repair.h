@@ -68,17 +68,26 @@ wb_inline int repair__hole(struct wb_conn_state *st, const struct wb_opts *o, __
   return repair__commit(st, from, to, now, plan);
 }
 
+struct wb_cut_args {
+  const struct wb_part *part;
+  __u32 cls;
+};
+
+static long repair__class_step(__u32 i, void *arg) {
+  struct wb_cut_args *a = arg;
+  __u32 cls = a->cls;
+  if (cls == 0 || cls >= WB_CLASSES || a->part->nseg[cls]) return 1;
+  a->cls = cls - 1;
+  return 0;
+}
+
 /* The connection's class, or the next larger one that the part was cut for: a path may have become narrower than what fits
  * the part's first segment, and then waiting for it is better than a reset. */
 wb_inline __u32 repair__class(const struct wb_variant *v, __u32 kind, __u32 cls) {
-  kind = WB_MASK(kind, 3);
   if (kind >= WB_PART_KINDS) return WB_CLASSES;
-  for (__u32 i = 0; i < WB_CLASSES; i++) {
-    __u32 at = WB_MASK(cls, 15);
-    if (at >= WB_CLASSES || v->part[kind].nseg[at]) break;
-    if (cls) cls--;
-  }
-  return WB_MASK(cls, 15);
+  struct wb_cut_args a = {.part = &v->part[kind], .cls = cls};
+  bpf_loop(WB_CLASSES, repair__class_step, &a, 0);
+  return a.cls;
 }
 
 /* Builds the job for the plan. Returns 0 or -reason. */

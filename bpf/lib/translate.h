@@ -33,13 +33,12 @@ wb_inline void translate__plan(struct wb_conn_state *st, const struct wb_pkt *p,
     x->ack = p->ack;
     return;
   }
-  if (acked < 0) return; /* beyond what was sent: stays beyond */
   if (seq__lt(p->ack, una_wire)) {
     /* Acknowledges less than the kernel knows to be acknowledged: raise it, and keep the window's right edge. */
     __u32 window = (__u32)bpf_ntohs(p->window_be16) << st->snd_wscale, raise = una_wire - p->ack;
     x->ack = st->k_snd_una;
     x->window_be16 = bpf_htons((window > raise ? window - raise : 0) >> st->snd_wscale);
-  } else {
+  } else if (acked >= 0) { /* else beyond what was sent: stays beyond */
     st->k_snd_una = x->ack;
     if (x->ack - st->k_floor > WB_FLOOR_LAG) st->k_floor = x->ack - WB_FLOOR_LAG;
   }

@@ -73,6 +73,8 @@ class FollowTest : public BpfTest {
   // A listener and a client that is not connected yet, both changed by `prepare(fd)`.
   template <typename F>
   void Sockets(F prepare, int protocol = IPPROTO_TCP) {
+    client_.reset();
+    server_.reset();
     listener_ = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, protocol));
     client_ = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, protocol));
     WB_CHECK(listener_ && client_, strerror(errno));

@@ -121,7 +121,7 @@ MUTATIONS = [
              "if (connection__find(&t->order.key, &t->r) || t->r.id != t->order.id) return -WB_R_TIMER_STALE;",
              "if (connection__find(&t->order.key, &t->r)) return -WB_R_TIMER_STALE;", "*TimerOfAnother*"),
     Mutation("black-hole", "xdp_timer.bpf.c",
-             "if (t->order.smaller) less = connection__smaller(st, connection__segment(st) / 16 * 15);", "",
+             "if (t->order.smaller) less = connection__smaller(st, cls);", "",
              "*TimerThatHeardNothing*"),
     Mutation("hole-not-twice", "lib/repair.h", "from = st->rtx_high;", ";", "*SackHole*"),
     # Invariant 4: doubt goes to the kernel.

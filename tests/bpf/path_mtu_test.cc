@@ -78,8 +78,9 @@ class PathMtuTest : public TimelineTest {
     ASSERT_EQ(o.ran.frame.size(), o.before.size());
     EXPECT_EQ(Get32(o.ran.frame, at) - t.options().us0, seq);
     for (size_t i = 0; i < o.before.size(); ++i)
-      if (i / 2 != icmp / 2 + 1 && (i < at || i >= at + 4))
+      if (i / 2 != icmp / 2 + 1 && (i < at || i >= at + 4)) {
         EXPECT_EQ(o.ran.frame[i], o.before[i]) << i;
+      }
     Bytes before(o.before), after(o.ran.frame);
     // What the sum was of, it is still of: the pseudo-header of IPv6 has not changed.
     EXPECT_EQ(support::InternetSum(Text(before, icmp)) % 0xffff,
