@@ -147,7 +147,7 @@ MUTATIONS = [
              "kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq - st->d_out;", "", "*PathMtuTest*"),
     Mutation("late-options", "lib/late.h", "if (p->doff_bytes > sizeof(*tcp)) sum += translate__options_sum(in->o); "
              "/* else raw is another packet's */", "sum += translate__options_sum(in->o);", "*RequestWithTheFirstAckIsAnswered*"),
-    Mutation("checksum", JUDGE, "if (!sum) err = -WB_R_CHECKSUM;", "",
+    Mutation("checksum", JUDGE, "if (!err && !sum) err = -WB_R_CHECKSUM;", "",
              "*ChecksumMustHold*"),
     Mutation("field-twice", "lib/request.h", "if (s->seen & (1u << field)) return request__fail(s, WB_R_REQ_FIELD);", "",
              "*OddFields*"),
