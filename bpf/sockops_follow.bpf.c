@@ -131,8 +131,8 @@ wb_inline int follow__open(struct bpf_sock_ops *s, const struct wb_conn_key *k) 
   st->seg_class = follow__class(st->mss);
   __u32 tcp_mss = st->mss + (q.flags & WB_CF_TS ? 12 : 0), least = 2 * tcp_mss > 14600 ? 2 * tcp_mss : 14600;
   st->cwnd = wb_settings.initial_window * tcp_mss < least ? wb_settings.initial_window * tcp_mss : least; /* RFC 6928 */
-  if (early) {
-    if (note.known && note.seq == st->k_rcv_nxt) {
+  if (early && note.seq == st->k_rcv_nxt) { /* else a stray's: what the kernel has unseen shows in its acknowledgments */
+    if (note.known) {
       st->resp_pending = 1;
       st->resp_state = WB_RS_HEAD;
       st->resp_head_mask = note.head;

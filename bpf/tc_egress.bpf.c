@@ -41,7 +41,16 @@ wb_inline int egress__body(struct wb_conn_state *st, __u32 fresh, struct wb_foll
   f->pending = st->resp_pending;
   f->head_mask = st->resp_head_mask;
   f->have = st->resp_cut;
+  f->asked = st->flags & WB_CF_ASKED ? WB_ASKED_WAITS : WB_ASKED_NOT;
   return 1;
+}
+
+/* The web server gave the object to the peer itself: accelerd may fetch it. */
+wb_inline void egress__report(__u64 id) {
+  struct wb_miss *m = bpf_map_lookup_elem(&wb_asked, &id);
+  if (!m) return;
+  if (bpf_ringbuf_output(&wb_misses, m, sizeof(*m), 0)) count(WB_R_EVENT_LOST);
+  bpf_map_delete_elem(&wb_asked, &id);
 }
 
 /* Follows new payload, the last `fresh` bytes of the packet, through the awaited responses. The copy *f was taken under
@@ -63,6 +72,8 @@ wb_inline void egress__follow(struct __sk_buff *skb, struct wb_egress *e, struct
   if (f->cut && bpf_map_update_elem(&wb_cuts, &e->r.id, a.scan->buf, BPF_ANY)) f->lost = 1;
   __u32 done = before - f->pending;
   bpf_spin_lock(&e->r.conn->lock);
+  int report = f->asked == WB_ASKED_GRANTED && (st->flags & (WB_CF_ASKED | WB_CF_UNSYNCED | WB_CF_CLOSING)) == WB_CF_ASKED;
+  if (f->asked >= WB_ASKED_GRANTED) st->flags &= ~WB_CF_ASKED;
   if (f->lost) st->flags |= WB_CF_UNSYNCED;
   st->resp_left = f->left;
   st->resp_cut = f->cut;
@@ -71,6 +82,7 @@ wb_inline void egress__follow(struct __sk_buff *skb, struct wb_egress *e, struct
   st->resp_state = f->state != WB_RS_IDLE ? f->state : st->resp_pending ? WB_RS_HEAD : WB_RS_IDLE;
   bpf_spin_unlock(&e->r.conn->lock);
   if (f->lost) count(WB_R_OUT_UNSYNCED);
+  if (report) egress__report(e->r.id);
 }
 
 /* Takes the kernel's numbers. Lock held. Returns a TC verdict; *fresh: bytes at the payload's end not sent before. */
@@ -79,13 +91,16 @@ wb_inline int egress__take(struct wb_egress *e, __u32 *fresh) {
   struct wb_conn_state *st = e->r.st;
   __u32 end = p->seq + p->payload_len + !!(p->flags & WB_TCP_FIN);
   int verdict = TC_ACT_UNSPEC;
+  int again = !(p->flags & WB_TCP_RST) && seq__lt(p->seq, st->k_snd_nxt);
   if (p->flags & (WB_TCP_FIN | WB_TCP_RST)) st->flags |= WB_CF_CLOSING;
   if (p->flags & WB_TCP_RST) st->flags |= WB_CF_RST;
+  if (again) { /* the kernel waits for an acknowledgment, or probes: it is to get the next one, and to be asked anew */
+    st->flags = (st->flags | WB_CF_PROBE_ACK) & ~WB_CF_ARMED;
+    if (p->payload_len && seq__lt(p->seq, st->k_snd_una)) st->k_snd_una = p->seq;
+  }
   if (p->payload_len && connection__spliced(st) && seq__lt(p->seq, st->k_floor)) {
     /* Sent again from before a hit: the peer has it, and the numbers have moved since. Withheld; the kernel learns of
      * the acknowledgment from the next packet let through. */
-    st->k_snd_una = seq__lt(p->seq, st->k_snd_una) ? p->seq : st->k_snd_una;
-    st->flags = (st->flags | WB_CF_PROBE_ACK) & ~WB_CF_ARMED;
     verdict = TC_ACT_SHOT;
   } else if (seq__lt(st->k_snd_nxt, end)) {
     __u32 old = seq__lt(p->seq, st->k_snd_nxt) ? st->k_snd_nxt - p->seq : 0;

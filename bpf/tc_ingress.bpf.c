@@ -8,6 +8,7 @@
 #define WB_HEADER_ROOM 128
 
 struct wb_late_work {
+  struct wb_job job; /* a copy */
   __u8 reply[WB_HEADER_ROOM]; /* headers of the segments */
   __u8 saved[WB_HEADER_ROOM]; /* the acknowledgment */
 };
@@ -52,16 +53,26 @@ static long late__step(__u32 i, void *arg) {
   return !!err;
 }
 
+/* Copies the job. XDP's CPU may be filling it anew meanwhile (RPS brought the packet here): it clears the cookie first and
+ * sets another last, so the copy is whole when the cookie is the mark's after copying. Returns 0 or -1. */
+wb_inline int late__copy(struct wb_late_work *work, const struct wb_late_mark *mark) {
+  __u32 slot = mark->job, cpu = mark->cpu;
+  __u64 cookie = mark->cookie;
+  const volatile struct wb_job *job = bpf_map_lookup_percpu_elem(&wb_jobs, &slot, cpu);
+  if (!job || job->cookie != cookie) return -1;
+  if (bpf_probe_read_kernel(&work->job, sizeof(work->job), (const void *)job)) return -1;
+  return job->cookie == cookie && work->job.cookie == cookie ? 0 : -1;
+}
+
 SEC("tc") int wb_tc_ingress(struct __sk_buff *skb) {
   void *data = (void *)(long)skb->data;
   struct wb_late_mark *mark = (void *)(long)skb->data_meta;
   if ((void *)(mark + 1) > data || mark->magic != WB_LATE_MAGIC) return TC_ACT_UNSPEC;
-  __u32 slot = mark->job, zero = 0, len = skb->len;
-  __u64 cookie = mark->cookie;
-  mark->magic = 0;
+  __u32 zero = 0, len = skb->len;
   struct wb_late_args a = {.skb = skb, .work = bpf_map_lookup_elem(&wb_late_scratch, &zero)};
-  a.job = bpf_map_lookup_elem(&wb_jobs, &slot);
-  if (!a.job || !a.work || a.job->cookie != cookie) return TC_ACT_UNSPEC; /* the timer sends it */
+  mark->magic = 0;
+  if (!a.work || late__copy(a.work, mark)) return TC_ACT_UNSPEC; /* the timer sends it */
+  a.job = &a.work->job;
   if (len < sizeof(struct ethhdr) || len > WB_HEADER_ROOM || bpf_skb_load_bytes(skb, 0, a.work->saved, len)) return TC_ACT_UNSPEC;
   __builtin_memcpy(a.work->reply, a.work->saved + ETH_ALEN, ETH_ALEN);
   __builtin_memcpy(a.work->reply + ETH_ALEN, a.work->saved, ETH_ALEN);

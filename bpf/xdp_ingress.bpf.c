@@ -3,11 +3,13 @@
  * passes everything else, translated where the connection was spliced. Doubt passes, with a counted reason. */
 #include "bpf/lib/ingress_ack.h"
 #include "bpf/lib/ingress_data.h"
+#include "bpf/lib/pmtu.h"
 
 wb_inline int ingress__packet(struct xdp_md *ctx, struct wb_ingress *in) {
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
   int err = packet__parse(data, data_end, ctx->data_end - ctx->data, 0, &in->w->p);
   in->w->reason = -err;
+  if (err == -WB_R_NOT_TCP) pmtu__packet(ctx, in);
   if (err) return XDP_PASS;
   __u32 port = bpf_ntohs(in->w->p.key.local_port_be16);
   const __u8 *ours = bpf_map_lookup_elem(&wb_ports, &port);

@@ -36,14 +36,17 @@ wb_inline int timer__order(struct xdp_md *ctx, struct wb_timer *t) {
   if (t->order.magic != WB_ORDER_MAGIC) return -WB_R_SHORT;
   if (connection__find(&t->order.key, &t->r) || t->r.id != t->order.id) return -WB_R_TIMER_STALE;
   __u64 now = bpf_ktime_get_ns();
-  int go = 0;
+  int go = 0, less = 0;
+  __u32 cls = connection__class(connection__segment(t->r.st) / 16 * 15); /* the classes of one MTU differ by less */
   bpf_spin_lock(&t->r.conn->lock);
   struct wb_conn_state *st = t->r.st;
   if (connection__same(&t->r) && seq__leq(st->snd_una, t->order.wire_seq)) {
     if (!t->order.probe) connection__lost(st, connection__wire_snd_nxt(st) - st->snd_una);
+    if (t->order.smaller) less = connection__smaller(st, cls);
     go = repair__commit(st, t->order.wire_seq, t->order.wire_seq + t->order.bytes, now, &t->plan);
   }
   bpf_spin_unlock(&t->r.conn->lock);
+  if (less) count(WB_R_TIMER_LESS);
   if (!go) return -WB_R_TIMER_STALE;
   int verdict = timer__send(ctx, t, now);
   if (verdict == -WB_R_REPAIR_GONE) {

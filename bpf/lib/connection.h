@@ -31,6 +31,13 @@ wb_inline __u32 connection__wire_snd_nxt(const struct wb_conn_state *st) { retur
 wb_inline __u32 connection__wire_rcv_nxt(const struct wb_conn_state *st) { return st->k_rcv_nxt + st->d_in; }
 wb_inline int connection__spliced(const struct wb_conn_state *st) { return st->d_in | st->d_out; }
 
+/* Would the kernel take anything of a packet with these numbers (RFC 9293, 3.10.7.4)? k_rcv_nxt is its last acknowledgment;
+ * the window may have lost less than one of its units to rounding. Lock held. */
+wb_inline int connection__acceptable(const struct wb_conn_state *st, __u32 seq, __u32 len) {
+  __u32 nxt = connection__wire_rcv_nxt(st), window = ((__u32)bpf_ntohs(st->window_be16) + 1) << st->rcv_wscale;
+  return seq__leq(nxt, seq + len) && seq__leq(seq, nxt + window);
+}
+
 /* Drops the flights that `ack` covers. Lock held. */
 wb_inline void connection__land(struct wb_conn_state *st, __u32 ack) {
   for (__u32 i = 0; i < WB_FLIGHTS; i++) {
@@ -68,6 +75,40 @@ wb_inline void connection__lost(struct wb_conn_state *st, __u32 flight_bytes) {
   __u32 floor = 2u * st->mss;
   st->cwnd = flight_bytes / 2 > floor ? flight_bytes / 2 : floor;
   st->rtt_seq = 0;
+}
+
+/* Bytes of payload per segment of its class. */
+wb_inline __u32 connection__segment(const struct wb_conn_state *st) {
+  __u32 c = st->seg_class;
+  return c < WB_CLASSES ? wb_settings.seg_size[c] : 0;
+}
+
+struct wb_class_args {
+  __u32 bytes;
+  __u32 found;
+};
+
+static long connection__class_step(__u32 i, void *arg) {
+  struct wb_class_args *a = arg;
+  if (i >= WB_CLASSES) return 1;
+  __u32 size = wb_settings.seg_size[i];
+  if (size) a->found = i;
+  return size && size <= a->bytes;
+}
+
+/* The first class whose segments have at most `bytes`, or the last. verifier: a loop of its own, not unrolled. */
+wb_inline __u32 connection__class(__u32 bytes) {
+  struct wb_class_args a = {.bytes = bytes, .found = WB_CLASSES};
+  bpf_loop(WB_CLASSES, connection__class_step, &a, 0);
+  return a.found;
+}
+
+/* Takes a class of smaller segments. Lock held. Returns whether it is one. */
+wb_inline int connection__smaller(struct wb_conn_state *st, __u32 cls) {
+  if (cls <= st->seg_class || cls >= WB_CLASSES) return 0;
+  st->seg_class = cls;
+  st->mss = wb_settings.seg_size[cls];
+  return 1;
 }
 
 #endif

@@ -18,6 +18,27 @@ wb_inline int ingress__loss_shown(struct wb_conn_state *st, const struct wb_ingr
   return repair__commit(st, p->ack, p->ack + 1, in->w->now, &in->w->plan);
 }
 
+/* FIN, RST or URG: would the kernel act on it? Then no hit ever follows. Lock held. */
+wb_inline void ingress__control(struct wb_conn_state *st, const struct wb_pkt *p, __s64 acked) {
+  if (p->flags & WB_TCP_RST) {
+    /* Only one that hits the kernel's rcv_nxt exactly resets (RFC 5961, 3.2), or one at the end of what it holds behind a
+     * hole: both lie between its last acknowledgment and the end of what was passed. */
+    __u32 at = p->seq - connection__wire_rcv_nxt(st);
+    if (at <= st->k_passed_end - st->k_rcv_nxt) st->flags |= WB_CF_CLOSING | WB_CF_RST;
+  } else if (acked >= 0) {
+    st->flags = (st->flags | WB_CF_CLOSING) & ~WB_CF_ASKED;
+    st->k_passed_end = seq__max(st->k_passed_end, p->seq + p->payload_len + !!(p->flags & WB_TCP_FIN) - st->d_in);
+  }
+}
+
+/* May XDP keep an acknowledgment to itself? Only one of our replies (`flights` were outstanding before it) that the kernel
+ * can have no use for: it awaits no acknowledgment, sends nothing that the window could hold up and receives nothing. What
+ * it does not get now it gets with the next request, at the latest by its own probe. Lock held. */
+wb_inline int ingress__ours_alone(const struct wb_conn_state *st, __u32 flights) {
+  return flights && !(st->flags & (WB_CF_PROBE_ACK | WB_CF_UNSYNCED | WB_CF_CLOSING)) && !st->resp_pending &&
+         !st->req_left && st->k_snd_una == st->k_snd_nxt;
+}
+
 /* Returns WB_PASS with in->w->x planned, or an XDP verdict. */
 wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
   const struct wb_pkt *p = &in->w->p;
@@ -28,19 +49,14 @@ wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;
   if (connection__same(&in->r)) {
-    __u32 wnd_before = st->peer_wnd, expected = st->k_passed_end + st->d_in;
+    __u32 wnd_before = st->peer_wnd, expected = st->k_passed_end + st->d_in, flights = st->flight_count;
     __s64 acked = -1;
-    if (p->flags & WB_TCP_ACK) acked = connection__take_ack(st, p->ack, p->window_be16, in->w->now);
-    if (p->flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) {
-      st->flags |= WB_CF_CLOSING;
-      if (p->flags & WB_TCP_RST) st->flags |= WB_CF_RST;
-      st->k_passed_end = seq__max(st->k_passed_end, p->seq + p->payload_len + !!(p->flags & WB_TCP_FIN) - st->d_in);
-    }
+    if ((p->flags & WB_TCP_ACK) && connection__acceptable(st, p->seq, p->payload_len))
+      acked = connection__take_ack(st, p->ack, p->window_be16, in->w->now);
+    if (p->flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) ingress__control(st, p, acked);
     if (pure && connection__spliced(st) && p->seq == expected && acked >= 0) {
       repair = ingress__loss_shown(st, in, acked, wnd_before);
-      /* Nothing in it for the kernel: it has nothing outstanding, or only what lies behind this ACK. */
-      consume = !(st->flags & WB_CF_PROBE_ACK) &&
-                (st->k_snd_una == st->k_snd_nxt || seq__lt(p->ack, st->k_snd_una + st->d_out));
+      consume = repair || ingress__ours_alone(st, flights);
     }
     if (!consume) {
       translate__plan(st, p, acked, &in->w->x);
@@ -48,7 +64,7 @@ wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
     }
   }
   bpf_spin_unlock(&in->r.conn->lock);
-  if (repair && consume) {
+  if (repair) {
     in->w->reason = WB_R_REPAIR_SACK;
     return ingress__repair(ctx, in);
   }

@@ -7,12 +7,16 @@
 #include "bpf/lib/late.h"
 #include "bpf/lib/quiescence.h"
 
-/* The packet goes to the kernel: remember what it will owe. Lock held. */
-wb_inline void ingress__track(struct wb_conn_state *st, const struct wb_ingress *in, const struct wb_requests *q) {
+/* The packet goes to the kernel: remember what it will owe. `acked` < 0: the kernel will take nothing of it. Lock held. */
+wb_inline void ingress__track(struct wb_conn_state *st, const struct wb_ingress *in, struct wb_requests *q, __s64 acked) {
   __u32 start = in->w->p.seq - st->d_in, end = start + in->w->p.payload_len;
-  st->last_kernel_ns = in->w->now;
+  __u32 report = q->report;
+  q->report = 0;
+  if (seq__lt(st->k_rcv_nxt, end)) st->flags &= ~WB_CF_ASKED; /* what the response answers may be either's bytes */
   if (seq__leq(end, st->k_passed_end)) return; /* retransmission */
   st->flags &= ~WB_CF_ARMED;
+  if (acked < 0) return;
+  st->last_kernel_ns = in->w->now;
   if (start == st->k_passed_end && st->req_left) {
     __u32 n = in->w->p.payload_len;
     if (n > st->req_left) st->flags |= WB_CF_UNSYNCED;
@@ -20,6 +24,10 @@ wb_inline void ingress__track(struct wb_conn_state *st, const struct wb_ingress 
   } else if (start != st->k_passed_end || !q->n || st->resp_pending + q->n > 32) {
     st->flags |= WB_CF_UNSYNCED;
   } else {
+    if (report && !st->resp_pending) {
+      st->flags |= WB_CF_ASKED;
+      q->report = 1;
+    }
     if (q->head) st->resp_head_mask |= 1u << (st->resp_pending & 31);
     st->resp_pending += q->n;
     st->req_left = q->body_left;
@@ -105,7 +113,11 @@ wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;
   if (connection__same(&in->r)) {
-    __s64 acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
+    const struct wb_flight *oldest = &st->flights[st->flight_head & (WB_FLIGHTS - 1)];
+    __s64 acked = -1;
+    if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len) ||
+        (st->flight_count && seq__leq(oldest->req_end - oldest->req_len, in->w->p.seq)))
+      acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
     if (acked >= 0 && st->flight_count && repair__flight(st, st->snd_una, &in->w->plan)) {
       __u32 req_start = in->w->plan.flight.req_end - in->w->plan.flight.req_len;
       if (seq__leq(req_start, in->w->p.seq) && seq__lt(in->w->p.seq, in->w->plan.flight.req_end)) {
@@ -117,7 +129,7 @@ wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
       }
     }
     if (!repair && !duplicate) {
-      ingress__track(st, in, none);
+      ingress__track(st, in, none, acked);
       translate__plan(st, &in->w->p, acked, &in->w->x);
     }
   }
@@ -128,6 +140,16 @@ wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
   }
   in->w->reason = duplicate ? WB_R_DUPLICATE : WB_R_OUT_OF_ORDER;
   return duplicate ? XDP_DROP : WB_PASS;
+}
+
+/* Keeps the miss until the web server has answered it: TC egress reports it if the answer is one that this client may have.
+ * Where the server refuses (by address, say), accelerd would not be refused, as it asks by loopback. */
+wb_inline void ingress__ask(const struct wb_ingress *in) {
+  __u32 zero = 0;
+  struct wb_scan *s = bpf_map_lookup_elem(&wb_scan_scratch, &zero);
+  if (!s) return;
+  __builtin_memset(s->miss.pad, 0, sizeof(s->miss.pad));
+  bpf_map_update_elem(&wb_asked, &in->r.id, &s->miss, BPF_ANY);
 }
 
 /* Returns WB_PASS with in->w->x planned, or an XDP verdict. */
@@ -148,21 +170,26 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     q->reason = WB_R_BUSY;
   } else {
     ingress__judge(ctx, in, job);
-    if (!q->reason && !(st->flags & WB_CF_ARMED)) proved = quiescence__proved(ctx, in);
+    /* A miss that is to be reported must be the next that the socket gets: nothing came by a way that XDP does not see
+     * (fragments, for one), whose answer would be taken for this one's. */
+    if (q->report || (!q->reason && !(st->flags & WB_CF_ARMED))) proved = quiescence__proved(ctx, in);
+    q->report = q->report && proved;
     if (!q->reason) fanout__address(job, &in->w->p.key, st, in->w->p.addr_sum, in->o->ts_ecr_be32, in->w->now);
-    late = proved == WB_Q_IDLE && !q->partial && !late__prepare(ctx);
+    late = !q->reason && proved == WB_Q_IDLE && !q->partial && !late__prepare(ctx);
   }
   int err = 0;
   bpf_spin_lock(&in->r.conn->lock);
   if (connection__same(&in->r)) {
-    __s64 acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
+    __s64 acked = -1;
+    if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len))
+      acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
     if ((proved & WB_Q_ACKED) && st->k_rcv_nxt == st->k_passed_end && !st->resp_pending) {
       st->k_snd_una = st->k_snd_nxt;
       st->flags |= WB_CF_ARMED;
     }
     err = q->reason ? -(int)q->reason : acked < 0 ? -WB_R_BAD_ACK : ingress__may_send(st, in, q->bytes, job->npieces, late);
     if (err) {
-      ingress__track(st, in, q);
+      ingress__track(st, in, q, acked);
       translate__plan(st, &in->w->p, acked, &in->w->x);
     } else {
       if (late) translate__plan(st, &in->w->p, acked, &in->w->x);
@@ -174,6 +201,7 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
   bpf_spin_unlock(&in->r.conn->lock);
   if (err) {
     in->w->reason = -err;
+    if (q->report) ingress__ask(in);
     if (q->n && q->domain < WB_DOMAINS_MAX) {
       struct wb_domain_stats *d = bpf_map_lookup_elem(&wb_domain_stats, &q->domain);
       if (d) d->misses++;

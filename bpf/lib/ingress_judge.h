@@ -90,7 +90,8 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
   }
   q->n = 1;
   rc = serve__lookup(s, leased, in->w->now, &index, &kind, &encoding, &q->domain);
-  if (rc == -WB_R_MISS || rc == -WB_R_STALE) serve__report(s, encoding);
+  q->report = rc == -WB_R_MISS || rc == -WB_R_STALE;
+  s->miss.encoding = encoding;
   if (rc) return rc;
   const struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &index);
   if (!v) return -WB_R_MISS;
@@ -140,28 +141,34 @@ wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct 
   int odd = ingress__eligible(ctx, in, c);
   if (!err && odd) err = odd;
   if (!err && !fanout__dated(job->second)) err = -WB_R_CLOCK;
-  if (!err) {
+  if (odd && odd != -WB_R_REFRESH) q->report = 0;
+  if (!err || q->report) {
     int sum = ingress__checksum_ok(ctx, in, s, c);
-    if (!sum) err = -WB_R_CHECKSUM;
+    q->report = q->report && sum; /* another request may take the place of one that the kernel drops */
+    if (!err && !sum) err = -WB_R_CHECKSUM;
     q->partial = sum == 2;
   }
   q->reason = -err;
 }
 
 /* Data of a connection that sockops has not reported yet (the handshake's last ACK may wait in the same NAPI poll), or
- * of one that is not followed: sockops finds the note if the connection is opened after all. */
+ * of one that is not followed: sockops finds the note if the connection is opened after all, and takes it when it begins
+ * where the connection does. So what does not follow on the note before takes its place: that one may be anybody's. */
 wb_inline void ingress__note_early(struct xdp_md *ctx, struct wb_ingress *in) {
-  __u32 zero = 0, len = in->w->p.payload_len;
+  const struct wb_pkt *p = &in->w->p;
+  __u32 zero = 0, len = p->payload_len;
   struct wb_scan *s = bpf_map_lookup_elem(&wb_scan_scratch, &zero);
-  struct wb_early note = {.seq = in->w->p.seq, .end = in->w->p.seq + len};
+  const struct wb_early *before = bpf_map_lookup_elem(&wb_early, &p->key);
+  struct wb_early note = {.seq = p->seq, .end = p->seq + len};
   if (!s) return;
-  if (!bpf_map_lookup_elem(&wb_early, &in->w->p.key) && len && len <= WB_SCAN_BYTES - 8 &&
-      !(in->w->p.flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) &&
-      !bpf_xdp_load_bytes(ctx, in->w->p.payload_off, s->buf, len)) {
+  if (before && before->end == p->seq) {
+    note.seq = before->seq;
+  } else if (len && len <= WB_SCAN_BYTES - 8 && !(p->flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) &&
+             !bpf_xdp_load_bytes(ctx, p->payload_off, s->buf, len)) {
     note.known = request__scan(s, len) >= 0 && s->end == len && !(s->seen & (1u << WB_F_LENGTH));
     note.head = s->head;
   }
-  bpf_map_update_elem(&wb_early, &in->w->p.key, &note, BPF_ANY);
+  bpf_map_update_elem(&wb_early, &p->key, &note, BPF_ANY);
 }
 
 #endif

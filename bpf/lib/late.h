@@ -46,8 +46,7 @@ wb_inline int late__bare_ack(struct xdp_md *ctx, const struct wb_ingress *in) {
   const __u16 *w = (void *)tcp;
   __u64 sum = (__u64)p->addr_sum + bpf_htons(p->doff_bytes);
   for (int i = 0; i < 10; i++) sum += w[i];
-  const __u32 *o = (const __u32 *)in->o->raw;
-  for (int i = 0; i < WB_OPT_BYTES / 4; i++) sum += o[i];
+  if (p->doff_bytes > sizeof(*tcp)) sum += translate__options_sum(in->o); /* else raw is another packet's */
   tcp->check = ~csum__fold(sum);
   return 0;
 }
@@ -63,6 +62,7 @@ wb_inline int late__pass(struct xdp_md *ctx, struct wb_ingress *in, struct wb_jo
   __builtin_memcpy(in->r.st->mac_self, eth->h_dest, ETH_ALEN);
   mark->cookie = fanout__take(job, in->w->now);
   mark->job = slot;
+  mark->cpu = bpf_get_smp_processor_id();
   mark->magic = WB_LATE_MAGIC;
   return XDP_PASS;
 }

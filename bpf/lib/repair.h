@@ -54,7 +54,8 @@ wb_inline int repair__commit(struct wb_conn_state *st, __u32 from, __u32 to, __u
  * 1, with a threshold of one: replies are short, and a needless segment costs less than a wait). Lock held. */
 wb_inline int repair__hole(struct wb_conn_state *st, const struct wb_opts *o, __u32 ack, __u64 now, struct wb_repair *plan) {
   __u32 from = ack, to = ack, start, end, snd_nxt = connection__wire_snd_nxt(st);
-  if (seq__lt(ack, st->rtx_high) && seq__leq(st->rtx_high, snd_nxt) && now - st->rtx_ns < repair__pause_ns(st))
+  int within = st->rtx_high - ack - 1 < snd_nxt - ack; /* or it is of long ago, when numbers were others */
+  if (within && now - st->rtx_ns < repair__pause_ns(st))
     from = st->rtx_high;
   for (__u32 round = 0; round < 2; round++)
     for (__u32 i = 0; i < 4; i++)
@@ -63,8 +64,30 @@ wb_inline int repair__hole(struct wb_conn_state *st, const struct wb_opts *o, __
     if (!options__sack(o, i, &start, &end) && seq__lt(from, start) && seq__leq(end, snd_nxt))
       if (to == ack || seq__lt(start, to)) to = start;
   if (to == ack) return 0;
-  if (!seq__lt(ack, st->rtx_high)) connection__lost(st, snd_nxt - ack);
+  if (!within) connection__lost(st, snd_nxt - ack);
   return repair__commit(st, from, to, now, plan);
+}
+
+struct wb_cut_args {
+  const struct wb_part *part;
+  __u32 cls;
+};
+
+static long repair__class_step(__u32 i, void *arg) {
+  struct wb_cut_args *a = arg;
+  __u32 cls = a->cls;
+  if (cls == 0 || cls >= WB_CLASSES || a->part->nseg[cls]) return 1;
+  a->cls = cls - 1;
+  return 0;
+}
+
+/* The connection's class, or the next larger one that the part was cut for: a path may have become narrower than what fits
+ * the part's first segment, and then waiting for it is better than a reset. */
+wb_inline __u32 repair__class(const struct wb_variant *v, __u32 kind, __u32 cls) {
+  if (kind >= WB_PART_KINDS) return WB_CLASSES;
+  struct wb_cut_args a = {.part = &v->part[kind], .cls = cls};
+  bpf_loop(WB_CLASSES, repair__class_step, &a, 0);
+  return a.cls;
 }
 
 /* Builds the job for the plan. Returns 0 or -reason. */
@@ -74,8 +97,9 @@ wb_inline int repair__job(struct wb_job *job, const struct wb_ref *r, const stru
   const struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &index);
   if (!v || v->gen != f->variant_gen) return -WB_R_REPAIR_GONE;
   struct wb_piece *piece = &job->pieces[0];
-  int n = fanout__piece(piece, v, index, f->kind, r->st->seg_class);
-  __u32 seg = job->seg_size;
+  __u32 cls = repair__class(v, f->kind, r->st->seg_class), seg = 0;
+  if (cls < WB_CLASSES) seg = job->seg_size = wb_settings.seg_size[cls];
+  int n = fanout__piece(piece, v, index, f->kind, cls);
   if (n < 0 || piece->len != f->len || !seg) return -WB_R_REPAIR_GONE;
   piece->start = (plan->from - f->wire_seq) / seg * seg;
   piece->end = plan->to - f->wire_seq;

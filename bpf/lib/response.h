@@ -74,6 +74,7 @@ wb_inline __s64 response__scan(struct wb_scan *s, __u32 len, int to_head) {
   __u64 w = scan__load(s, 0);
   s->len = len;
   s->end = 0;
+  s->status = 0;
   s->cut = len < 17;
   if (len < 17 || (w & 0xffffffffffffff) != 0x2e312f50545448ull) return -1; /* "HTTP/1." */
   __u32 d2 = s->buf[9] - '0', d1 = s->buf[10] - '0', d0 = s->buf[11] - '0';
@@ -140,7 +141,13 @@ struct wb_follow {
   __u32 state;
   __u32 pending;
   __u32 lost;
+  __u32 asked; /* WB_ASKED_* */
 };
+/* A miss that the next header answers: there is none, it waits, was answered with the object, with something else. */
+#define WB_ASKED_NOT 0
+#define WB_ASKED_WAITS 1
+#define WB_ASKED_GRANTED 2
+#define WB_ASKED_DENIED 3
 
 /* In a map for the same reason as wb_work: the verifier forgets what it knows of map memory. */
 struct {
@@ -165,6 +172,8 @@ wb_inline void response__done(struct wb_follow *f) {
 /* A header, n bytes of it in the buffer, the first f->have of them from the packet before. Returns 0 or -1: lost. */
 wb_inline int response__header(struct wb_scan *s, struct wb_follow *f, __u32 n) {
   __s64 body = response__scan(s, n, f->head_mask & 1);
+  if (f->asked == WB_ASKED_WAITS && s->status)
+    f->asked = s->status == 200 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;
   if (body < 0) return -1;
   f->off += s->end - f->have;
   f->left = 0;

@@ -45,8 +45,10 @@ struct wb_scan {
   __s32 why;
   __u32 status; /* of a response */
   struct wb_value value[8]; /* by enum wb_field */
-  struct wb_path_key path;
-  __u8 pad[4];
+  union {
+    struct wb_path_key path;
+    struct wb_miss miss; /* the path and what makes a report of it */
+  };
   struct wb_host_key host;
   struct wb_encoding_key encoding;
 };

@@ -34,21 +34,7 @@ wb_inline int serve__condition(const struct wb_scan *s, const struct wb_variant 
   return v->part[WB_PART_NOT_MODIFIED].len ? WB_PART_NOT_MODIFIED : -WB_R_CONDITION;
 }
 
-wb_inline void serve__report(const struct wb_scan *s, __u32 encoding) {
-  struct wb_miss *m = bpf_ringbuf_reserve(&wb_misses, sizeof(*m), 0);
-  if (!m) {
-    count(WB_R_EVENT_LOST);
-    return;
-  }
-  m->domain = s->path.domain;
-  m->target_len = s->path.len;
-  m->encoding = encoding;
-  __builtin_memset(m->pad, 0, sizeof(m->pad));
-  __builtin_memcpy(m->target, s->path.target, WB_TARGET_MAX);
-  bpf_ringbuf_submit(m, 0);
-}
-
-/* The variant for the request and the part of it; *miss says that it is worth reporting. Returns 0 or -reason. */
+/* The variant for the request and the part of it. Returns 0 or -reason. */
 wb_inline int serve__lookup(struct wb_scan *s, int leased, __u64 now, __u32 *index, __u32 *kind, __u32 *encoding,
                             __u32 *domain_out) {
   scan__copy(s, s->value[WB_F_HOST], (__u64 *)s->host.host, WB_HOST_MAX / 8);

@@ -17,6 +17,9 @@ struct wb_ingress_shift {
   __u8 needed;
 };
 
+/* The floor follows what the kernel sends: left 2^31 behind, it would lie ahead of all that comes next. */
+#define WB_FLOOR_LAG (1u << 30)
+
 /* Lock held; p->ack was offered to connection__take_ack, which returned `acked`. */
 wb_inline void translate__plan(struct wb_conn_state *st, const struct wb_pkt *p, __s64 acked, struct wb_ingress_shift *x) {
   __u32 una_wire = st->k_snd_una + st->d_out;
@@ -30,14 +33,14 @@ wb_inline void translate__plan(struct wb_conn_state *st, const struct wb_pkt *p,
     x->ack = p->ack;
     return;
   }
-  if (acked < 0) return; /* beyond what was sent: stays beyond */
   if (seq__lt(p->ack, una_wire)) {
     /* Acknowledges less than the kernel knows to be acknowledged: raise it, and keep the window's right edge. */
     __u32 window = (__u32)bpf_ntohs(p->window_be16) << st->snd_wscale, raise = una_wire - p->ack;
     x->ack = st->k_snd_una;
     x->window_be16 = bpf_htons((window > raise ? window - raise : 0) >> st->snd_wscale);
-  } else {
+  } else if (acked >= 0) { /* else beyond what was sent: stays beyond */
     st->k_snd_una = x->ack;
+    if (x->ack - st->k_floor > WB_FLOOR_LAG) st->k_floor = x->ack - WB_FLOOR_LAG;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "bpf/maps/base.h"
 #include "webbooster/abi/conn.h"
+#include "webbooster/abi/object.h"
 
 /* The lock and the way to the state; kept apart because a map with a lock cannot be mapped by accelerd. */
 struct wb_conn {
@@ -64,6 +65,15 @@ struct {
   __type(key, __u64);
   __type(value, struct wb_cut);
 } wb_cuts WB_MAP;
+
+/* Connection id -> the miss that the web server has still to answer (WB_CF_ASKED). Writer: XDP ingress. Reader: TC
+ * egress. Full: the oldest goes, unreported. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64);
+  __type(value, struct wb_miss);
+} wb_asked WB_MAP;
 
 /* Bit per slot: has sent replies since accelerd last cleared it. 64 slots an element. */
 struct {

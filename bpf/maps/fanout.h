@@ -30,9 +30,10 @@ struct wb_piece {
 /* IPv6, TCP and timestamps: the longest headers behind Ethernet that a segment has. */
 #define WB_HEAD_MAX 72
 
-/* One fan-out. Writer: the program that redirects, then wb_xdp_segment on the same CPU in the same NAPI poll. */
+/* One fan-out. Writer: the program that redirects, then wb_xdp_segment on the same CPU in the same NAPI poll. Reader of a
+ * copy: TC ingress, on any CPU. */
 struct wb_job {
-  __u64 cookie; /* equal to the mark in the frames */
+  __u64 cookie; /* equal to the mark in the frames; 0 while the job is being filled anew */
   /* What all segments have in common: IP header with length and checksum 0; TCP header with sequence and acknowledgment
    * numbers, flags and checksum 0; timestamps. */
   __u8 head[WB_HEAD_MAX];
@@ -66,7 +67,8 @@ struct wb_mark {
  * multiple of four, as bpf_xdp_adjust_meta wants it. */
 struct wb_late_mark {
   __u64 cookie;
-  __u32 job;
+  __u16 job;
+  __u16 cpu;   /* whose job it is: TC may run on another (RPS) */
   __u32 magic; /* WB_LATE_MAGIC */
 };
 #define WB_LATE_MAGIC 0x57624c61u

@@ -90,7 +90,7 @@ struct {
   __type(value, struct wb_control);
 } wb_control WB_MAP;
 
-/* struct wb_miss records. Reader: accelerd. Full: the miss is not reported, counted. */
+/* struct wb_miss records. Writer: TC egress. Reader: accelerd. Full: the miss is not reported, counted. */
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 1 << 18);

@@ -22,6 +22,7 @@ constexpr uint64_t kDelayedAckNs =
     45 * kMs;  // a lone segment may be acknowledged late (RFC 8985, 7.2: WCDelAckT)
 constexpr uint64_t kMaxBackoffNs = 60000 * kMs;
 constexpr uint32_t kMaxTries = 14;           // with back-off over 100 s, RFC 1122, 4.2.3.5
+constexpr uint32_t kBlackHoleTries = 2;      // lost before segments get smaller, RFC 8899, 4.3
 constexpr uint64_t kLingerNs = 65000 * kMs;  // TIME_WAIT and a bit
 constexpr uint64_t kAfterResetNs = 1000 * kMs;
 
@@ -42,14 +43,16 @@ bool Unused(const wb_conn_state& s) { return __atomic_load_n(&s.id, __ATOMIC_ACQ
 
 }  // namespace
 
-void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t bytes, bool probe) {
+void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t bytes,
+                      uint32_t tries) {
   OrderFrame frame = {};
   frame.order.magic = WB_ORDER_MAGIC;
   frame.order.wire_seq = wire_seq;
   frame.order.id = state.id;
   frame.order.key = state.key;
   frame.order.bytes = bytes;
-  frame.order.probe = probe;
+  frame.order.probe = tries == 0;
+  frame.order.smaller = tries >= kBlackHoleTries && tries % 2 == 0;  // each size twice
   xdp_md context = {};
   context.data_end = sizeof(frame);
   DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &frame, .data_size_in = sizeof(frame),
@@ -90,10 +93,10 @@ bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* 
   const uint32_t seg = kSegmentSizes[std::min<uint32_t>(s.seg_class, WB_CLASSES - 1)];
   if (pending.tries == 0 && outstanding > seg) {
     const uint32_t tail = last.wire_seq + (last.len - 1) / seg * seg;  // tail loss probe
-    Order(s, tail, last.len - (last.len - 1) / seg * seg, true);
+    Order(s, tail, last.len - (last.len - 1) / seg * seg, pending.tries);
   } else {
     const uint32_t head = una;
-    Order(s, head, std::max<uint32_t>(seg, outstanding / 2), false);
+    Order(s, head, std::max<uint32_t>(seg, outstanding / 2), std::max(pending.tries, 1u));
   }
   pending.tries++;
   *next = std::min(*next, now + Timeout(s, outstanding, pending.tries));

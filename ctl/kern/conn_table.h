@@ -53,7 +53,7 @@ class ConnTable {
     uint32_t tries = 0;
   };
   bool Expire(uint32_t slot, Pending& pending, uint64_t now_ns, uint64_t* next_ns);
-  void Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t bytes, bool probe);
+  void Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t bytes, uint32_t tries);
   void Forget(uint32_t slot);
 
   Programs& programs_;

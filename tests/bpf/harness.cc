@@ -257,6 +257,23 @@ wb_domain_stats Harness::DomainStats(uint32_t domain) {
   return sum;
 }
 
+std::vector<std::string> Harness::TakeMisses() {
+  std::vector<std::string> misses;
+  const auto take = [](void* to, void* data, size_t size) {
+    EXPECT_EQ(size, sizeof(wb_miss));
+    const auto& m = *static_cast<wb_miss*>(data);
+    static_cast<std::vector<std::string>*>(to)->push_back(
+        std::to_string(m.domain) + " " + std::to_string(m.encoding) + " " +
+        std::string(reinterpret_cast<const char*>(m.target), m.target_len));
+    return 0;
+  };
+  ring_buffer* ring = ring_buffer__new(bpf_map__fd(Map("wb_misses")), take, &misses, nullptr);
+  WB_CHECK(ring != nullptr, "wb_misses");
+  EXPECT_GE(ring_buffer__consume(ring), 0);
+  ring_buffer__free(ring);
+  return misses;
+}
+
 std::string Request(const std::string& method, const std::string& target,
                     const std::string& more_fields) {
   return method + " " + target + " HTTP/1.1\r\nHost: " + kHost + "\r\n" + more_fields + "\r\n";

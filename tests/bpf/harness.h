@@ -87,6 +87,8 @@ class Harness {
   // Counters of wb_reasons that changed since the last call, by label.
   Reasons TakeReasons();
   wb_domain_stats DomainStats(uint32_t domain);
+  // The reports of misses since the last call: "domain encoding target".
+  std::vector<std::string> TakeMisses();
   bpf_map* Map(const char* name);
   bpf_program* Program(const char* name);
   // Which fan-outs exist; all do at first.

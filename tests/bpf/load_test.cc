@@ -65,8 +65,7 @@ void ExpectLayout(const btf* types, const char* name, size_t size,
 #define M(s, m) \
   Member { #m, offsetof(s, m), sizeof(s::m) }
 
-// wb_order and wb_miss are no map's value and so not in the object's BTF; RepairTest and
-// ReasonsTest exchange them.
+// wb_order is no map's value and so not in the object's BTF; RepairTest sends it.
 TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   const btf* types = bpf_object__btf(h.programs().skeleton()->obj);
   ASSERT_NE(types, nullptr);
@@ -123,6 +122,9 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
                {M(V, gen), M(V, flags), M(V, domain), M(V, domain_gen), M(V, expires_ns),
                 M(V, hits), M(V, part), M(V, etag_len), M(V, last_modified_len), M(V, etag),
                 M(V, last_modified), M(V, pad)});
+  using X = wb_miss;
+  ExpectLayout(types, "wb_miss", sizeof(X),
+               {M(X, domain), M(X, target_len), M(X, target), M(X, encoding), M(X, pad)});
   using H = wb_host_key;
   ExpectLayout(types, "wb_host_key", sizeof(H), {M(H, host)});
   using A = wb_encoding_key;

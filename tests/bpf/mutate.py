@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Breaks the line that keeps an invariant of the splice, one at a time, and requires that a test fails.
 
-Usage: mutate.py --source DIR --test BINARY [--all] [--jobs N] [NAME...]
+Usage: mutate.py --source DIR --test BINARY [--jobs N] [NAME...]
 Each mutation names a line of bpf/ (its whole text, which must be there exactly once), what takes its place, and the
-tests that must notice. The programs are built in a temporary folder and given to the test program in WB_BPF_OBJECT. The
-same tests must pass on the unchanged programs. Exit: 0 all noticed, 1 something was not, 2 the list does not fit the
-tree. Without --all only those marked quick run.
+tests that must notice. The programs are built in a temporary folder (those that the line concerns; the others are built
+once) and given to the test program in WB_BPF_OBJECT. The same tests must pass on the unchanged programs. Exit: 0 all
+noticed, 1 something was not, 2 the list does not fit the tree.
 """
 import argparse
 import concurrent.futures
@@ -26,21 +26,30 @@ class Mutation:
     line: str
     becomes: str
     tests: str  # --gtest_filter
-    quick: bool = False
 
 
+ACK = "lib/ingress_ack.h"
 DATA = "lib/ingress_data.h"
 JUDGE = "lib/ingress_judge.h"
+SOCKOPS = "sockops_follow.bpf.c"
+OURS_ALONE = "return flights && !(st->flags & (WB_CF_PROBE_ACK | WB_CF_UNSYNCED | WB_CF_CLOSING)) && !st->resp_pending &&"
 MUTATIONS = [
     # Invariant 1: only known connections.
     Mutation("gone", "lib/connection.h",
              "if (!r->st || r->st->id != r->id || (r->st->flags & WB_CF_GONE)) return -WB_R_UNKNOWN_CONN;",
-             "if (!r->st || r->st->id != r->id) return -WB_R_UNKNOWN_CONN;", "*SynAckForgets*", True),
+             "if (!r->st || r->st->id != r->id) return -WB_R_UNKNOWN_CONN;", "*SynAckForgets*"),
+    Mutation("md5", SOCKOPS, "if (bpf_core_field_exists(tp->md5sig_info) && BPF_CORE_READ(tp, md5sig_info)) return 1;", "",
+             "*Md5AndMultipath*"),
+    Mutation("multipath", SOCKOPS,
+             "if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp)) return 1;", "",
+             "*Md5AndMultipath*"),
+    Mutation("route", SOCKOPS, "if (!if_slot) return WB_R_ROUTE;", "__u32 none = 0; if (!if_slot) if_slot = &none;",
+             "*ConnectionOfAnotherInterface*"),
     # Invariant 2: quiescence of the kernel.
-    Mutation("response-awaited", DATA, "if (st->resp_pending || st->req_left) return -WB_R_BUSY;", "", "*NoHitBeforeTheEnd*", True),
+    Mutation("response-awaited", DATA, "if (st->resp_pending || st->req_left) return -WB_R_BUSY;", "", "*NoHitBeforeTheEnd*"),
     Mutation("kernel-acked", DATA,
              "if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED))",
-             "if (late ? p->ack != connection__wire_snd_nxt(st) : !(st->flags & WB_CF_ARMED))", "*RequestWithTheFirstAck*", True),
+             "if (late ? p->ack != connection__wire_snd_nxt(st) : !(st->flags & WB_CF_ARMED))", "*RequestWithTheFirstAck*"),
     Mutation("armed", DATA,
              "if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED))",
              "if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt)", "*NoHitWhileTheKernelsSocket*"),
@@ -50,49 +59,121 @@ MUTATIONS = [
     Mutation("body-left", DATA, "st->req_left = q->body_left;", "", "*RequestBodyThatSpans*"),
     Mutation("kernel-read-all", "lib/quiescence.h",
              "if (tp->write_seq == tp->snd_nxt && tp->rcv_nxt == tp->copied_seq && tp->snd_nxt == st->k_snd_nxt &&",
-             "if (tp->write_seq == tp->snd_nxt && tp->snd_nxt == st->k_snd_nxt &&", "*QuiescenceTest*", True),
+             "if (tp->write_seq == tp->snd_nxt && tp->snd_nxt == st->k_snd_nxt &&", "*QuiescenceTest*"),
     Mutation("begins-at-rcv-nxt", DATA,
              "if (p->seq != connection__wire_rcv_nxt(st) || st->k_passed_end != st->k_rcv_nxt) return -WB_R_OUT_OF_ORDER;",
              "", "*NoHitBetween*"),
-    Mutation("fin-of-peer", "lib/ingress_ack.h", "st->flags |= WB_CF_CLOSING;", "", "*FinAndRstOfThePeer*", True),
+    Mutation("fin-of-peer", ACK, "st->flags = (st->flags | WB_CF_CLOSING) & ~WB_CF_ASKED;", "", "*FinAndRstOfThePeer*"),
     Mutation("fin-of-kernel", "tc_egress.bpf.c",
              "if (p->flags & (WB_TCP_FIN | WB_TCP_RST)) st->flags |= WB_CF_CLOSING;", "", "*FinAndRstOfTheKernels*"),
-    Mutation("unsynced", "tc_egress.bpf.c", "if (f->lost) st->flags |= WB_CF_UNSYNCED;", "", "*ResponseOfUnknownEnd*", True),
-    Mutation("peer-window", DATA, "if (out > st->peer_wnd) return -WB_R_WINDOW;", "", "*ThePeersWindow*", True),
-    Mutation("ack-clamped", "lib/translate.h", "x->ack = st->k_snd_una;", "", "*MissBehindAnUnacked*", True),
+    Mutation("unsynced", "tc_egress.bpf.c", "if (f->lost) st->flags |= WB_CF_UNSYNCED;", "", "*ResponseOfUnknownEnd*"),
+    Mutation("peer-window", DATA, "if (out > st->peer_wnd) return -WB_R_WINDOW;", "", "*ThePeersWindow*"),
+    Mutation("ack-clamped", "lib/translate.h", "x->ack = st->k_snd_una;", "", "*MissBehindAnUnacked*"),
     Mutation("straddle-withheld", "tc_egress.bpf.c",
              "if (p->payload_len && connection__spliced(st) && seq__lt(p->seq, st->k_floor)) {", "if (0) {",
-             "*KernelRetransmissionFromBefore*", True),
+             "*KernelRetransmissionFromBefore*"),
+    Mutation("floor-follows", "lib/translate.h",
+             "if (x->ack - st->k_floor > WB_FLOOR_LAG) st->k_floor = x->ack - WB_FLOOR_LAG;", "", "*MoreThan4GiB*"),
+    Mutation("sent-again", "tc_egress.bpf.c", "if (p->payload_len && seq__lt(p->seq, st->k_snd_una)) st->k_snd_una = p->seq;",
+             "", "*AcknowledgmentThatTheKernelLost*"),
+    Mutation("kernel-probes", "tc_egress.bpf.c", "st->flags = (st->flags | WB_CF_PROBE_ACK) & ~WB_CF_ARMED;", "",
+             "*StaleWindow*"),
+    # An acknowledgment is consumed only when the kernel can have no use for it.
+    Mutation("acks-of-replies", ACK, OURS_ALONE, OURS_ALONE.replace("flights && ", ""), "*AnswerToAProbe*"),
+    Mutation("acks-of-probes", ACK, OURS_ALONE, OURS_ALONE.replace("WB_CF_PROBE_ACK | ", ""), "*StaleWindow*"),
+    Mutation("acks-unsynced", ACK, OURS_ALONE, OURS_ALONE.replace("WB_CF_UNSYNCED | ", ""), "*OfAnUnsyncedConnection*"),
+    Mutation("acks-of-responses", ACK, OURS_ALONE, OURS_ALONE.replace("&& !st->resp_pending &&", "&&"),
+             "*WindowThatAResponse*"),
+    # What the kernel would not take changes nothing.
+    Mutation("control-in-window", ACK, "if ((p->flags & WB_TCP_ACK) && connection__acceptable(st, p->seq, p->payload_len))",
+             "if (p->flags & WB_TCP_ACK)", "*ControlBitsOutside*:*AcknowledgmentOutside*"),
+    Mutation("rst-exact", ACK,
+             "if (at <= st->k_passed_end - st->k_rcv_nxt) st->flags |= WB_CF_CLOSING | WB_CF_RST;",
+             "if (at != 1u << 31) st->flags |= WB_CF_CLOSING | WB_CF_RST;", "*OnlyTheExactRst*"),
+    Mutation("data-in-window", DATA, "if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len))", "",
+             "*DataOutsideTheWindow*"),
+    Mutation("data-with-bad-ack", DATA, "if (acked < 0) return;", "", "*DataThatAcknowledgesWhatWasNeverSent*"),
+    Mutation("old-data", DATA, "(st->flight_count && seq__leq(oldest->req_end - oldest->req_len, in->w->p.seq)))",
+             "st->flight_count)", "*OldDataOfNoReply*"),
+    Mutation("early-elsewhere", SOCKOPS, "if (early && note.seq == st->k_rcv_nxt) { "
+             "/* else a stray's: what the kernel has unseen shows in its acknowledgments */", "if (early) {",
+             "*NoteOfTheFirstRequest*"),
+    # accelerd fetches only what the web server gave to a client.
+    Mutation("report-granted", "lib/response.h",
+             "f->asked = s->status == 200 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;",
+             "f->asked = WB_ASKED_GRANTED;", "*WhatTheServerDenies*"),
+    Mutation("report-same", DATA, "if (seq__lt(st->k_rcv_nxt, end)) st->flags &= ~WB_CF_ASKED; "
+             "/* what the response answers may be either's bytes */", "", "*MayHaveReplaced*"),
+    Mutation("report-next", DATA, "q->report = q->report && proved;", "", "*MoreThanXdpSaw*"),
+    Mutation("report-checksum", JUDGE, "q->report = q->report && sum; "
+             "/* another request may take the place of one that the kernel drops */", "", "*MayHaveReplaced*"),
     Mutation("floor-moves", DATA, "st->k_floor = st->k_snd_nxt;", "", "*KernelRetransmissionFromBefore*"),
     # Invariant 3: the last segment acknowledges; repair with the same bytes only.
     Mutation("last-segment-acks", "lib/segment.h", "tcp->ack_seq = bpf_htonl(last ? job->ack_new : job->ack_old);",
-             "tcp->ack_seq = bpf_htonl(job->ack_new);", "*HitIsAnsweredWith*", True),
-    Mutation("cut-response", "lib/response.h", "f->cut = n;", "f->cut = 0;", "*ResponseCutAnywhere*", True),
+             "tcp->ack_seq = bpf_htonl(job->ack_new);", "*HitIsAnsweredWith*"),
+    Mutation("cut-response", "lib/response.h", "f->cut = n;", "f->cut = 0;", "*ResponseCutAnywhere*"),
     Mutation("same-generation", "lib/repair.h", "if (!v || v->gen != f->variant_gen) return -WB_R_REPAIR_GONE;",
-             "if (!v) return -WB_R_REPAIR_GONE;", "*ReplyWhoseBytesAreGone*", True),
+             "if (!v) return -WB_R_REPAIR_GONE;", "*ReplyWhoseBytesAreGone*"),
     Mutation("date-kept", "lib/repair.h", "job->second = f->second;", "job->second = f->second + 1;", "*RepairKeepsTheDate*"),
+    Mutation("timer-acked", "xdp_timer.bpf.c", "if (connection__same(&t->r) && seq__leq(st->snd_una, t->order.wire_seq)) {",
+             "if (connection__same(&t->r)) {", "*TimerSendsWhatItIsOrdered*"),
+    Mutation("timer-same", "xdp_timer.bpf.c",
+             "if (connection__find(&t->order.key, &t->r) || t->r.id != t->order.id) return -WB_R_TIMER_STALE;",
+             "if (connection__find(&t->order.key, &t->r)) return -WB_R_TIMER_STALE;", "*TimerOfAnother*"),
+    Mutation("black-hole", "xdp_timer.bpf.c",
+             "if (t->order.smaller) less = connection__smaller(st, cls);", "",
+             "*TimerThatHeardNothing*"),
     Mutation("hole-not-twice", "lib/repair.h", "from = st->rtx_high;", ";", "*SackHole*"),
     # Invariant 4: doubt goes to the kernel.
-    Mutation("checksum", JUDGE, "if (!sum) err = -WB_R_CHECKSUM;", "",
+    Mutation("fragment", "lib/packet.h", "if (ip->frag_off & bpf_htons(0x3fff)) return -WB_R_FRAGMENT;", "",
+             "*OddLowerLayers*"),
+    Mutation("ip-options", JUDGE, "if (p->ip_odd) return -WB_R_IP_OPTIONS;", "", "*OddLowerLayers*"),
+    Mutation("ecn", JUDGE, "if (p->ce || (p->flags & (WB_TCP_ECE | WB_TCP_CWR))) return -WB_R_ECN;", "",
+             "*CongestionMarks*"),
+    Mutation("tcp-options", JUDGE,
+             "if (in->o->odd || in->o->sack_n || !!(st->flags & WB_CF_TS) != in->o->has_ts) return -WB_R_TCP_OPTIONS;", "",
+             "*OddTcpOptions*"),
+    Mutation("paws", JUDGE, "if (in->o->has_ts && (__s32)(in->o->ts_val - st->ts_recent) < 0) return -WB_R_PAWS;", "",
+             "*OddTcpOptions*"),
+    Mutation("class", SOCKOPS,
+             "if (c == WB_CLASSES && wb_settings.seg_size[i] && wb_settings.seg_size[i] <= mss) c = i;",
+             "if (c == WB_CLASSES && wb_settings.seg_size[i] && wb_settings.seg_size[i] <= mss + 52) c = i;",
+             "*EstablishedConnection*"),
+    Mutation("class-uncut", "lib/fanout.h", "if (!n) return -WB_R_FANOUT;", "", "*SizeClassCannotCarry*"),
+    Mutation("path-mtu-outstanding", "lib/pmtu.h",
+             "if (connection__same(&in->r) && seq - st->snd_una < connection__wire_snd_nxt(st) - st->snd_una) {",
+             "if (connection__same(&in->r)) {", "*WhatIsNotOutstanding*"),
+    Mutation("path-mtu-translated", "lib/pmtu.h",
+             "kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq - st->d_out;", "", "*PathMtuTest*"),
+    Mutation("late-options", "lib/late.h", "if (p->doff_bytes > sizeof(*tcp)) sum += translate__options_sum(in->o); "
+             "/* else raw is another packet's */", "sum += translate__options_sum(in->o);", "*RequestWithTheFirstAckIsAnswered*"),
+    Mutation("checksum", JUDGE, "if (!err && !sum) err = -WB_R_CHECKSUM;", "",
              "*ChecksumMustHold*"),
     Mutation("field-twice", "lib/request.h", "if (s->seen & (1u << field)) return request__fail(s, WB_R_REQ_FIELD);", "",
              "*OddFields*"),
     Mutation("control-characters", "lib/scan.h",
              "wb_inline __u64 scan__lower(__u64 w) { return w | ((w & WB_ONES * 0x40) >> 1); }",
-             "wb_inline __u64 scan__lower(__u64 w) { return w | WB_ONES * 0x20; }", "*MutatedRequests*", True),
+             "wb_inline __u64 scan__lower(__u64 w) { return w | WB_ONES * 0x20; }", "*MutatedRequests*"),
     Mutation("folded-response", "lib/response.h", "if ((w & 0xff) <= ' ') return 1; /* a folded line (RFC 9112, 5.2) */", "",
-             "*ResponseOfUnknownEnd*", True),
+             "*ResponseOfUnknownEnd*"),
     Mutation("sack-blanked", "lib/translate.h", "if (low) v = 0x01010101; /* NOP */", "", "*SackBlocksOfReplies*"),
     # Invariant 5: congestion, and acknowledgments of what was never sent.
+    Mutation("initial-window", SOCKOPS,
+             "st->cwnd = wb_settings.initial_window * tcp_mss < least ? wb_settings.initial_window * tcp_mss : least; /* RFC 6928 */",
+             "st->cwnd = wb_settings.initial_window * tcp_mss;", "*FollowTest*"),
     Mutation("cwnd", DATA, "if (out > st->cwnd) return -WB_R_CWND;", "", "*CongestionWindowWhich*"),
     Mutation("ack-beyond", "lib/connection.h", "if (seq__lt(connection__wire_snd_nxt(st), ack)) return -1;", "",
              "*AckBeyond*"),
     # Invariant 6: leaving is safe.
     Mutation("lease", "lib/fanout.h", "if (!leased && !(v->flags & WB_VF_OWN_FRESHNESS)) return -WB_R_LEASE;", "",
-             "*WithoutHeartbeat*", True),
+             "*WithoutHeartbeat*"),
     Mutation("drain", JUDGE,
              "if (c->mode != WB_MODE_SERVE || c->drain[WB_MASK(st->if_slot, WB_IFS_MAX - 1)]) return -WB_R_NO_SERVE;", "",
              "*DrainingAnswers*"),
+    # Invariant 7: under the lock, only what is still the same connection's.
+    Mutation("same", "lib/connection.h",
+             "wb_inline int connection__same(const struct wb_ref *r) { return r->conn->id == r->id && r->st->id == r->id; }",
+             "wb_inline int connection__same(const struct wb_ref *r) { return r->id != 0; }", "*AnotherConnectionsState*"),
 ]
 
 
@@ -106,14 +187,19 @@ def mutated(source, mutation):
     return "\n".join(lines)
 
 
-def build(source, mutation, folder):
-    """Builds the programs of `source`, mutated, below `folder`; returns the object's path."""
+def build(source, mutation, folder, built):
+    """Builds the programs of `source`, mutated, below `folder`, with the objects in `built` that the mutated file has no
+    part in; returns the object's path."""
     for part in ("bpf", "include"):
         shutil.copytree(source / part, folder / part)
     shutil.copy(source / "Makefile.bpf", folder)
+    out = folder / "out"
+    out.mkdir()
     if mutation:
         (folder / "bpf" / mutation.file).write_text(mutated(source, mutation))
-    out = folder / "out"
+        for rules in built.glob("*.bpf.d"):
+            if f"bpf/{mutation.file}" not in rules.read_text():
+                shutil.copyfile(rules.with_suffix(".o"), out / rules.with_suffix(".o").name)
     make = subprocess.run(["make", "-s", "-f", "Makefile.bpf", f"OUT={out}", f"{out}/webbooster.bpf.o"], cwd=folder,
                           capture_output=True, text=True)
     if make.returncode:
@@ -121,26 +207,28 @@ def build(source, mutation, folder):
     return out / "webbooster.bpf.o"
 
 
-def run(source, test, mutation, tests):
+def run(test, program, tests):
     """Returns (exit status of the tests, the tail of what they said)."""
-    with tempfile.TemporaryDirectory(prefix="wb-mutate-") as folder:
-        program = build(source, mutation, pathlib.Path(folder))
-        done = subprocess.run([test, f"--gtest_filter={tests}", "--gtest_brief=1"], capture_output=True, text=True,
-                              env={**os.environ, "WB_BPF_OBJECT": str(program)})
+    done = subprocess.run([test, f"--gtest_filter={tests}", "--gtest_brief=1"], capture_output=True, text=True,
+                          env={**os.environ, "WB_BPF_OBJECT": str(program)})
     if " 0 tests from" in done.stdout:
         raise LookupError(f"{tests}: no such test")
     return done.returncode, (done.stdout + done.stderr)[-3000:]
+
+
+def run_mutated(source, test, mutation, built):
+    with tempfile.TemporaryDirectory(prefix="wb-mutate-") as folder:
+        return run(test, build(source, mutation, pathlib.Path(folder), built), mutation.tests)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--test", required=True)
-    parser.add_argument("--all", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    chosen = [m for m in MUTATIONS if (m.name in args.names if args.names else args.all or m.quick)]
+    chosen = [m for m in MUTATIONS if not args.names or m.name in args.names]
     if not chosen or not set(args.names) <= {m.name for m in MUTATIONS}:
         print("no such mutation", file=sys.stderr)
         return 2
@@ -148,12 +236,14 @@ def main():
     try:
         for m in MUTATIONS:
             mutated(args.source, m)
-        status, said = run(args.source, args.test, None, ":".join(m.tests for m in chosen))
-        if status:
-            print(f"the tests fail on the unchanged programs:\n{said}", file=sys.stderr)
-            return 1
-        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            runs = {m.name: pool.submit(run, args.source, args.test, m, m.tests) for m in chosen}
+        with tempfile.TemporaryDirectory(prefix="wb-mutate-") as folder, \
+                concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+            program = build(args.source, None, pathlib.Path(folder), None)
+            status, said = run(args.test, program, ":".join(m.tests for m in chosen))
+            if status:
+                print(f"the tests fail on the unchanged programs:\n{said}", file=sys.stderr)
+                return 1
+            runs = {m.name: pool.submit(run_mutated, args.source, args.test, m, program.parent) for m in chosen}
             for name, pending in runs.items():
                 status, said = pending.result()
                 # 1: a test failed. Anything else (2: not loaded, a signal) proves nothing.

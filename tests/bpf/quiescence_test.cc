@@ -6,11 +6,13 @@
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "tests/bpf/sockets.h"
 #include "tests/bpf/timeline.h"
 #include "webbooster/base/check.h"
 #include "webbooster/base/unique_fd.h"
@@ -19,18 +21,6 @@ namespace wb::bpf_test {
 namespace {
 
 using base::UniqueFd;
-
-uint32_t QueueSeq(int fd, int queue) {
-  int on = TCP_REPAIR_ON, off = TCP_REPAIR_OFF_NO_WP;
-  uint32_t seq = 0;
-  socklen_t len = sizeof(seq);
-  WB_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) == 0, "TCP_REPAIR");
-  WB_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) == 0,
-           "TCP_REPAIR_QUEUE");
-  WB_CHECK(getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq, &len) == 0, "TCP_QUEUE_SEQ");
-  WB_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)) == 0, "TCP_REPAIR off");
-  return seq;
-}
 
 class QuiescenceTest : public BpfTest, public testing::WithParamInterface<bool> {
  protected:
@@ -153,6 +143,8 @@ void SendIntoTheVoid(int server, int client, uint32_t n) {
 // TC the mark of the job.
 TEST_P(QuiescenceTest, RequestWithTheFirstAckIsAnsweredLateAndItsAckPassed) {
   const Object o = h.Publish("/a", {.body = 3000});
+  Timeline other(h, {.timestamps = true});  // whose options are not to be in the sum
+  other.In(0, 0, Get("/not-there")).PassesUntouched({{"miss", 1}});
   SendIntoTheVoid(server_.get(), client_.get(), 1000);
   state_->k_snd_nxt += 1000;
   segment_.seq = state_->k_rcv_nxt;
@@ -170,9 +162,10 @@ TEST_P(QuiescenceTest, RequestWithTheFirstAckIsAnsweredLateAndItsAckPassed) {
   EXPECT_EQ(ack->segment.ack, segment_.ack);
   EXPECT_EQ(ack->segment.flags, support::kAck);
   EXPECT_EQ(ack->segment.payload, "");
-  ASSERT_EQ(ran.metadata.size(), 16u);  // cookie, job, magic
+  ASSERT_EQ(ran.metadata.size(), 16u);  // cookie, job, CPU, magic
+  EXPECT_EQ(ran.metadata[10] | ran.metadata[11] << 8, sched_getcpu());
   Bytes marked(64);
-  std::copy_n(ran.metadata.begin(), 12, marked.begin() + 14);
+  std::copy_n(ran.metadata.begin(), 10, marked.begin() + 14);
   std::string got;
   uint32_t acknowledged = 0;
   for (const Bytes& f : h.Segments(marked)) {

@@ -69,7 +69,9 @@ TEST_P(SpliceTest, MissBehindAnUnackedHitHasItsAckClampedAndItsWindowShrunk) {
       .Passes(0, 0, {{"miss", 1}, {"translated", 1}},
               static_cast<int>((64000 - o.get.size()) >> 7));
   t.Out(0, m, reply).Leaves(Len(o.get), m + r, {{"out_translated", 1}});
-  t.In(r + m, 1448).Dropped({{"ack_consumed", 1}});
+  t.In(r + m, 1448)
+      .Passes(m, 0, {{"ack_passed", 1}, {"translated", 1}},
+              static_cast<int>((64000 - (o.get.size() - 1448)) >> 7));
   t.In(r + m, Len(o.get) + k).Passes(m, k, {{"ack_passed", 1}, {"translated", 1}});
   t.Arm();
   t.In(r + m, Len(o.get) + k, hit).Answered(Len(o.get) + k, {o.get}, r + m, r + m + r);
@@ -398,7 +400,9 @@ TEST_P(SpliceTest, KernelRetransmissionFromBeforeAHitIsWithheldAndItsAckLetThrou
   t.In(m, k, hit).Answered(k, {o.get}, m, m + r);
   t.Out(0, m, reply).Withheld({{"out_straddle", 1}});
   t.In(m + r, k + Len(o.get), "").Passes(m, k, {{"ack_passed", 1}, {"translated", 1}});
-  t.In(m + r, k + Len(o.get), "").Dropped({{"ack_consumed", 1}});
+  t.Arm();
+  t.In(m + r, k + Len(o.get), hit).Answered(k + Len(o.get), {o.get}, m + r, m + 2 * r);
+  t.In(m + 2 * r, k + 2 * Len(o.get), "").Dropped({{"ack_consumed", 1}});
 }
 
 TEST_P(SpliceTest, NoHitWhileTheKernelMissesAnAcknowledgment) {

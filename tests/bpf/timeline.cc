@@ -14,12 +14,12 @@ namespace {
 constexpr uint32_t kPeerTs = 70000, kTsOffset = 12345;
 constexpr uint16_t kKernelWindow = 501;
 
-wb_conn_key Key(const Address& peer, const Address& self, uint16_t peer_port) {
+wb_conn_key Key(const Address& peer, const Address& self, uint16_t peer_port, uint16_t port) {
   wb_conn_key key = {};
   memcpy(key.remote_be32, peer.data(), peer.size());
   memcpy(key.local_be32, self.data(), self.size());
   key.remote_port_be16 = htons(peer_port);
-  key.local_port_be16 = htons(kPort);
+  key.local_port_be16 = htons(port);
   return key;
 }
 
@@ -56,9 +56,10 @@ std::string KernelResponse(const std::string& status, const std::string& fields,
 
 Timeline::Timeline(Harness& harness, const ConnOptions& options) : harness_(harness), o_(options) {
   static uint16_t port = 40000;
-  peer_port_ = port++;
+  peer_port_ = o_.peer_port ? o_.peer_port : port++;
   peer_ = o_.v6 ? support::V6(0x10) : support::V4(198, 18, 0, 10);
   self_ = o_.v6 ? support::V6(0x1) : support::V4(198, 18, 0, 1);
+  if (o_.loopback) peer_ = self_ = support::V4(127, 0, 0, 1);
   wb_conn_state s = {};
   const uint64_t now = kern::MonotonicNs();
   s.flags = (o_.booster ? WB_CF_BOOSTER : 0) | (o_.timestamps ? WB_CF_TS : 0) |
@@ -80,7 +81,7 @@ Timeline::Timeline(Harness& harness, const ConnOptions& options) : harness_(harn
   s.seg_class = static_cast<uint8_t>(
       std::ranges::find_if(kern::kSegmentSizes, [&](uint16_t size) { return size <= o_.mss; }) -
       kern::kSegmentSizes);
-  state_ = &harness_.Enter(Key(peer_, self_, peer_port_), s);
+  state_ = &harness_.Enter(Key(peer_, self_, peer_port_, o_.port), s);
 }
 
 Bytes Timeline::Options(const Unusual& u, uint32_t sack_base) const {
@@ -108,7 +109,7 @@ support::Segment Timeline::FromPeer(uint32_t seq, uint32_t ack, const std::strin
   s.source = peer_;
   s.destination = self_;
   s.source_port = peer_port_;
-  s.destination_port = kPort;
+  s.destination_port = o_.port;
   s.seq = o_.peer0 + seq;
   s.ack = o_.us0 + ack;
   s.flags = u.flags;
@@ -151,13 +152,14 @@ Outcome Timeline::Out(uint32_t seq, uint32_t ack, const std::string& payload, co
   return o;
 }
 
-Outcome Timeline::TimerFires(uint32_t at, uint32_t bytes) {
+Outcome Timeline::TimerFires(uint32_t at, uint32_t bytes, bool smaller) {
   wb_order order = {};
   order.magic = WB_ORDER_MAGIC;
   order.wire_seq = o_.us0 + at;
   order.id = state_->id;
   order.key = state_->key;
   order.bytes = bytes;
+  order.smaller = smaller;
   harness_.TakeReasons();
   Outcome o{this, harness_.Timer(order), {}, {}};
   o.reasons = harness_.TakeReasons();

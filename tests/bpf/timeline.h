@@ -34,6 +34,8 @@ struct ConnOptions {
   uint32_t peer_window = 64000;
   uint32_t cwnd = 60000;
   uint32_t srtt_us = 10000;
+  uint16_t peer_port = 0, port = kPort;  // peer_port 0: another for each timeline
+  bool loopback = false;                 // addresses of the loopback device
 };
 
 // What is unusual about a packet.
@@ -78,7 +80,7 @@ class Timeline {
              const Unusual& unusual = {});
   Outcome Out(uint32_t seq, uint32_t ack, const std::string& payload = "",
               const Unusual& unusual = {});
-  Outcome TimerFires(uint32_t at, uint32_t bytes);
+  Outcome TimerFires(uint32_t at, uint32_t bytes, bool smaller = false);
   // The frame that In() sends, for corruptions; and Send() sends it.
   support::Segment FromPeer(uint32_t seq, uint32_t ack, const std::string& payload,
                             const Unusual& unusual = {}) const;

@@ -38,6 +38,7 @@ enum wb_conn_flag {
   WB_CF_GONE = 1 << 8,       /* a new connection with this 4-tuple is being set up */
   WB_CF_PROBE_ACK = 1 << 9,  /* the kernel misses an acknowledgment: let the next one through */
   WB_CF_ABORT = 1 << 10,     /* cannot be repaired: accelerd resets it */
+  WB_CF_ASKED = 1 << 11,     /* wb_asked holds the miss that the kernel's next response header answers */
 };
 
 /* A reply not fully acknowledged. wire_seq..wire_seq+len came from part `kind` of variant `variant`. */
@@ -75,7 +76,7 @@ struct wb_conn_state {
   __u32 k_snd_una;    /* kernel: acknowledged in packets passed to it */
   __u32 k_rcv_nxt;    /* kernel: next byte it expects, by its own ACKs */
   __u32 k_passed_end; /* kernel: end of the peer's data passed to it */
-  __u32 k_floor;      /* kernel: its snd_nxt at the last hit; nothing below may be sent again */
+  __u32 k_floor;      /* kernel: its snd_nxt at the last hit, or 2^30 behind k_snd_una; nothing below may be sent again */
   __u32 snd_una;      /* wire: acknowledged by the peer */
   __u32 peer_wnd;     /* bytes */
   __u32 cwnd;         /* bytes */
@@ -119,7 +120,7 @@ struct wb_order {
   struct wb_conn_key key;
   __u32 bytes; /* at most so many */
   __u32 probe; /* 1: a tail loss probe, which says nothing of congestion yet (RFC 8985, 7.3) */
-  __u32 pad;
+  __u32 smaller; /* 1: in smaller segments, the path may be a black hole for these (RFC 8899, 4.3) */
 };
 #define WB_ORDER_MAGIC 0x57624f72u
 WB_STATIC_ASSERT(sizeof(struct wb_order) == 64, "wb_order");

@@ -7,6 +7,8 @@
 #ifndef WEBBOOSTER_ABI_OBJECT_H_
 #define WEBBOOSTER_ABI_OBJECT_H_
 
+#include <stddef.h>
+
 #include "webbooster/abi/conn.h"
 #include "webbooster/abi/limits.h"
 
@@ -70,14 +72,18 @@ struct wb_encoding_key {
   __u8 value[WB_ENCODING_MAX]; /* exact field value, zero-padded */
 };
 
-/* Ring buffer record: a request that could have been answered had the object been there. */
+/* Ring buffer record: a request that could have been answered had the object been there, and that the web server has
+ * answered with 200 or 304. Begins like wb_path_key. */
 struct wb_miss {
   __u16 domain;
   __u16 target_len;
+  __u8 target[WB_TARGET_MAX];
   __u8 encoding;
   __u8 pad[3];
-  __u8 target[WB_TARGET_MAX];
 };
 WB_STATIC_ASSERT(sizeof(struct wb_miss) == 192, "wb_miss");
+WB_STATIC_ASSERT(offsetof(struct wb_miss, target_len) == offsetof(struct wb_path_key, len) &&
+                     offsetof(struct wb_miss, target) == offsetof(struct wb_path_key, target),
+                 "wb_miss begins like wb_path_key");
 
 #endif

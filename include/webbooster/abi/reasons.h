@@ -73,7 +73,11 @@
   X(TIMER_STALE, "timer_stale", "timer", "nothing left to send again")                                     \
   X(EVENT_LOST, "event_lost", "in", "miss not reported: ring buffer is full")                              \
   X(HIT_LATE, "hit_late", "in", "answered by way of TC: the request brought the kernel an acknowledgment") \
-  X(SEG_ACK, "segment_ack", "seg", "spare frame of a fan-out sent as an acknowledgment, to make the device send")
+  X(SEG_ACK, "segment_ack", "seg", "spare frame of a fan-out sent as an acknowledgment, to make the device send") \
+  X(PATH_MTU, "path_mtu", "in", "ICMP: a packet of the connection was too big for its path")                 \
+  X(PATH_MTU_ODD, "path_mtu_odd", "in", "ICMP: too big, but quotes nothing that is unacknowledged")          \
+  X(PATH_MTU_LESS, "path_mtu_less", "in", "segments of the connection made smaller as ICMP told")            \
+  X(TIMER_LESS, "timer_less", "timer", "segments of the connection made smaller: nothing arrives in three tries")
 
 enum wb_reason {
 #define WB_X(name, label, hook, text) WB_R_##name,
