@@ -151,7 +151,7 @@ absl::Status Interfaces::AttachAll(const std::vector<config::Interface>& configu
   for (const std::string& name : kern::PinnedInterfaces(programs_)) {
     if (auto a = AttachLocked(name, kern::AttachMode::kAuto); !a.ok())
       spdlog::error("{} was attached by an earlier process and cannot be taken over: {}", name,
-                    a.status().message());
+                    a.status().ToString());
     else
       spdlog::info("took over {} ({})", name, a->native ? "native" : "generic");
   }
@@ -170,7 +170,7 @@ absl::Status Interfaces::AttachAll(const std::vector<config::Interface>& configu
       spdlog::info("attached to {} ({}: {})", i.name, a->native ? "native" : "generic", a->why);
       continue;
     }
-    spdlog::error("{} is not attached: {}", i.name, a.status().message());
+    spdlog::error("{} is not attached: {}", i.name, a.status().ToString());
     missing_[i.name] = {i.mode, std::string(a.status().message())};
     first.Update(a.status());
   }

@@ -47,7 +47,7 @@ def same_bytes():
         check(result["mode"] == "generic" and result["why"] == "asked for", str(result))
         lab.warm(*TARGETS)
         for family in (4, 6):
-            report, hits = served(lab, lambda: lab.mixed(family=family, count=1500), 300)
+            report, hits = served(lab, lambda: lab.mixed(family=family, count=1500), 60)
             say(f"  generic, IPv{family}: {report['requests']} mixed requests equal, {hits} hits")
             report, hits = served(lab, lambda: lab.load(TARGETS, 2, family=family), 500)
             say(f"  generic, IPv{family}: {report['completed']} requests, {hits} hits, max "
@@ -100,7 +100,7 @@ def falls_back():
         check("native XDP would lose every reply" in result["why"], str(result))
         lab.warm(*TARGETS)
         for family in (4, 6):
-            served(lab, lambda: lab.mixed(family=family, count=500), 100)
+            served(lab, lambda: lab.mixed(family=family, count=500), 20)
         say(f"  auto without NAPI at the peer: {result['mode']}, {result['why'][:60]}...")
 
 

@@ -27,10 +27,7 @@ namespace wb::accelerd {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::Pair;
 using ::testing::StartsWith;
-using ::testing::UnorderedElementsAre;
 
 using Mode = kern::AttachMode;
 
@@ -194,7 +191,7 @@ TEST_F(AdoptionTest, WhereNativeRepliesWouldBeLostItFallsBackAndSaysWhy) {
     Veth("wba", false);
     Accelerd accelerd(Config());
     const absl::Status native = accelerd.interfaces->Attach("wba", Mode::kNative).status();
-    EXPECT_THAT(native.message(), HasSubstr("ethtool -K wbap gro on"));
+    EXPECT_THAT(std::string(native.message()), HasSubstr("ethtool -K wbap gro on"));
     auto a = accelerd.interfaces->Attach("wba", Mode::kAuto);
     ASSERT_TRUE(a.ok()) << a.status();
     EXPECT_FALSE(a->native);
@@ -306,10 +303,10 @@ TEST(InstanceLockTest, OneAtATime) {
     ASSERT_TRUE(first.ok()) << first.status();
     const absl::Status run = InstanceLock::Take(base + "/run", base + "/pins2").status();
     EXPECT_TRUE(absl::IsAlreadyExists(run)) << run;
-    EXPECT_THAT(run.message(), StartsWith(pid + "/run/accelerd.lock already"));
+    EXPECT_THAT(std::string(run.message()), StartsWith(pid + "/run/accelerd.lock already"));
     const absl::Status pins = InstanceLock::Take(base + "/run2", base + "/pins").status();
     EXPECT_TRUE(absl::IsAlreadyExists(pins)) << pins;
-    EXPECT_THAT(pins.message(), StartsWith(pid + "/pins already"));
+    EXPECT_THAT(std::string(pins.message()), StartsWith(pid + "/pins already"));
     EXPECT_TRUE(InstanceLock::Take(base + "/run2", base + "/pins2").ok());
   }
   EXPECT_TRUE(InstanceLock::Take(base + "/run", base + "/pins").ok());
