@@ -178,6 +178,7 @@ SEC("sockops") int wb_sockops(struct bpf_sock_ops *s) {
   struct wb_conn_key k;
   if (!ours || !*ours || bpf_get_netns_cookie(s) != wb_settings.netns_cookie || follow__key(s, &k)) return 1;
   int reason = WB_R_COUNT;
+  if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && *ours != WB_PORT_FOLLOWED) return 1;
   if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
     reason = follow__open(s, &k);
   else if (s->args[1] == WB_TCP_CLOSE)

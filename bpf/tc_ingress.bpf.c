@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* TC ingress of the origin's interface: sends the replies of hits that XDP passed up as bare acknowledgments (lib/late.h),
- * then lets the acknowledgment through. Everything without the mark passes at once. */
+ * then lets the acknowledgment through; and in generic mode all that elsewhere the fan-out sends (lib/fanout.h). Everything
+ * without the mark passes at once. */
 #include <linux/pkt_cls.h>
 
 #include "bpf/lib/segment.h"
@@ -64,22 +65,31 @@ wb_inline int late__copy(struct wb_late_work *work, const struct wb_late_mark *m
   return job->cookie == cookie && work->job.cookie == cookie ? 0 : -1;
 }
 
+wb_inline void late__send_all(struct __sk_buff *skb, struct wb_late_args *a) {
+  __u32 before = skb->mark;
+  skb->mark = WB_SKB_MARK;
+  bpf_loop(WB_FANOUT_MAX, late__step, a, 0);
+  skb->mark = before;
+}
+
 SEC("tc") int wb_tc_ingress(struct __sk_buff *skb) {
   void *data = (void *)(long)skb->data;
   struct wb_late_mark *mark = (void *)(long)skb->data_meta;
-  if ((void *)(mark + 1) > data || mark->magic != WB_LATE_MAGIC) return TC_ACT_UNSPEC;
-  __u32 zero = 0, len = skb->len;
+  if ((void *)(mark + 1) > data || (mark->magic != WB_LATE_MAGIC && mark->magic != WB_INSTEAD_MAGIC)) return TC_ACT_UNSPEC;
+  __u32 zero = 0, len = skb->len, instead = mark->magic == WB_INSTEAD_MAGIC;
   struct wb_late_args a = {.skb = skb, .work = bpf_map_lookup_elem(&wb_late_scratch, &zero)};
   mark->magic = 0;
-  if (!a.work || late__copy(a.work, mark)) return TC_ACT_UNSPEC; /* the timer sends it */
+  if (!a.work || late__copy(a.work, mark)) return instead ? TC_ACT_SHOT : TC_ACT_UNSPEC; /* the timer sends it */
   a.job = &a.work->job;
+  if (instead) {
+    if (bpf_skb_load_bytes(skb, 0, a.work->reply, sizeof(struct ethhdr))) return TC_ACT_SHOT;
+    late__send_all(skb, &a);
+    return TC_ACT_SHOT;
+  }
   if (len < sizeof(struct ethhdr) || len > WB_HEADER_ROOM || bpf_skb_load_bytes(skb, 0, a.work->saved, len)) return TC_ACT_UNSPEC;
   __builtin_memcpy(a.work->reply, a.work->saved + ETH_ALEN, ETH_ALEN);
   __builtin_memcpy(a.work->reply + ETH_ALEN, a.work->saved, ETH_ALEN);
-  __u32 before = skb->mark;
-  skb->mark = WB_SKB_MARK;
-  bpf_loop(WB_FANOUT_MAX, late__step, &a, 0);
-  skb->mark = before;
+  late__send_all(skb, &a);
   if (bpf_skb_change_tail(skb, len, 0) || bpf_skb_store_bytes(skb, 0, a.work->saved, len, 0)) return TC_ACT_SHOT;
   return TC_ACT_UNSPEC;
 }

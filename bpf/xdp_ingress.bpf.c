@@ -15,6 +15,7 @@ wb_inline int ingress__packet(struct xdp_md *ctx, struct wb_ingress *in) {
   const __u8 *ours = bpf_map_lookup_elem(&wb_ports, &port);
   in->w->reason = WB_R_COUNT;
   if (!ours || !*ours) return XDP_PASS;
+  in->w->port = *ours;
   in->w->reason = WB_R_CONTROL;
   if (in->w->p.flags & WB_TCP_SYN) return XDP_PASS; /* of a connection to be, or answered by a challenge ACK */
   in->w->reason = WB_R_UNKNOWN_CONN;

@@ -127,13 +127,26 @@ wb_inline __u64 fanout__take(struct wb_job *job, __u64 now) {
   return job->cookie;
 }
 
+/* Has TC ingress send the job in place of the frame. In generic mode clones share their bytes, so that a fan-out cannot
+ * make different segments of them: its interfaces have no tables. */
+wb_inline int fanout__by_tc(struct xdp_md *ctx, struct wb_job *job, __u32 slot, __u64 now) {
+  if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct wb_late_mark))) return -WB_R_TRUNCATED_FRAME;
+  struct wb_late_mark *mark = (void *)(long)ctx->data_meta;
+  if ((void *)(mark + 1) > (void *)(long)ctx->data) return -WB_R_TRUNCATED_FRAME;
+  mark->cookie = fanout__take(job, now);
+  mark->job = slot;
+  mark->cpu = bpf_get_smp_processor_id();
+  mark->magic = WB_INSTEAD_MAGIC;
+  return XDP_PASS;
+}
+
 /* Takes the job: marks the frame, whose addresses must already be swapped, and sends it through the fan-out.
  * Returns the verdict, or -reason with the frame unmarked. */
 wb_inline int fanout__start(struct xdp_md *ctx, struct wb_job *job, __u32 slot, __u32 if_slot, __u64 now) {
   __u32 index = WB_FANOUT_INDEX(if_slot, job->nseg);
   void *devmap = bpf_map_lookup_elem(&wb_fanout, &index);
   job->if_slot = if_slot;
-  if (!devmap) return -WB_R_TRUNCATED_FRAME;
+  if (!devmap) return fanout__by_tc(ctx, job, slot, now);
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
   struct wb_mark *mark = data + sizeof(struct ethhdr);
   if ((void *)(mark + 1) > data_end) return -WB_R_TRUNCATED_FRAME;

@@ -40,6 +40,7 @@ struct wb_work {
   struct wb_keyed keyed;
   __u64 now;
   __u32 reason; /* to be counted */
+  __u32 port;   /* enum wb_port, of ours */
 };
 
 struct {

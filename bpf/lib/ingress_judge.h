@@ -109,6 +109,7 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
 wb_inline int ingress__eligible(struct xdp_md *ctx, const struct wb_ingress *in, const struct wb_control *c) {
   const struct wb_conn_state *st = in->r.st;
   const struct wb_pkt *p = &in->w->p;
+  if (in->w->port != WB_PORT_FOLLOWED) return -WB_R_NO_SERVE;
   if (c->mode != WB_MODE_SERVE || c->drain[WB_MASK(st->if_slot, WB_IFS_MAX - 1)]) return -WB_R_NO_SERVE;
   if (st->ifindex != ctx->ingress_ifindex) return -WB_R_INTERFACE;
   if (p->ip_odd) return -WB_R_IP_OPTIONS;

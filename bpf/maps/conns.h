@@ -84,7 +84,7 @@ struct {
   __type(value, __u64);
 } wb_active WB_MAP;
 
-/* TCP ports of accelerated listeners (host order) -> 1. Writer: accelerd. */
+/* TCP ports of accelerated listeners (host order) -> enum wb_port. Writer: accelerd. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 65536);

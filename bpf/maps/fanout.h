@@ -69,9 +69,10 @@ struct wb_late_mark {
   __u64 cookie;
   __u16 job;
   __u16 cpu;   /* whose job it is: TC may run on another (RPS) */
-  __u32 magic; /* WB_LATE_MAGIC */
+  __u32 magic; /* WB_LATE_MAGIC, WB_INSTEAD_MAGIC */
 };
-#define WB_LATE_MAGIC 0x57624c61u
+#define WB_LATE_MAGIC 0x57624c61u    /* and the frame is the kernel's */
+#define WB_INSTEAD_MAGIC 0x57624973u /* and the frame, its Ethernet addresses turned, is nobody's */
 /* skb->mark of segments that TC ingress sends, so that TC egress does not take them for the kernel's. */
 #define WB_SKB_MARK 0x57624c61u
 
@@ -107,7 +108,8 @@ struct wb_devmap {
   __uint(value_size, sizeof(struct bpf_devmap_val));
 };
 
-/* WB_FANOUT_INDEX(if_slot, n) -> devmap of n + 1 times the interface. Writer: accelerd at attach. */
+/* WB_FANOUT_INDEX(if_slot, n) -> devmap of n + 1 times the interface; none: TC ingress sends (generic mode). Writer:
+ * accelerd at attach. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
   __uint(max_entries, WB_IFS_MAX *(WB_FANOUT_MAX + 1));

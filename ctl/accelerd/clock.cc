@@ -10,8 +10,11 @@
 namespace wb::accelerd {
 namespace {
 
-constexpr uint32_t kAhead = 16;  // seconds; the rest of the ring is for replies that are sent again
-static_assert(kAhead < WB_DATES / 2);
+// Seconds. So long objects that need no watcher are answered without accelerd
+// (docs/CONFIGURATION.md, `lease`); the rest of the ring is for replies that are sent again: 14
+// times, a minute apart at most.
+constexpr uint32_t kAhead = 180;
+static_assert(WB_DATES - kAhead > 14 * 60);
 
 }  // namespace
 

@@ -16,6 +16,7 @@
 #include "ctl/accelerd/clock.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/filler.h"
+#include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
@@ -73,13 +74,15 @@ class Daemon {
 
   absl::Status Start() {
     WB_ASSIGN_OR_RETURN(signals_, BlockSignals());
+    // Before anything that another accelerd may be using is touched.
+    WB_ASSIGN_OR_RETURN(lock_, InstanceLock::Take(config_.runtime_dir, config_.pin_dir));
     rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);  // kernels before 5.11
     WB_ASSIGN_OR_RETURN(programs_, kern::Programs::Load(LoadOptionsOf(config_)));
     // Nobody watched the files until now: nothing that was cached is answered.
     programs_->control[0].mode = WB_MODE_DRAIN;
     store_ = std::make_unique<kern::ObjectStore>(*programs_);
-    WB_RETURN_IF_ERROR(store_->Clear());
+    WB_RETURN_IF_ERROR(store_->Clear(kern::ConnTable(*programs_).PortsInUse()));
     WB_RETURN_IF_ERROR(Configure(config_, *store_));
     std::optional<Content::BoosterKey> key;
     if (!config_.boosters.addresses.empty()) {
@@ -150,17 +153,7 @@ class Daemon {
     WB_RETURN_IF_ERROR(programs_->AttachSockops(cgroup));
     interfaces_ = std::make_unique<Interfaces>(*programs_, *content_);
     interfaces_->Start();
-    for (const config::Interface& i : config_.interfaces) {
-      WB_RETURN_IF_ERROR(interfaces_->Attach(i.name, i.mode).status());
-    }
-    for (const std::string& name : interfaces_->Adoptable()) {
-      bool known = false;
-      for (const config::Interface& i : config_.interfaces) known |= i.name == name;
-      if (known) continue;
-      if (auto a = interfaces_->Attach(name, kern::AttachMode::kAuto); !a.ok())
-        spdlog::warn("{} was attached by an earlier process: {}", name, a.status().ToString());
-    }
-    return absl::OkStatus();
+    return interfaces_->AttachAll(config_.interfaces);
   }
 
   // After an adoption: memory may be given out anew once no reply of the earlier process can still
@@ -193,6 +186,7 @@ class Daemon {
 
   const config::Config& config_;
   UniqueFd signals_;
+  InstanceLock lock_;
   std::unique_ptr<kern::Programs> programs_;
   std::unique_ptr<kern::ObjectStore> store_;
   std::unique_ptr<Content> content_;

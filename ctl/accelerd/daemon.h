@@ -8,7 +8,8 @@
 
 namespace wb::accelerd {
 
-// Runs until SIGTERM or SIGINT. Blocks those signals; call before any thread exists.
+// Runs until SIGTERM or SIGINT. Blocks those signals; call before any thread exists. AlreadyExists:
+// another accelerd runs with the same directories; nothing was touched.
 absl::Status RunDaemon(const config::Config& config);
 
 }  // namespace wb::accelerd

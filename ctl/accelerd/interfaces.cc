@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/accelerd/interfaces.h"
 
+#include <net/if.h>
+
 #include <algorithm>
-#include <filesystem>
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +12,7 @@
 #include "absl/time/time.h"
 #include "ctl/doctor/doctor.h"
 #include "spdlog/spdlog.h"
+#include "webbooster/base/posix_error.h"
 
 namespace wb::accelerd {
 namespace {
@@ -19,7 +22,6 @@ constexpr uint64_t kRoundBusyNs = 4 * kMs;   // timer resolution while replies a
 constexpr uint64_t kRoundIdleNs = 10 * kMs;  // and otherwise
 constexpr uint64_t kSweepNs = 2000 * kMs;    // reads a cache line of every slot
 constexpr uint64_t kReclaimNs = 500 * kMs;
-constexpr char kLinkPrefix[] = "link_xdp_";
 
 // A device that takes frames from XDP and loses them would swallow every reply (PITFALLS 12).
 absl::Status CheckTransmit(const std::string& name) {
@@ -71,30 +73,108 @@ void Interfaces::Run() {
   }
 }
 
+// Connections keep the slot by which they send: an interface keeps its own, and gets none by which
+// connections of another one would send.
+absl::StatusOr<uint32_t> Interfaces::ChooseSlot(const std::string& name) const {
+  if (auto it = entries_.find(name); it != entries_.end()) return it->second.attachment.slot;
+  std::set<uint32_t> taken;
+  for (const auto& [other, entry] : entries_) taken.insert(entry.attachment.slot);
+  const uint32_t ifindex = if_nametoindex(name.c_str());
+  for (const auto& [other, slot] : kern::SlotsByInterface(programs_)) {
+    if (other == ifindex && !taken.contains(slot)) return slot;
+    taken.insert(slot);
+  }
+  absl::MutexLock lock(&table_mu_);
+  const auto used = table_.SlotsInUse(ifindex);
+  for (uint32_t slot = 0; slot < WB_IFS_MAX; slot++)
+    if (!taken.contains(slot) && !used.contains(slot)) return slot;
+  for (uint32_t slot = 0; slot < WB_IFS_MAX; slot++) {
+    if (taken.contains(slot)) continue;
+    spdlog::warn("{} connections of an interface that is gone are reset to make room for {}",
+                 table_.ResetSlot(slot), name);
+    return slot;
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat("at most ", WB_IFS_MAX, " interfaces can be attached"));
+}
+
+absl::StatusOr<kern::Attachment> Interfaces::AttachLocked(const std::string& name,
+                                                          kern::AttachMode mode) {
+  const std::optional<kern::AttachMode> present = kern::AttachedMode(programs_, name);
+  if (present && mode != kern::AttachMode::kAuto && mode != *present)
+    return absl::FailedPreconditionError(
+        absl::StrCat(name, " is attached in ", api::NameOf(*present),
+                     " mode already: `wbctl detach ", name, "` first, or attach without --mode"));
+  std::string lacks;  // of native mode
+  if (!present && mode != kern::AttachMode::kGeneric) {
+    if (absl::Status status = CheckTransmit(name); !status.ok()) {
+      if (mode == kern::AttachMode::kNative) return status;
+      lacks = std::string(status.message());
+      mode = kern::AttachMode::kGeneric;
+    }
+  }
+  // What is gone holds no slot; another interface of the same name takes its place.
+  std::erase_if(entries_, [&](const auto& entry) {
+    char buffer[IF_NAMESIZE];
+    return entry.first != name &&
+           if_indextoname(entry.second.attachment.ifindex, buffer) == nullptr;
+  });
+  WB_ASSIGN_OR_RETURN(const uint32_t slot, ChooseSlot(name));
+  WB_ASSIGN_OR_RETURN(kern::Attachment a, kern::AttachInterface(programs_, name, slot, mode));
+  std::string since = absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone());
+  if (auto it = entries_.find(name); it != entries_.end() && a.taken_over) {
+    a.why = it->second.attachment.why;
+    since = it->second.since;
+  } else if (a.taken_over) {
+    a.why = "taken over from an earlier process";
+  } else if (!lacks.empty()) {
+    a.why = absl::StrCat("native XDP would lose every reply: ", lacks);
+  }
+  entries_[name] = {a, since};
+  missing_.erase(name);
+  return a;
+}
+
 absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name,
                                                     kern::AttachMode mode) {
   absl::MutexLock lock(&mu_);
-  std::set<uint32_t> taken;
-  for (const auto& [other, entry] : entries_) taken.insert(entry.attachment.slot);
-  uint32_t slot = 0;
-  if (auto it = entries_.find(name); it != entries_.end()) {
-    slot = it->second.attachment.slot;
-  } else {
-    while (taken.contains(slot)) slot++;
+  const bool ours = entries_.contains(name);
+  WB_ASSIGN_OR_RETURN(kern::Attachment a, AttachLocked(name, mode));
+  spdlog::info("attached to {} ({}: {})", name, a.native ? "native" : "generic", a.why);
+  if (ours && a.taken_over)
+    a.why = absl::StrCat("attached already, since ", entries_[name].since, ": ", a.why);
+  return a;
+}
+
+absl::Status Interfaces::AttachAll(const std::vector<config::Interface>& configured) {
+  absl::MutexLock lock(&mu_);
+  for (const std::string& name : kern::PinnedInterfaces(programs_)) {
+    if (auto a = AttachLocked(name, kern::AttachMode::kAuto); !a.ok())
+      spdlog::error("{} was attached by an earlier process and cannot be taken over: {}", name,
+                    a.status().ToString());
+    else
+      spdlog::info("took over {} ({})", name, a->native ? "native" : "generic");
   }
-  if (slot >= WB_IFS_MAX)
-    return absl::ResourceExhaustedError(
-        absl::StrCat("at most ", WB_IFS_MAX, " interfaces can be attached"));
-  if (mode != kern::AttachMode::kGeneric) {
-    if (absl::Status status = CheckTransmit(name); !status.ok()) return status;
+  absl::Status first;
+  for (const config::Interface& i : configured) {
+    if (auto it = entries_.find(i.name); it != entries_.end()) {
+      const kern::Attachment& a = it->second.attachment;
+      const auto mode = a.native ? kern::AttachMode::kNative : kern::AttachMode::kGeneric;
+      if (i.mode != kern::AttachMode::kAuto && i.mode != mode)
+        spdlog::warn("{} stays in the mode that it was taken over in, {}: detach it to change that",
+                     i.name, api::NameOf(mode));
+      continue;
+    }
+    auto a = AttachLocked(i.name, i.mode);
+    if (a.ok()) {
+      spdlog::info("attached to {} ({}: {})", i.name, a->native ? "native" : "generic", a->why);
+      continue;
+    }
+    spdlog::error("{} is not attached: {}", i.name, a.status().ToString());
+    missing_[i.name] = {i.mode, std::string(a.status().message())};
+    first.Update(a.status());
   }
-  auto attached = kern::AttachInterface(programs_, name, slot, mode);
-  if (!attached.ok()) return attached.status();
-  spdlog::info("attached to {} ({}: {})", name, attached->native ? "native" : "generic",
-               attached->why);
-  entries_[name] = {*attached,
-                    absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone())};
-  return attached;
+  return entries_.empty() ? first : absl::OkStatus();
 }
 
 uint64_t Interfaces::Spliced(uint32_t ifindex) const {
@@ -120,11 +200,12 @@ absl::StatusOr<api::DetachResult> Interfaces::Detach(const api::DetachRequest& r
     if (it == entries_.end())
       return absl::NotFoundError(absl::StrCat(request.interface, " is not attached"));
     a = it->second.attachment;
+    it->second.draining = true;
     programs_.control[0].drain[a.slot] = 1;
   }
   api::DetachResult result;
   const uint64_t at_first = Spliced(a.ifindex);
-  const absl::Time deadline = begin + absl::Seconds(static_cast<int64_t>(request.deadline_s));
+  const absl::Time deadline = begin + absl::Seconds(static_cast<int64_t>(*request.deadline_s));
   while (uint64_t left = Spliced(a.ifindex)) {
     if (request.force) {
       absl::MutexLock lock(&table_mu_);
@@ -143,24 +224,13 @@ absl::StatusOr<api::DetachResult> Interfaces::Detach(const api::DetachRequest& r
   auto it = entries_.find(request.interface);
   if (it == entries_.end())
     return absl::NotFoundError(absl::StrCat(request.interface, " is not attached any more"));
-  if (programs_.control[0].drain[a.slot] == 0)
-    return absl::AbortedError("attached again meanwhile");
+  if (!it->second.draining) return absl::AbortedError("attached again meanwhile");
   absl::Status status = TakeOff(it->second);
   entries_.erase(it);
   if (!status.ok()) return status;
   result.drained_connections = at_first - std::min(at_first, result.reset_connections);
   result.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   return result;
-}
-
-std::vector<std::string> Interfaces::Adoptable() const {
-  std::vector<std::string> names;
-  std::error_code ec;
-  for (const auto& entry : std::filesystem::directory_iterator(programs_.pin_dir(), ec)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(kLinkPrefix)) names.push_back(name.substr(sizeof(kLinkPrefix) - 1));
-  }
-  return names;
 }
 
 bool Interfaces::Leave() {
@@ -182,7 +252,7 @@ bool Interfaces::Leave() {
       spdlog::error("{}", status.ToString());
     it = entries_.erase(it);
   }
-  return entries_.empty();
+  return entries_.empty() && kern::PinnedInterfaces(programs_).empty();
 }
 
 std::vector<api::InterfaceInfo> Interfaces::List() const {
@@ -196,8 +266,15 @@ std::vector<api::InterfaceInfo> Interfaces::List() const {
     info.why = entry.attachment.why;
     if (!kern::StillAttached(programs_, entry.attachment))
       info.why = "gone: the interface lost the program; attach again";
-    if (programs_.control[0].drain[entry.attachment.slot] != 0) info.why += "; draining";
+    if (entry.draining) info.why += "; draining";
     info.since = entry.since;
+    list.push_back(std::move(info));
+  }
+  for (const auto& [name, missing] : missing_) {
+    api::InterfaceInfo info;
+    info.name = name;
+    info.mode = missing.mode;
+    info.why = absl::StrCat("not attached: ", missing.why);
     list.push_back(std::move(info));
   }
   return list;

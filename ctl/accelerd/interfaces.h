@@ -27,18 +27,22 @@ class Interfaces {
   Interfaces(kern::Programs& programs, Content& content);
   ~Interfaces();
 
+  // Attaches; attaching again puts back what was lost, ends a drain, and is refused when another
+  // mode than the one in force is asked for.
   absl::StatusOr<kern::Attachment> Attach(const std::string& name, kern::AttachMode mode);
+  // At the start: takes over what an earlier process of this instance left attached, then attaches
+  // what is configured. What cannot be attached is logged and listed, and the rest goes on; an
+  // error when that leaves nothing.
+  absl::Status AttachAll(const std::vector<config::Interface>& configured);
   // Stops answering on the interface, goes on translating until no spliced connection is left, then
   // takes the programs off. DeadlineExceeded: connections are left, the programs stay and translate
-  // on.
+  // on. The request must have a deadline.
   absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request,
                                            const absl::Notification& stop);
-  // Names of the interfaces that an earlier process of this instance left attached.
-  std::vector<std::string> Adoptable() const;
   // Starts the timer thread.
   void Start();
   // Before the process ends: interfaces without spliced connections are detached, the others go on
-  // translating without us. True: nothing is left attached.
+  // translating without us. True: nothing is left attached, by an earlier process neither.
   bool Leave();
 
   std::vector<api::InterfaceInfo> List() const;
@@ -48,8 +52,17 @@ class Interfaces {
   struct Entry {
     kern::Attachment attachment;
     std::string since;
+    bool draining = false;
+  };
+  struct Missing {
+    kern::AttachMode mode;
+    std::string why;
   };
   void Run();
+  absl::StatusOr<uint32_t> ChooseSlot(const std::string& name) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<kern::Attachment> AttachLocked(const std::string& name, kern::AttachMode mode)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status TakeOff(const Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t Spliced(uint32_t ifindex) const;
 
@@ -57,8 +70,9 @@ class Interfaces {
   Content& content_;
   mutable absl::Mutex mu_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, Missing> missing_ ABSL_GUARDED_BY(mu_);  // configured, not attached
   mutable absl::Mutex table_mu_ ABSL_ACQUIRED_AFTER(mu_);
-  kern::ConnTable table_ ABSL_GUARDED_BY(table_mu_);
+  mutable kern::ConnTable table_ ABSL_GUARDED_BY(table_mu_);
   std::atomic<bool> stop_ = false;
   std::thread thread_;
 };

@@ -8,6 +8,14 @@
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
+namespace {
+
+// Documented in docs/OPERATIONS.md; service managers rely on them.
+constexpr int kExitFailed = 1;
+constexpr int kExitRunning = 3;
+
+}  // namespace
+
 int main(int argc, char** argv) {
   CLI::App app("accelerd: the control daemon of Webbooster's origin accelerator");
   std::string path = "/etc/webbooster/accelerd.yaml";
@@ -23,7 +31,7 @@ int main(int argc, char** argv) {
   for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
   if (!config.ok()) {
     std::cerr << config.status().message() << "\n";
-    return 1;
+    return kExitFailed;
   }
   if (check) return 0;
 
@@ -35,7 +43,7 @@ int main(int argc, char** argv) {
       std::string(wb::config::NameOf(wb::config::kLogLevels, config->log.level))));
   if (absl::Status status = wb::accelerd::RunDaemon(*config); !status.ok()) {
     spdlog::critical("{}", status.ToString());
-    return 1;
+    return absl::IsAlreadyExists(status) ? kExitRunning : kExitFailed;
   }
   return 0;
 }

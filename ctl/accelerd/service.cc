@@ -44,6 +44,7 @@ AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, C
 absl::StatusOr<api::VersionInfo> AccelService::Version() {
   api::VersionInfo v;
   v.version = WB_VERSION;
+  v.commit = WB_COMMIT;
   return v;
 }
 
@@ -215,7 +216,12 @@ absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interf
 
 absl::StatusOr<api::DetachResult> AccelService::Detach(const api::DetachRequest& request,
                                                        const absl::Notification& stop) {
-  return interfaces_.Detach(request, stop);
+  api::DetachRequest complete = request;
+  // Rounded up: never less than configured.
+  if (!complete.deadline_s)
+    complete.deadline_s = static_cast<uint64_t>(
+        std::chrono::ceil<std::chrono::seconds>(content_.config().drain_deadline).count());
+  return interfaces_.Detach(complete, stop);
 }
 
 }  // namespace wb::accelerd

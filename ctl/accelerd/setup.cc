@@ -44,12 +44,8 @@ uint32_t DomainFlags(const config::Domain& domain, bool enabled) {
 }
 
 absl::Status Configure(const config::Config& config, kern::ObjectStore& store) {
-  for (uint32_t port = 0; port < 65536; port++) {
-    bool ours = false;
-    for (const config::Domain& d : config.domains)
-      for (uint16_t p : d.ports) ours |= p == port;
-    if (ours) WB_RETURN_IF_ERROR(store.SetPort(static_cast<uint16_t>(port), true));
-  }
+  for (const config::Domain& d : config.domains)
+    for (uint16_t port : d.ports) WB_RETURN_IF_ERROR(store.SetPort(port, WB_PORT_FOLLOWED));
   for (size_t i = 0; i < config.accept_encodings.size(); i++)
     WB_RETURN_IF_ERROR(store.SetEncoding(config.accept_encodings[i], static_cast<uint32_t>(i + 1)));
   for (const std::string& text : config.boosters.addresses) {

@@ -144,7 +144,8 @@ absl::StatusOr<AttachResult> Client::Attach(const std::string& interface, Attach
 }
 
 absl::StatusOr<DetachResult> Client::Detach(const DetachRequest& request) {
-  const std::chrono::seconds deadline(request.deadline_s);
+  // accelerd knows its deadline; it will answer.
+  const std::chrono::seconds deadline(request.deadline_s.value_or(kMaxDetachDeadlineS));
   return Post<DetachResult>(
       absl::StrCat("/v1/interfaces/", PercentEncode(request.interface), "/detach"),
       ToJson(DetachBody{request.force, request.deadline_s}), deadline + timeouts_.detach_grace);

@@ -6,6 +6,7 @@
 #define CTL_API_JSON_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,7 +49,7 @@ struct AttachBody {
 };
 struct DetachBody {
   bool force = false;
-  uint64_t deadline_seconds = kDefaultDetachDeadlineS;
+  std::optional<uint64_t> deadline_seconds;  // Absent or null: as configured.
 };
 
 inline constexpr int kMaxJsonDepth = 8;

@@ -149,7 +149,7 @@ JsonOr Detach(const Call& call) {
   if (absl::Status name = CheckInterfaceName(call.name); !name.ok()) return name;
   const absl::StatusOr<DetachBody> body = ParseRequest<DetachBody>(call.request.body);
   if (!body.ok()) return body.status();
-  if (body->deadline_seconds > kMaxDetachDeadlineS) {
+  if (body->deadline_seconds.value_or(0) > kMaxDetachDeadlineS) {
     return absl::InvalidArgumentError(
         absl::StrCat("deadline_seconds: must not exceed ", kMaxDetachDeadlineS));
   }

@@ -62,19 +62,18 @@ std::optional<T> FromName(std::string_view text) {
 inline constexpr uint64_t kDefaultCacheLimit = 100;
 inline constexpr uint64_t kMaxCacheLimit = 10000;
 inline constexpr size_t kMaxWarmUrls = 1000;  // Per request.
-inline constexpr uint64_t kDefaultDetachDeadlineS = 30;
 inline constexpr uint64_t kMaxDetachDeadlineS = 86400;
 
 struct VersionInfo {
   std::string version;  // "0.1.0"
-  std::string commit;   // Empty when not built from a checkout.
+  std::string commit;   // "unknown" when not built from a checkout.
   std::string api = "v1";
 };
 
 struct InterfaceInfo {
   std::string name;
-  uint32_t ifindex = 0;
-  AttachMode mode = AttachMode::kNative;  // As attached: never kAuto.
+  uint32_t ifindex = 0;                   // 0: configured, but not attached; `why` says why.
+  AttachMode mode = AttachMode::kNative;  // As attached: never kAuto. Not attached: as configured.
   std::string why;                        // The reason for this mode.
   std::string since;
 };
@@ -200,7 +199,7 @@ struct AttachResult {
 struct DetachRequest {
   std::string interface;
   bool force = false;  // Reset spliced connections instead of waiting for their end.
-  uint64_t deadline_s = kDefaultDetachDeadlineS;
+  std::optional<uint64_t> deadline_s;  // None: drain_deadline of the configuration.
 };
 
 struct DetachResult {

@@ -3,6 +3,8 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <endian.h>
+#include <linux/if_ether.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,10 +19,11 @@ namespace wb::kern {
 namespace {
 
 constexpr uint64_t kMs = 1000000;
-constexpr uint64_t kProbeFloorNs = 5 * kMs;  // least probe timeout
-constexpr uint64_t kDelayedAckNs =
-    45 * kMs;  // a lone segment may be acknowledged late (RFC 8985, 7.2: WCDelAckT)
-constexpr uint64_t kMaxBackoffNs = 60000 * kMs;
+constexpr uint64_t kProbeFloorNs = 5 * kMs;   // least probe timeout
+constexpr uint64_t kInitialNs = 1000 * kMs;   // before the first sample (RFC 6298, 2.1)
+constexpr uint64_t kDelayedAckNs = 45 * kMs;  // a lone segment's ACK (RFC 8985, 7.2: WCDelAckT)
+constexpr uint64_t kMaxTimeoutNs = 60000 * kMs;
+constexpr uint32_t kMaxBackoff = 14;
 constexpr uint32_t kMaxTries = 14;           // with back-off over 100 s, RFC 1122, 4.2.3.5
 constexpr uint32_t kBlackHoleTries = 2;      // lost before segments get smaller, RFC 8899, 4.3
 constexpr uint64_t kLingerNs = 65000 * kMs;  // TIME_WAIT and a bit
@@ -31,17 +34,41 @@ struct OrderFrame {
   wb_order order;
 } __attribute__((packed));
 
-// Time from the last transmission to the next probe.
-uint64_t Timeout(const wb_conn_state& s, uint32_t outstanding, uint32_t tries) {
+bool Before(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
+
+// Time from the last transmission to the next resend, the first one when nothing was `tried`.
+uint64_t Timeout(const wb_conn_state& s, uint32_t outstanding, bool tried, uint32_t backoff) {
   const uint64_t srtt = static_cast<uint64_t>(s.srtt_us) * 1000;
-  uint64_t t = std::max(2 * srtt, kProbeFloorNs);
-  if (outstanding <= s.mss && tries == 0) t = std::max(t, srtt * 3 / 2 + kDelayedAckNs);
-  return std::min(t << std::min(tries, 14u), kMaxBackoffNs);
+  uint64_t t = srtt == 0 ? kInitialNs : std::max(2 * srtt, kProbeFloorNs);
+  t <<= std::min(backoff, kMaxBackoff);
+  if (outstanding <= s.mss && !tried) t = std::max(t, srtt * 3 / 2 + kDelayedAckNs);
+  return std::min(t, kMaxTimeoutNs);
 }
 
 bool Unused(const wb_conn_state& s) { return __atomic_load_n(&s.id, __ATOMIC_ACQUIRE) == 0; }
 
+// Without, in generic mode, an order goes on to the interface's TC ingress, which sends in its
+// place.
+bool HasFanout(const Programs& programs, uint32_t if_slot) {
+  const uint32_t index = WB_FANOUT_INDEX(if_slot, 1);
+  uint32_t id = 0;
+  const int fanout = bpf_map__fd(programs.skeleton()->maps.wb_fanout);
+  return bpf_map_lookup_elem(fanout, &index, &id) == 0;
+}
+
+// Something for the timer to do, if not now then later.
+bool Outstanding(const wb_conn_state& s) {
+  return s.flight_count != 0 || (s.flags & WB_CF_ABORT) != 0;
+}
+
 }  // namespace
+
+ConnTable::ConnTable(Programs& programs) : programs_(programs) {
+  for (uint32_t slot = 0; slot < programs_.states.size(); slot++) {
+    const wb_conn_state& s = programs_.states[slot];
+    if (!Unused(s) && Outstanding(s)) watched_.try_emplace(slot);
+  }
+}
 
 void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t bytes,
                       uint32_t tries) {
@@ -53,8 +80,11 @@ void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t by
   frame.order.bytes = bytes;
   frame.order.probe = tries == 0;
   frame.order.smaller = tries >= kBlackHoleTries && tries % 2 == 0;  // each size twice
+  const uint16_t type = htobe16(state.family == 4 ? ETH_P_IP : ETH_P_IPV6);
+  memcpy(&frame.ethernet[12], &type, sizeof(type));
   xdp_md context = {};
   context.data_end = sizeof(frame);
+  if (!HasFanout(programs_, state.if_slot)) context.ingress_ifindex = state.ifindex;
   DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &frame, .data_size_in = sizeof(frame),
                       .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1,
                       .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
@@ -62,23 +92,50 @@ void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t by
     spdlog::warn("cannot send segments again: {}", strerror(errno));
 }
 
+// The reply's bytes are no more: never other bytes, and no waiting for what cannot come.
+void ConnTable::Abort(uint32_t slot) {
+  const wb_conn_state& s = programs_.states[slot];
+  spdlog::error("a reply to be repaired is no longer in the cache: the connection is reset");
+  if (absl::Status status = DestroySocket(s.key); !status.ok()) {
+    spdlog::warn("{}", status.ToString());  // the next sweep tries again
+  } else if (s.closed_ns == 0) {
+    Forget(slot);  // its socket had gone without a word
+  }
+}
+
+void ConnTable::Resend(const wb_conn_state& s, const Pending& pending, uint32_t outstanding) {
+  const wb_flight last = s.flights[(s.flight_head + s.flight_count - 1u) & (WB_FLIGHTS - 1)];
+  const uint32_t seg = kSegmentSizes[std::min<uint32_t>(s.seg_class, WB_CLASSES - 1)];
+  if (pending.tries == 0 && outstanding > seg && last.len != 0) {
+    const uint32_t tail = (last.len - 1) / seg * seg;  // tail loss probe
+    Order(s, last.wire_seq + tail, last.len - tail, pending.tries);
+  } else {
+    Order(s, pending.snd_una, std::max<uint32_t>(seg, outstanding / 2),
+          std::max(pending.tries, 1u));
+  }
+}
+
 // Returns whether the slot is to be watched on.
 bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* next) {
   const wb_conn_state& s = programs_.states[slot];
   if (Unused(s)) return false;
+  if (pending.id != s.id) pending = {.id = s.id, .snd_una = s.snd_una};
   if (s.flags & WB_CF_ABORT) {
-    spdlog::error("a reply to be repaired is no longer in the cache: the connection is reset");
-    if (absl::Status status = DestroySocket(s.key); !status.ok())
-      spdlog::warn("{}", status.ToString());
+    if (s.closed_ns == 0) Abort(slot);
     return false;
   }
   const uint32_t count = s.flight_count, una = s.snd_una, end = s.k_snd_nxt + s.d_out;
-  if (count == 0) return false;
-  if (una != pending.snd_una) pending = {una, 0, 0};
+  if (una != pending.snd_una) {
+    pending.snd_una = una;
+    pending.tries = 0;
+    if (Before(pending.recover, una)) pending.backoff = 0;
+  }
+  if (count == 0 || (s.flags & WB_CF_RST)) return false;
   const wb_flight last = s.flights[(s.flight_head + count - 1) & (WB_FLIGHTS - 1)];
   const uint32_t hits_end = last.wire_seq + last.len;
-  const uint32_t outstanding = std::min(hits_end, end) - una;
-  const uint64_t due = s.last_send_ns + Timeout(s, outstanding, pending.tries);
+  const uint32_t outstanding = std::min(hits_end - una, end - una);
+  const uint64_t due =
+      s.last_send_ns + Timeout(s, outstanding, pending.tries != 0, pending.backoff);
   if (now < due) {
     *next = std::min(*next, due);
     return true;
@@ -90,16 +147,11 @@ bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* 
       spdlog::warn("{}", status.ToString());
     return false;
   }
-  const uint32_t seg = kSegmentSizes[std::min<uint32_t>(s.seg_class, WB_CLASSES - 1)];
-  if (pending.tries == 0 && outstanding > seg) {
-    const uint32_t tail = last.wire_seq + (last.len - 1) / seg * seg;  // tail loss probe
-    Order(s, tail, last.len - (last.len - 1) / seg * seg, pending.tries);
-  } else {
-    const uint32_t head = una;
-    Order(s, head, std::max<uint32_t>(seg, outstanding / 2), std::max(pending.tries, 1u));
-  }
+  Resend(s, pending, outstanding);
   pending.tries++;
-  *next = std::min(*next, now + Timeout(s, outstanding, pending.tries));
+  pending.backoff = std::min(pending.backoff + 1, kMaxBackoff);
+  pending.recover = end;
+  *next = std::min(*next, now + Timeout(s, outstanding, true, pending.backoff));
   return true;
 }
 
@@ -108,14 +160,20 @@ uint64_t ConnTable::RunTimers(uint64_t now) {
     std::atomic_ref bits(programs_.active[word]);
     if (bits.load(std::memory_order_relaxed) == 0) continue;
     uint64_t taken = bits.exchange(0, std::memory_order_acq_rel);
-    for (; taken != 0; taken &= taken - 1)
-      watched_.try_emplace(
-          static_cast<uint32_t>(word * 64 + static_cast<size_t>(__builtin_ctzll(taken))));
+    for (; taken != 0; taken &= taken - 1) {
+      const auto slot =
+          static_cast<uint32_t>(word * 64 + static_cast<size_t>(__builtin_ctzll(taken)));
+      auto [it, fresh] = watched_.try_emplace(slot);
+      if (!fresh || resting_.empty()) continue;
+      if (auto rested = resting_.extract(slot); !rested.empty()) it->second = rested.mapped();
+    }
   }
   uint64_t next = now + 1000 * kMs;
   for (auto it = watched_.begin(); it != watched_.end();) {
     auto at = it++;
-    if (!Expire(at->first, at->second, now, &next)) watched_.erase(at);
+    if (Expire(at->first, at->second, now, &next)) continue;
+    if (at->second.backoff != 0) resting_[at->first] = at->second;
+    watched_.erase(at);
   }
   return next;
 }
@@ -134,8 +192,18 @@ void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
     const wb_conn_state& s = programs_.states[slot];
     if (Unused(s)) continue;
     const uint64_t linger = s.flags & WB_CF_RST ? kAfterResetNs : kLingerNs;
-    if ((s.closed_ns != 0 && now > s.closed_ns + linger) || dead.contains(s.ifindex)) Forget(slot);
+    if ((s.closed_ns != 0 && now > s.closed_ns + linger) || dead.contains(s.ifindex)) {
+      Forget(slot);
+    } else if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0) {
+      Abort(slot);
+    } else if ((s.flags & WB_CF_CLOSING) && s.closed_ns == 0 && SocketIsGone(s.key)) {
+      Forget(slot);  // nobody told: its cgroup is not the one that is followed any more
+    }
   }
+  absl::erase_if(resting_, [this](const auto& rested) {
+    const wb_conn_state& s = programs_.states[rested.first];
+    return s.id != rested.second.id || s.closed_ns != 0;
+  });
 }
 
 ConnCounts ConnTable::Count() const {
@@ -173,6 +241,35 @@ uint64_t ConnTable::ResetSpliced(uint32_t ifindex) {
       n++;
   });
   return n;
+}
+
+absl::flat_hash_set<uint32_t> ConnTable::SlotsInUse(uint32_t ifindex) const {
+  absl::flat_hash_set<uint32_t> slots;
+  ForEach([&](const wb_conn_state& s) {
+    if (s.ifindex != ifindex && (s.closed_ns == 0 || s.flight_count != 0)) slots.insert(s.if_slot);
+  });
+  return slots;
+}
+
+uint64_t ConnTable::ResetSlot(uint32_t if_slot) {
+  uint64_t n = 0;
+  for (uint32_t slot = 0; slot < programs_.states.size(); slot++) {
+    const wb_conn_state& s = programs_.states[slot];
+    if (Unused(s) || s.if_slot != if_slot) continue;
+    if (absl::Status status = DestroySocket(s.key); !status.ok())
+      spdlog::warn("{}", status.ToString());
+    Forget(slot);
+    n++;
+  }
+  return n;
+}
+
+std::set<uint16_t> ConnTable::PortsInUse() const {
+  std::set<uint16_t> ports;
+  ForEach([&](const wb_conn_state& s) {
+    if ((s.d_in | s.d_out) != 0) ports.insert(be16toh(s.key.local_port_be16));
+  });
+  return ports;
 }
 
 absl::flat_hash_set<uint32_t> ConnTable::VariantsInFlight() const {

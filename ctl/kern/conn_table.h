@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,14 +27,15 @@ struct ConnCounts {
 
 class ConnTable {
  public:
-  explicit ConnTable(Programs& programs) : programs_(programs) {}
+  // Watches what an earlier process left: replies outstanding, and connections to be reset.
+  explicit ConnTable(Programs& programs);
 
   // One round of the timer (RFC 8985's tail loss probe, then RFC 6298's back-off). Cheap when
   // nothing is outstanding. Returns when to call again at the latest, CLOCK_MONOTONIC.
   uint64_t RunTimers(uint64_t now_ns);
 
   // Forgets connections closed long enough ago, and those of interfaces in `dead_ifindex`. Resets
-  // those marked for it.
+  // those that cannot be repaired (WB_CF_ABORT), and forgets those whose end nobody reported.
   void Sweep(uint64_t now_ns, const absl::flat_hash_set<uint32_t>& dead_ifindex);
 
   ConnCounts Count() const;
@@ -41,24 +43,39 @@ class ConnTable {
   uint64_t SplicedOn(uint32_t ifindex, uint64_t now_ns) const;
   // Resets every spliced connection of the interface; returns how many.
   uint64_t ResetSpliced(uint32_t ifindex);
+  // Slots of the fan-out tables by which connections of other interfaces than `ifindex` would send.
+  absl::flat_hash_set<uint32_t> SlotsInUse(uint32_t ifindex) const;
+  // Resets and forgets the connections of the slot; returns how many.
+  uint64_t ResetSlot(uint32_t if_slot);
+  // Our ports of connections that need translation.
+  std::set<uint16_t> PortsInUse() const;
   // Variants that outstanding replies may still be resent from.
   absl::flat_hash_set<uint32_t> VariantsInFlight() const;
   // Every open or lingering connection.
   void ForEach(const std::function<void(const wb_conn_state&)>& f) const;
 
  private:
+  // The timer of one connection. `backoff` outlives the reply that it was counted for: resends tell
+  // nothing of the round trip, so that it stands until data sent after the last one is acknowledged
+  // (RFC 6298, 5.5 to 5.7 and Karn's algorithm).
   struct Pending {
+    uint64_t id = 0;  // of the connection that the rest is about
     uint32_t snd_una = 0;
-    uint64_t sent_ns = 0;  // last_send_ns that the tries below were counted from
-    uint32_t tries = 0;
+    uint32_t recover = 0;  // wire: what was sent at the last resend ends here
+    uint32_t tries = 0;    // resends since the peer last acknowledged anything
+    uint32_t backoff = 0;  // doublings of the timeout
   };
   bool Expire(uint32_t slot, Pending& pending, uint64_t now_ns, uint64_t* next_ns);
+  void Resend(const wb_conn_state& state, const Pending& pending, uint32_t outstanding);
   void Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t bytes, uint32_t tries);
+  void Abort(uint32_t slot);
   void Forget(uint32_t slot);
 
   Programs& programs_;
-  absl::flat_hash_map<uint32_t, Pending>
-      watched_;  // by slot: has, or had a moment ago, replies outstanding
+  // By slot: has, or had a moment ago, replies outstanding.
+  absl::flat_hash_map<uint32_t, Pending> watched_;
+  // By slot: nothing outstanding, but backed off.
+  absl::flat_hash_map<uint32_t, Pending> resting_;
 };
 
 }  // namespace wb::kern

@@ -13,6 +13,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -29,8 +31,10 @@ using base::UniqueFd;
 // A page less headroom (256), skb_shared_info (320) and the Ethernet header (PITFALLS 9).
 constexpr int kMaxMtu = 3498;
 
+constexpr char kLinkPrefix[] = "link_xdp_";
+
 std::string LinkPin(const Programs& programs, const std::string& name) {
-  return absl::StrCat(programs.pin_dir(), "/link_xdp_", name);
+  return absl::StrCat(programs.pin_dir(), "/", kLinkPrefix, name);
 }
 
 absl::StatusOr<int> Mtu(const std::string& name) {
@@ -51,8 +55,16 @@ bool IsVeth(const std::string& name) {
   return fd && ioctl(fd.get(), SIOCETHTOOL, &request) == 0 && strcmp(info.driver, "veth") == 0;
 }
 
+void RemoveFanout(const Programs& programs, const Attachment& a) {
+  const int outer = bpf_map__fd(programs.skeleton()->maps.wb_fanout);
+  for (uint32_t n = 1; n <= WB_FANOUT_MAX; n++) {
+    const uint32_t index = WB_FANOUT_INDEX(a.slot, n);
+    bpf_map_delete_elem(outer, &index);
+  }
+}
+
 // The devmaps that clone a frame n times to this interface, for every n (bpf/maps/fanout.h).
-absl::Status FillFanout(Programs& programs, const Attachment& a) {
+absl::Status FillFanout(const Programs& programs, const Attachment& a) {
   bpf_devmap_val entry = {};
   entry.ifindex = a.ifindex;
   entry.bpf_prog.fd = bpf_program__fd(programs.skeleton()->progs.wb_xdp_segment);
@@ -76,23 +88,49 @@ TcSite Site(const Programs& programs, const Attachment& a) {
   return {a.ifindex, a.name, programs.pin_dir()};
 }
 
-// 0: the interface is gone.
-uint32_t InterfaceOf(int link) {
-  bpf_link_info info = {};
+struct LinkFacts {
+  uint32_t ifindex = 0;  // 0: the interface is gone
+  uint32_t program = 0;
+};
+
+LinkFacts ReadLink(int link) {
+  bpf_link_info info;  // "= {}" leaves most of the union unset, and the kernel reads it
+  memset(&info, 0, sizeof(info));
   uint32_t len = sizeof(info);
-  return bpf_obj_get_info_by_fd(link, &info, &len) == 0 ? info.xdp.ifindex : 0;
+  if (bpf_obj_get_info_by_fd(link, &info, &len) != 0) return {};
+  return {info.xdp.ifindex, info.prog_id};
 }
 
 // Has the interface, of this network namespace, the program? Then *native tells the mode.
-bool Carries(uint32_t ifindex, int program, bool* native) {
+bool Carries(uint32_t ifindex, uint32_t program, bool* native) {
+  DECLARE_LIBBPF_OPTS(bpf_xdp_query_opts, q);
+  if (program == 0 || bpf_xdp_query(static_cast<int>(ifindex), 0, &q) != 0) return false;
+  *native = q.attach_mode == XDP_ATTACHED_DRV;
+  return (*native ? q.drv_prog_id : q.skb_prog_id) == program || q.prog_id == program;
+}
+
+uint32_t ProgramId(int program) {
   bpf_prog_info info = {};
   uint32_t len = sizeof(info);
-  DECLARE_LIBBPF_OPTS(bpf_xdp_query_opts, q);
-  if (bpf_obj_get_info_by_fd(program, &info, &len) != 0 ||
-      bpf_xdp_query(static_cast<int>(ifindex), 0, &q) != 0)
-    return false;
-  *native = q.attach_mode == XDP_ATTACHED_DRV;
-  return (*native ? q.drv_prog_id : q.skb_prog_id) == info.id || q.prog_id == info.id;
+  return bpf_obj_get_info_by_fd(program, &info, &len) == 0 ? info.id : 0;
+}
+
+// Makes the slot that of the interface and of no other, and drops interfaces that are gone: the map
+// has room for WB_IFS_MAX, and indices are never used again.
+absl::Status EnterSlot(const Programs& programs, const Attachment& a) {
+  const int ifs = bpf_map__fd(programs.skeleton()->maps.wb_ifs);
+  std::vector<uint32_t> stale;
+  uint32_t key = 0, slot = 0;
+  const uint32_t* previous = nullptr;
+  for (; bpf_map_get_next_key(ifs, previous, &key) == 0; previous = &key) {
+    char name[IF_NAMESIZE];
+    if (key == a.ifindex || bpf_map_lookup_elem(ifs, &key, &slot) != 0) continue;
+    if (slot == a.slot || if_indextoname(key, name) == nullptr) stale.push_back(key);
+  }
+  for (uint32_t ifindex : stale) bpf_map_delete_elem(ifs, &ifindex);
+  if (bpf_map_update_elem(ifs, &a.ifindex, &a.slot, BPF_ANY) != 0)
+    return PosixError("enter", a.name);
+  return absl::OkStatus();
 }
 
 absl::Status Refused(const Attachment& a, int error) {
@@ -150,32 +188,79 @@ absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string
         " mtu ", kMaxMtu, "` or less"));
   programs.control[0].drain[slot] = 0;
   programs.control[0].partial_checksums[slot] = IsVeth(name) ? 1 : 0;
-  WB_RETURN_IF_ERROR(FillFanout(programs, a));
-  auto undo = absl::MakeCleanup([&] { DetachTc(Site(programs, a)); });
+  const std::string pin = LinkPin(programs, name);
+  bool pinned = false;
+  // What is there already translates: it stays whatever fails.
+  auto undo = absl::MakeCleanup([&, ours = AttachedMode(programs, name).has_value()] {
+    if (pinned) unlink(pin.c_str());
+    if (!ours) DetachTc(Site(programs, a));
+  });
   WB_ASSIGN_OR_RETURN(
       a.tc_hook, AttachTc(Site(programs, a),
                           {.ingress = bpf_program__fd(programs.skeleton()->progs.wb_tc_ingress),
                            .egress = bpf_program__fd(programs.skeleton()->progs.wb_tc_egress)}));
 
-  const std::string pin = LinkPin(programs, name);
   const int prog = bpf_program__fd(programs.skeleton()->progs.wb_xdp_ingress);
-  bool taken_over = false;
   if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
-    if (bpf_link_update(old.get(), prog, nullptr) == 0 && Carries(a.ifindex, prog, &a.native)) {
-      taken_over = true;
-      a.why = "taken over from an earlier process";
-    } else {
-      unlink(pin.c_str());  // of an interface that is gone, or of another namespace
-    }
+    a.taken_over = bpf_link_update(old.get(), prog, nullptr) == 0 &&
+                   Carries(a.ifindex, ProgramId(prog), &a.native);
+    if (!a.taken_over) unlink(pin.c_str());  // of an interface that is gone, or another namespace's
   }
-  if (!taken_over) {
+  if (!a.taken_over) {
     WB_ASSIGN_OR_RETURN(UniqueFd link, AttachXdp(prog, a, mode));
     if (bpf_obj_pin(link.get(), pin.c_str()) != 0) return PosixError("pin", pin);
+    pinned = true;
   }
-  const int ifs = bpf_map__fd(programs.skeleton()->maps.wb_ifs);
-  if (bpf_map_update_elem(ifs, &a.ifindex, &slot, BPF_ANY) != 0) return PosixError("enter", name);
+  if (a.native) {
+    WB_RETURN_IF_ERROR(FillFanout(programs, a));
+  } else {
+    RemoveFanout(programs, a);  // TC ingress sends
+  }
+  WB_RETURN_IF_ERROR(EnterSlot(programs, a));
   std::move(undo).Cancel();
   return a;
+}
+
+std::optional<AttachMode> AttachedMode(const Programs& programs, const std::string& name) {
+  UniqueFd link(bpf_obj_get(LinkPin(programs, name).c_str()));
+  if (!link) return std::nullopt;
+  const LinkFacts facts = ReadLink(link.get());
+  bool native = false;
+  if (facts.ifindex == 0 || facts.ifindex != if_nametoindex(name.c_str()) ||
+      !Carries(facts.ifindex, facts.program, &native))
+    return std::nullopt;
+  return native ? AttachMode::kNative : AttachMode::kGeneric;
+}
+
+std::map<uint32_t, uint32_t> SlotsByInterface(const Programs& programs) {
+  const int ifs = bpf_map__fd(programs.skeleton()->maps.wb_ifs);
+  std::map<uint32_t, uint32_t> slots;
+  uint32_t key = 0, slot = 0;
+  const uint32_t* previous = nullptr;
+  for (; bpf_map_get_next_key(ifs, previous, &key) == 0; previous = &key) {
+    char name[IF_NAMESIZE];
+    if (if_indextoname(key, name) != nullptr && bpf_map_lookup_elem(ifs, &key, &slot) == 0)
+      slots[key] = slot;
+  }
+  return slots;
+}
+
+std::vector<std::string> PinnedInterfaces(const Programs& programs) {
+  std::vector<std::string> pinned;
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(programs.pin_dir(), ec)) {
+    const std::string file = entry.path().filename().string();
+    if (file.starts_with(kLinkPrefix)) pinned.push_back(file.substr(sizeof(kLinkPrefix) - 1));
+  }
+  std::erase_if(pinned, [&](const std::string& name) {
+    const std::string pin = LinkPin(programs, name);
+    UniqueFd link(bpf_obj_get(pin.c_str()));
+    if (!link || ReadLink(link.get()).ifindex != 0) return false;
+    unlink(pin.c_str());
+    DetachTc({0, name, programs.pin_dir()});
+    return true;
+  });
+  return pinned;
 }
 
 absl::Status DetachInterface(Programs& programs, const Attachment& a) {
@@ -188,17 +273,13 @@ absl::Status DetachInterface(Programs& programs, const Attachment& a) {
     unlink(pin.c_str());
   }
   DetachTc(Site(programs, a));
-  const int outer = bpf_map__fd(programs.skeleton()->maps.wb_fanout);
-  for (uint32_t n = 1; n <= WB_FANOUT_MAX; n++) {
-    const uint32_t index = WB_FANOUT_INDEX(a.slot, n);
-    bpf_map_delete_elem(outer, &index);
-  }
+  RemoveFanout(programs, a);
   return status;
 }
 
 bool StillAttached(const Programs& programs, const Attachment& a) {
   UniqueFd link(bpf_obj_get(LinkPin(programs, a.name).c_str()));
-  return link && InterfaceOf(link.get()) == a.ifindex;
+  return link && ReadLink(link.get()).ifindex == a.ifindex;
 }
 
 }  // namespace wb::kern

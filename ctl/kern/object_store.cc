@@ -63,10 +63,10 @@ absl::Status ObjectStore::SetEncoding(std::string_view value, uint32_t encoding)
   return Update(programs_.skeleton()->maps.wb_encodings, &key, &encoding);
 }
 
-absl::Status ObjectStore::SetPort(uint16_t port, bool accelerated) {
+absl::Status ObjectStore::SetPort(uint16_t port, wb_port value) {
   const uint32_t key = port;
-  const uint8_t value = accelerated;
-  return Update(programs_.skeleton()->maps.wb_ports, &key, &value);
+  const auto byte = static_cast<uint8_t>(value);
+  return Update(programs_.skeleton()->maps.wb_ports, &key, &byte);
 }
 
 absl::Status ObjectStore::AddBooster(const std::array<uint32_t, 4>& address_be32) {
@@ -74,7 +74,13 @@ absl::Status ObjectStore::AddBooster(const std::array<uint32_t, 4>& address_be32
   return Update(programs_.skeleton()->maps.wb_boosters, address_be32.data(), &one);
 }
 
-absl::Status ObjectStore::Clear() {
+absl::Status ObjectStore::Clear(const std::set<uint16_t>& translated) {
+  if (programs_.adopted()) {
+    for (uint32_t port = 0; port < 65536; port++) {
+      const auto p = static_cast<uint16_t>(port);
+      WB_RETURN_IF_ERROR(SetPort(p, translated.contains(p) ? WB_PORT_LEFT : WB_PORT_NONE));
+    }
+  }
   for (uint32_t slot = 1; slot < programs_.variants.size(); slot++) End(slot);
   auto& maps = programs_.skeleton()->maps;
   for (bpf_map* map :

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -30,11 +31,11 @@ class ObjectStore {
 
   absl::Status SetHost(std::string_view host, uint32_t domain);
   absl::Status SetEncoding(std::string_view value, uint32_t encoding);
-  absl::Status SetPort(uint16_t port, bool accelerated);
+  absl::Status SetPort(uint16_t port, wb_port value);
   absl::Status AddBooster(const std::array<uint32_t, 4>& address_be32);
-  // Empties hosts, encodings, ports, boosters, paths and keys, and ends every variant: after an
-  // adoption.
-  absl::Status Clear();
+  // Empties ports, hosts, encodings, boosters, paths and keys, and ends every variant: after an
+  // adoption. Ports in `translated` go on being translated, for the connections that need it.
+  absl::Status Clear(const std::set<uint16_t>& translated = {});
 
   void SetDomain(uint32_t domain, uint32_t flags);  // enum wb_domain_flag
   void RaiseDomainGeneration(uint32_t domain);      // everything of the domain is stale

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdarg>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "absl/strings/match.h"
@@ -35,8 +37,9 @@ int LibbpfLog(enum libbpf_print_level level, const char* format, va_list args) {
   vsnprintf(line, sizeof(line), format, args);
   std::string_view text(line);
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-  // What the kernel says when the clsact qdisc is there already, which is no news.
-  if (text.find("Exclusivity flag on") != std::string_view::npos) return 0;
+  // What the kernel says when the clsact qdisc is there already, or none is to detach from: no news.
+  for (const char* no_news : {"Exclusivity flag on", "Parent Qdisc doesn't exist"})
+    if (text.find(no_news) != std::string_view::npos) return 0;
   if (level == LIBBPF_WARN) spdlog::warn("libbpf: {}", text);
   return 0;
 }
@@ -75,6 +78,21 @@ absl::Status FillFreeSlots(int fd, uint32_t n) {
     if (bpf_map_update_elem(fd, nullptr, &slot, BPF_ANY) != 0)
       return PosixError("fill", "the free slots");
   return absl::OkStatus();
+}
+
+// What the kernel calls a cgroup's id: the inode number of its directory.
+absl::StatusOr<uint64_t> CgroupId(int dir, const std::string& name) {
+  struct stat info;
+  if (fstat(dir, &info) != 0) return PosixError("examine", name);
+  return info.st_ino;
+}
+
+// 0: the cgroup is gone.
+uint64_t LinkCgroup(int link) {
+  bpf_link_info info;  // "= {}" leaves most of the union unset, and the kernel reads it
+  memset(&info, 0, sizeof(info));
+  uint32_t len = sizeof(info);
+  return bpf_obj_get_info_by_fd(link, &info, &len) == 0 ? info.cgroup.cgroup_id : 0;
 }
 
 }  // namespace
@@ -175,17 +193,21 @@ absl::Status Programs::MapAll() {
 }
 
 absl::Status Programs::AttachSockops(const std::string& cgroup_dir) {
-  const std::string pin = absl::StrCat(pin_dir_, "/link_sockops");
+  const std::string pin = absl::StrCat(pin_dir_, "/link_sockops"), fresh = pin + "_new";
   const int prog = bpf_program__fd(skel_->progs.wb_sockops);
-  if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
-    if (bpf_link_update(old.get(), prog, nullptr) == 0) return absl::OkStatus();
-    unlink(pin.c_str());  // of a cgroup that is gone
-  }
   UniqueFd cgroup(open(cgroup_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!cgroup) return PosixError("open", absl::StrCat("cgroup ", cgroup_dir));
+  WB_ASSIGN_OR_RETURN(const uint64_t id, CgroupId(cgroup.get(), cgroup_dir));
+  UniqueFd old(bpf_obj_get(pin.c_str()));
+  if (old && LinkCgroup(old.get()) == id && bpf_link_update(old.get(), prog, nullptr) == 0)
+    return absl::OkStatus();
   UniqueFd link(bpf_link_create(prog, cgroup.get(), BPF_CGROUP_SOCK_OPS, nullptr));
   if (!link) return PosixError("attach sockops to", cgroup_dir);
-  if (bpf_obj_pin(link.get(), pin.c_str()) != 0) return PosixError("pin", pin);
+  unlink(fresh.c_str());  // of a process that died right here
+  if (bpf_obj_pin(link.get(), fresh.c_str()) != 0) return PosixError("pin", fresh);
+  // The old link, of a cgroup that is gone or not the configured one any more, goes with its pin.
+  if (rename(fresh.c_str(), pin.c_str()) != 0) return PosixError("rename", fresh);
+  if (old) spdlog::info("sockets of {} are followed now, and none of another cgroup", cgroup_dir);
   return absl::OkStatus();
 }
 

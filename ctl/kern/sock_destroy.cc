@@ -34,42 +34,54 @@ inet_diag_sockid SocketId(const wb_conn_key& key, int family) {
   return id;
 }
 
-absl::Status Destroy(int fd, const wb_conn_key& key, int family) {
+// SOCK_DESTROY, or SOCK_DIAG_BY_FAMILY, which only asks. NotFound: there is no such socket.
+absl::Status Request(int fd, uint16_t type, const wb_conn_key& key, int family) {
   struct {
     nlmsghdr header;
     inet_diag_req_v2 request;
   } message = {};
   message.header.nlmsg_len = sizeof(message);
-  message.header.nlmsg_type = SOCK_DESTROY;
+  message.header.nlmsg_type = type;
   message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
   message.request.sdiag_family = static_cast<uint8_t>(family);
   message.request.sdiag_protocol = IPPROTO_TCP;
   message.request.idiag_states = ~0u;
   message.request.id = SocketId(key, family);
-  if (send(fd, &message, sizeof(message), 0) < 0) return base::PosixError("send", "SOCK_DESTROY");
+  if (send(fd, &message, sizeof(message), 0) < 0)
+    return base::PosixError("send", "a sock_diag request");
   struct {
     nlmsghdr header;
     nlmsgerr error;
-    char rest[256];
+    char rest[1024];
   } reply = {};
   if (recv(fd, &reply, sizeof(reply), 0) < 0)
-    return base::PosixError("receive", "the answer to SOCK_DESTROY");
+    return base::PosixError("receive", "the answer of sock_diag");
   if (reply.header.nlmsg_type == NLMSG_ERROR && reply.error.error != 0)
-    return base::PosixError("destroy", "a connection", -reply.error.error);
+    return base::PosixError(type == SOCK_DESTROY ? "destroy" : "find", "a connection",
+                            -reply.error.error);
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status DestroySocket(const wb_conn_key& key) {
+absl::Status RequestEither(uint16_t type, const wb_conn_key& key) {
   base::UniqueFd fd(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return base::PosixError("open", "sock_diag");
   const bool v4 =
       key.remote_be32[0] == 0 && key.remote_be32[1] == 0 && key.remote_be32[2] == htonl(0xffff);
   absl::Status status = absl::NotFoundError("");
-  if (v4) status = Destroy(fd.get(), key, AF_INET);
-  if (absl::IsNotFound(status)) status = Destroy(fd.get(), key, AF_INET6);
+  if (v4) status = Request(fd.get(), type, key, AF_INET);
+  if (!absl::IsNotFound(status)) return status;
+  return Request(fd.get(), type, key, AF_INET6);
+}
+
+}  // namespace
+
+absl::Status DestroySocket(const wb_conn_key& key) {
+  const absl::Status status = RequestEither(SOCK_DESTROY, key);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+bool SocketIsGone(const wb_conn_key& key) {
+  return absl::IsNotFound(RequestEither(SOCK_DIAG_BY_FAMILY, key));
 }
 
 }  // namespace wb::kern

@@ -12,6 +12,9 @@ namespace wb::kern {
 // OK also when there is no such socket any more.
 absl::Status DestroySocket(const wb_conn_key& key);
 
+// Has the kernel no socket of the connection, not even one in TIME_WAIT? Doubt is no.
+bool SocketIsGone(const wb_conn_key& key);
+
 }  // namespace wb::kern
 
 #endif  // WEBBOOSTER_CTL_KERN_SOCK_DESTROY_H_

@@ -100,10 +100,14 @@ void AddDaemon(const api::ServerStatus& s, const std::string& name, Families* ou
   out->Gauge("webbooster_lease_seconds",
              "Age of the heartbeat beyond which watched objects are not answered")
       .Add(Seconds(s.lease_ms));
-  out->Gauge("webbooster_interfaces", "Interfaces attached to").Add(s.interfaces.size());
+  const auto attached = [](const api::InterfaceInfo& i) { return i.ifindex != 0; };
+  const auto n = std::count_if(s.interfaces.begin(), s.interfaces.end(), attached);
+  out->Gauge("webbooster_interfaces", "Interfaces attached to").Add(static_cast<uint64_t>(n));
+  out->Gauge("webbooster_interfaces_missing", "Configured interfaces that could not be attached")
+      .Add(s.interfaces.size() - static_cast<uint64_t>(n));
   out->Gauge("webbooster_interface_info", "An attached interface and its XDP mode; always 1");
   for (const api::InterfaceInfo& i : s.interfaces) {
-    out->Add(1, {{"interface", i.name}, {"mode", api::NameOf(i.mode)}});
+    if (attached(i)) out->Add(1, {{"interface", i.name}, {"mode", api::NameOf(i.mode)}});
   }
 }
 

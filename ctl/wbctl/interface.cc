@@ -55,9 +55,10 @@ void AddInterfaceCommands(CLI::App& app, Context& context) {
   CLI::App* detach = app.add_subcommand("detach", "drain, then take the accelerator off");
   detach->add_option("IF", request->interface, "interface")->required();
   detach->add_flag("--force", request->force, "reset connections that were answered by XDP");
-  detach->add_option("--deadline", request->deadline_s, "seconds to wait for connections to end")
-      ->check(CLI::Range(uint64_t{0}, api::kMaxDetachDeadlineS))
-      ->capture_default_str();
+  detach
+      ->add_option("--deadline", request->deadline_s,
+                   "seconds to wait for connections to end (default: accelerd's drain_deadline)")
+      ->check(CLI::Range(uint64_t{0}, api::kMaxDetachDeadlineS));
   detach->callback([&context, request] { Detach(context, *request); });
 }
 

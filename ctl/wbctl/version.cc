@@ -2,21 +2,31 @@
 // wbctl version: ours always, accelerd's if it answers.
 #include <iostream>
 
+#include "ctl/api/json.h"
 #include "ctl/wbctl/context.h"
 #include "ctl/wbctl/table.h"
 
 namespace wb::wbctl {
 namespace {
 
+void Print(const char* program, const api::VersionInfo& v) {
+  std::cout << program << Printable(v.version);
+  if (!v.commit.empty()) std::cout << " (" << Printable(v.commit) << ")";
+  std::cout << ", API " << Printable(v.api) << "\n" << std::flush;
+}
+
 void Version(Context& context) {
   api::Client client = context.MakeClient();
+  const api::VersionInfo ours = {WB_VERSION, WB_COMMIT};
   const absl::StatusOr<api::VersionInfo> version = client.Version();
-  if (!context.json) std::cout << "wbctl     " << WB_VERSION << "\n" << std::flush;
-  if (!version.ok()) return context.Fail("version", version.status());
-  if (context.json) return context.PrintJson(client.last_json());
-  std::cout << "accelerd  " << Printable(version->version);
-  if (!version->commit.empty()) std::cout << " (" << Printable(version->commit) << ")";
-  std::cout << ", API " << Printable(version->api) << "\n";
+  if (context.json) {
+    context.PrintJson("{\"wbctl\":" + api::ToJson(ours) +
+                      ",\"accelerd\":" + (version.ok() ? client.last_json() : "null") + "}");
+  } else {
+    Print("wbctl     ", ours);
+    if (version.ok()) Print("accelerd  ", *version);
+  }
+  if (!version.ok()) context.Fail("version", version.status());
 }
 
 }  // namespace

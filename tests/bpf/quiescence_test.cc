@@ -49,7 +49,7 @@ class QuiescenceTest : public BpfTest, public testing::WithParamInterface<bool> 
     memcpy(key.local_be32, segment_.destination.data(), 16);
     key.remote_port_be16 = htons(segment_.source_port);
     key.local_port_be16 = htons(segment_.destination_port);
-    ASSERT_TRUE(h.store().SetPort(segment_.destination_port, true).ok());
+    ASSERT_TRUE(h.store().SetPort(segment_.destination_port, WB_PORT_FOLLOWED).ok());
     state_ = &h.Enter(key, State());
     h.Publish("/a");
   }

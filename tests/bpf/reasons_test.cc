@@ -4,6 +4,8 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
+#include <cstring>
+
 #include "tests/bpf/timeline.h"
 
 namespace wb::bpf_test {
@@ -203,9 +205,20 @@ TEST_F(ReasonsTest, FanoutTableOfExactlyTheSegmentsIsUsed) {
   for (uint32_t n = 1; n <= WB_FANOUT_MAX; ++n)
     if (n != 3) h.SetFanout(0, n, false);
   ExpectPlainHit();
+}
+
+// As in generic mode: the frame goes up with its mark, for TC ingress to send in its place.
+TEST_F(ReasonsTest, WithoutFanoutTablesTcIngressIsToSend) {
+  object_ = h.Publish("/a", {.body = 4000});
   h.SetFanout(0, 3, false);
   Timeline t(h, {});
-  t.In(0, 0, hit).Dropped({{"no_room", 1}});
+  const Outcome o = t.In(0, 0, hit);
+  EXPECT_EQ(o.ran.verdict, static_cast<uint32_t>(XDP_PASS));
+  EXPECT_EQ(o.reasons, (Reasons{{"hit", 1}}));
+  uint32_t magic = 0;
+  ASSERT_EQ(o.ran.metadata.size(), 16u);
+  memcpy(&magic, &o.ran.metadata[12], sizeof(magic));
+  EXPECT_EQ(magic, 0x57624973u);  // bpf/maps/fanout.h
   h.SetFanout(0, 3, true);
   t.TimerFires(0, Len(object_.get)).Answered(0, {object_.get}, r, r, {{"timer_resent", 1}});
 }

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """accelerd dies, freezes, stops and leaves under load: no request fails.
 
-Load is load.py with every body verified. Killed: the successor adopts the programs. Frozen: hits
-end with the lease, so old bytes live no longer. Detached: connections drain, or are reset with
---force.
+Load is load.py with every body verified. Killed: the successor adopts the programs, and what they
+owe. Frozen: hits end with the lease, so old bytes live no longer. Detached: connections drain, or
+are reset with --force. A second accelerd is turned away and does no harm.
 """
 
 import os
@@ -54,6 +54,9 @@ def killed():
     with netlab.scratch() as path, Lab(site(path)) as lab:
         lab.warm(*TARGETS)
         load = lab.start(*lab.load_command(TARGETS, 16, "--connections", 8, "--rate", 800))
+        # Connections come and go all the time, while accelerd is down, too.
+        renewing = lab.start(*lab.load_command(TARGETS, 16, "--connections", 4, "--rate", 200,
+                                               "--renew-after", 20, family=6))
         hits_grow(lab)
         before = lab.hits()
         lab.accelerd("kill")
@@ -71,6 +74,10 @@ def killed():
         check(report["reasked"] == 0, f"connections were closed: {report}")
         # Nothing may wait for the successor's timer.
         check(report["max_ms"] < 1000 * DOWN_S - 500, f"a reply hung for {report['max_ms']} ms")
+        report = netlab.finish_load(renewing)
+        say(f"  killed, IPv6: {report['completed']} requests, 0 failed, {report['renewed']} "
+            f"connections renewed")
+        check(report["reasked"] == 0 and report["renewed"] > 0, f"not only renewed: {report}")
         # Stopped in order while connections are spliced: these stay, and are adopted again.
         load = lab.start(*lab.load_command(TARGETS, 10, "--connections", 8, "--rate", 800))
         hits_grow(lab, 200)
@@ -82,6 +89,63 @@ def killed():
         hits_grow(lab, 200)
         report = netlab.finish_load(load)
         say(f"  stopped: {report['completed']} requests, 0 failed, max {report['max_ms']} ms")
+        # An accelerd that adopted leaves as cleanly as one that did not.
+        loads = [lab.start(*lab.load_command(TARGETS, 10, "--connections", 4, "--rate", 400,
+                                             "--renew-after", 100, family=family))
+                 for family in (4, 6)]
+        hits_grow(lab, 200)
+        done = lab.wbctl("detach", lab.env["ORIGIN_IF"], "--deadline", 60)
+        say(f"  detach after adoption: {done}")
+        check(not programs(lab), f"left on the interface: {programs(lab)}")
+        check(done["reset_connections"] == 0 and done["drained_connections"] > 0, str(done))
+        for load in loads:
+            check(load.poll() is None, "the load ended before the detach")
+            report = netlab.finish_load(load)
+            check(report["reasked"] == 0 and report["renewed"] > 0, f"not only renewed: {report}")
+
+
+def orphaned():
+    """A reply that lost its middle, and whose repair was lost, when accelerd died."""
+    with netlab.scratch() as path, Lab(site(path)) as lab:
+        lab.warm(*TARGETS)
+        connection = lab.connect(timeout=15)
+        whole = connection.request(lab.request(TARGETS[2])).body
+        # The last segment passes and acknowledges the request, so that the client has nothing to
+        # send again and only a timer can help. (The others differ from it in their acknowledgment,
+        # so that GRO does not join them.)
+        lab.must("client", "nft", "add table ip t; add chain ip t i { type filter hook input "
+                 "priority 0; }; add rule ip t i tcp sport 80 meta length > 1000 drop")
+        before = lab.reasons().get("timer/timer_resent", 0)
+        connection.send(lab.request(TARGETS[2]))
+        wait_until("a repair by the timer",
+                   lambda: lab.reasons().get("timer/timer_resent", 0) > before)
+        lab.accelerd("kill")
+        lab.must("client", "nft", "delete table ip t")
+        check(connection.idle_state() == "open", "the reply came without accelerd: nothing tested")
+        lab.accelerd("start")
+        body = connection.read_response().body
+        check(body == whole, f"{len(body)} bytes, other than before")
+        say("  orphaned: the reply was repaired by the next accelerd")
+
+
+def second():
+    """Another accelerd with the same configuration."""
+    with netlab.scratch() as path, Lab(site(path)) as lab:
+        lab.warm(*TARGETS)
+        load = lab.start(*lab.load_command(TARGETS, 6, "--connections", 8, "--rate", 800))
+        hits_grow(lab)
+        binary = f"{lab.env['BUILD_DIR']}/ctl/accelerd/accelerd"
+        done = lab.run("origin", binary, "--config", lab.env["CONF"], timeout=20)
+        check(done.returncode == 3, f"exit code {done.returncode}: {done.stderr}")
+        check(f"process {lab.env['ACCELERD_PID']} runs with" in done.stderr, done.stderr)
+        check(load.poll() is None, "the load ended before the second accelerd")
+        hits_grow(lab, 500)
+        status = lab.status()
+        check(status["mode"] == "serve" and status["pid"] == int(lab.env["ACCELERD_PID"]),
+              str(status))
+        check(programs(lab), "the programs went with the second accelerd")
+        report = netlab.finish_load(load)
+        say(f"  second: {report['completed']} requests, 0 failed; {done.stderr.strip()[-200:]}")
 
 
 def frozen():
@@ -180,4 +244,4 @@ def clean_stop():
 
 
 if __name__ == "__main__":
-    sys.exit(netlab.main([killed, frozen, detached, clean_stop]))
+    sys.exit(netlab.main([killed, orphaned, second, frozen, detached, clean_stop]))

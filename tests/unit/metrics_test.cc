@@ -72,7 +72,8 @@ class FakeService : public api::Service {
     status.mode = api::RunMode::kDrain;
     status.adopted = true;
     status.interfaces = {{"wbt0", 7, api::AttachMode::kGeneric, "LRO is on", ""},
-                         {"wbt1", 8, api::AttachMode::kNative, "", ""}};
+                         {"wbt1", 8, api::AttachMode::kNative, "", ""},
+                         {"wbt2", 0, api::AttachMode::kAuto, "not attached: no such", ""}};
     status.connections = {5, 3, 65536, 1234567, 11};
     status.cache = {12, 13, 14, 15, 16, 17, 18, {{"set_cookie", 4}, {"vary", 6}}, 19, 20, 21};
     status.repairs = {22, 23, 24};
@@ -244,6 +245,7 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {"webbooster_heartbeat_age_seconds", 0.012},
       {"webbooster_lease_seconds", 0.5},
       {"webbooster_interfaces", 2},
+      {"webbooster_interfaces_missing", 1},
       {R"(webbooster_interface_info{interface="wbt0",mode="generic"})", 1},
       {R"(webbooster_interface_info{interface="wbt1",mode="native"})", 1},
       {R"(webbooster_connections{state="followed"})", 5},

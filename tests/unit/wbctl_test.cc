@@ -64,7 +64,8 @@ TEST_F(Wbctl, PrintsTheJsonOfTheApi) {
   ExpectRun("--json domain list", 0, "{\"domains\":[{\"name\":\"site.test\",\"enabled\":true,");
   ExpectRun("cache list --json", 0, "{\"total\":2,\"entries\":[{\"url\":\"http://site.test/a\"");
   ExpectRun("reasons --json", 0, "{\"hook\":\"in\",\"label\":\"paws\",");
-  ExpectRun("version --json", 0, "{\"version\":\"9.8.7\"");
+  ExpectRun("version --json", 0, "{\"wbctl\":{\"version\":\"");
+  ExpectRun("version --json", 0, "},\"accelerd\":{\"version\":\"9.8.7\",\"commit\":\"abc123\",");
   ExpectRun("cache warm http://site.test/missing --json", 1, "\"reason\":\"status 404\"");
   ExpectRun("detach wbt0 --json", 0, "{\"drained_connections\":4,");
 }
@@ -76,7 +77,10 @@ TEST_F(Wbctl, AttachesAndDetaches) {
   ExpectRun("attach wbt9", 1, "no interface wbt9");
   ExpectRun("detach wbt0 --force --deadline 1", 0, "4 connections drained, 3 reset");
   EXPECT_TRUE(service_.detach.force);
+  EXPECT_EQ(service_.detach.deadline_s, 1u);
   ExpectRun("detach wbt0 --deadline 1", 4, "3 connections left");
+  ExpectRun("detach wbt0", 0, "drained");
+  EXPECT_FALSE(service_.detach.deadline_s.has_value());  // accelerd's own holds
 }
 
 TEST_F(Wbctl, SwitchesDomains) {
@@ -167,6 +171,13 @@ TEST_F(Wbctl, SaysWhenNobodyAnswers) {
         "cache purge --all", "reasons", "cache warm http://site.test/a"}) {
     ExpectRun(arguments, 3, "accelerd cannot be reached");
   }
+}
+
+TEST_F(Wbctl, TellsItsOwnVersionWithoutAccelerd) {
+  ExpectRun("version", 0, "\naccelerd  9.8.7 (abc123), API v1");
+  server_->Stop();
+  ExpectRun("version", 3, "wbctl     ");
+  ExpectRun("version --json", 3, ",\"api\":\"v1\"},\"accelerd\":null}\n");
 }
 
 TEST_F(Wbctl, TakesTheSocketFromTheEnvironment) {

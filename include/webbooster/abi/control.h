@@ -22,6 +22,13 @@ struct wb_settings {
 
 enum wb_mode { WB_MODE_SERVE = 0, WB_MODE_DRAIN = 1 };
 
+/* What wb_ports says of a port. */
+enum wb_port {
+  WB_PORT_NONE = 0,
+  WB_PORT_FOLLOWED = 1,
+  WB_PORT_LEFT = 2, /* accelerated once: what was spliced is translated on, nothing is followed or answered */
+};
+
 /* One element, written by accelerd through a mapping. */
 struct wb_control {
   __u64 heartbeat_ns;    /* CLOCK_MONOTONIC */
