@@ -174,7 +174,7 @@ std::optional<cache::ArenaRange> Content::MakeRoom(size_t bytes) {
   if (!free_slots_.empty()) range = arena_.Allocate(bytes);
   const uint64_t now = kern::MonotonicNs();
   uint64_t coming = range ? arena_.free_bytes() : 0;
-  size_t coming_slots = range ? free_slots_.size() : 0;
+  size_t coming_slots = free_slots_.size();
   // What only rests is as good as free. What replies without an end pin for longer is not: peers
   // that never acknowledge must not stop the eviction of the rest.
   for (auto it = retired_.rbegin(); it != retired_.rend() && it->at_ns + kRestNs >= now; ++it) {

@@ -29,7 +29,7 @@ struct FetchLimits {
 struct OriginAddress {
   std::string host;
   uint16_t port = 80;
-  std::string from;
+  std::string from = {};
 };
 
 class OriginConnection {

@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -51,14 +52,21 @@ def ask(lab, port, target, fields=(), method="GET"):
 
 
 def expect_hits(lab, requests):
-    """Each (target, fields, method) hits and is answered as port 8080 does."""
-    before = lab.hits()
-    for number, request in enumerate(requests):
-        mine, wanted = ask(lab, 80, *request), ask(lab, 8080, *request)
-        check(mine.status == wanted.status and mine.body == wanted.body
-              and netlab.wbhttp.normalise(mine.head) == netlab.wbhttp.normalise(wanted.head),
-              f"{request}: {mine.head!r}, reference {wanted.head!r}")
-        check(lab.hits() == before + number + 1, f"{request} is no hit")
+    """Each (target, fields, method) hits and is answered as port 8080 does. The first request of a
+    connection may pass: it may be there before the connection is known.
+    """
+    for request in requests:
+        wanted = ask(lab, 8080, *request)
+        for _ in range(5):
+            before = lab.hits()
+            mine = ask(lab, 80, *request)
+            check(mine.status == wanted.status and mine.body == wanted.body
+                  and netlab.wbhttp.normalise(mine.head) == netlab.wbhttp.normalise(wanted.head),
+                  f"{request}: {mine.head!r}, reference {wanted.head!r}")
+            if lab.hits() == before + 1:
+                break
+        else:
+            check(False, f"{request} is no hit: {lab.reasons()}")
 
 
 def used_up_connections():
@@ -108,7 +116,8 @@ def late_file(lab, file):
                 return
             with client:
                 while client.recv(65536):
-                    file.write_bytes(b"a file")
+                    if not file.exists():
+                        file.write_bytes(b"a file")
                     client.sendall(b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
                                    b"Cache-Control: max-age=3600\r\nContent-Length: 6\r\n\r\n"
                                    b"a file")
@@ -164,29 +173,32 @@ def from_an_address():
             check(ask(lab, 80, "/whoami").body == ORIGIN_IP.encode(), "filled from elsewhere")
 
 
+WRITER = """
+import os, sys, time
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT, 0o644)
+while True:
+    os.pwrite(file, b"%09d" % (time.monotonic_ns() % 10**9), 0)
+    time.sleep(0.0002)
+"""
+
+
 @contextlib.contextmanager
-def written(file, pause_s):
-    """The file is written to without end."""
-    stop = threading.Event()
-
-    def write():
-        while not stop.wait(pause_s):
-            with open(file, "ab") as out:
-                out.write(b"a line\n")
-
-    writer = netlab.Background(write)
+def written(file):
+    """The file is written to without end, many times in the time that a fill takes."""
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, file])
     try:
+        wait_until(file.exists, "the writer does not start")
         yield
     finally:
-        stop.set()
-        writer.join()
+        writer.kill()
+        writer.wait()
 
 
 def busy_directories():
     """A file is cacheable beside one that is written to; the latter costs few fetches."""
     with netlab.scratch() as path:
         netlab.make_docroot(path, [500])
-        with Lab(path) as lab, written(path / "busy.log", 0.0005):
+        with Lab(path) as lab, written(path / "busy.log"):
             for _ in range(20):
                 lab.warm("/s500.html")
                 lab.wbctl("cache", "purge", f"http://{lab.domain}/s500.html")
@@ -208,23 +220,26 @@ def small_memory():
             (path / f"{name}.html").write_bytes(netlab.pattern(name, 11000))
         with Lab(path, conf=configuration(top="limits: { memory: 1MiB }\n")) as lab:
             lab.warm(*(f"/{name}.html" for name in names))
+            first = expect_within_bound(lab, len(names))
             connection = lab.connect()
-            for _ in range(2):
+            end = time.monotonic() + 30
+            # Misses fill too, and evict what is not asked for as much.
+            while expect_within_bound(lab, len(names)) < first + 20:
+                check(time.monotonic() < end, "misses do not evict anything")
                 for name in names:
                     body = connection.request(lab.request(f"/{name}.html")).body
                     check(body == netlab.pattern(name, 11000), f"{name} is wrong")
-                expect_within_bound(lab, len(names))
             connection.close()
             check(lab.hits() > 0, "no hit at all")
 
 
 def expect_within_bound(lab, files):
+    """The number of evictions."""
     cache = lab.status()["cache"]
-    say(f"  {cache['objects']} objects, {cache['evictions']} evictions, "
-        f"{cache['arena_bytes']} of {cache['bytes_budget']} bytes")
     check(cache["arena_bytes"] <= cache["bytes_budget"] == 2 * 2**20 - 4096, f"{cache}")
     check(cache["evictions"] >= files - cache["bytes_budget"] // 11000, f"{cache}")
     check(cache["objects"] >= 100, f"hardly anything is kept: {cache}")
+    return cache["evictions"]
 
 
 def unacknowledged_replies():
