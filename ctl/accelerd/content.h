@@ -2,7 +2,9 @@
 // The cache of one accelerd: what is in it, published and withdrawn so that the data path and the
 // files never disagree for longer than it takes to read an inotify event. Order of a fill (PITFALLS
 // 28): watch, fetch, read the events that have come meanwhile, and publish only if none of them
-// concerns the object. Thread-safe.
+// concerns the object. Thread-safe. The lock is never held for long: the thread that vouches for
+// the files by renewing the heartbeat takes it too. Filling is in content_fill.cc, lists are in
+// content_report.cc.
 #ifndef WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 #define WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 
@@ -32,6 +34,12 @@
 #include "ctl/kern/object_store.h"
 
 namespace wb::accelerd {
+
+// How long a range and a slot rest once nothing points at them: a packet in the data path has long
+// been sent by then.
+inline constexpr uint64_t kRestNs = 1000000000;
+// Objects that are looked at under one hold of the lock.
+inline constexpr size_t kPiece = 256;
 
 // A fill between its beginning and its publication.
 struct OpenFill {
@@ -66,9 +74,12 @@ class Content {
   using FillHandle = std::list<OpenFill>::iterator;
   std::optional<FillResult> Begin(const cache::ObjectKey& key, uint8_t encoding, bool insist,
                                   FillHandle* fill);
-  // nullopt: something changed meanwhile; begin again.
+  // nullopt: something changed meanwhile; begin again, or give up, which is remembered for a while.
   std::optional<FillResult> Finish(FillHandle fill,
                                    const absl::StatusOr<cache::FetchedObject>& fetched);
+  FillResult GiveUp(const cache::ObjectKey& key, uint8_t encoding);
+  // "no_room" is what a fill would end with just now: what was evicted must rest first.
+  bool Full() const;
 
   // Objects purged. None of them is answered any more when this returns, whatever is being filled.
   uint64_t PurgeUrl(uint16_t domain, const std::string& target);
@@ -95,8 +106,15 @@ class Content {
     uint32_t slot;
     cache::ArenaRange range;
   };
+  struct Listed {
+    cache::ObjectKey key;
+    cache::Variant variant;
+    wb_variant live;
+  };
   Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,
           std::optional<BoosterKey> key, cache::Watcher watcher);
+  std::optional<api::CacheEntry> Describe(const Listed& listed,
+                                          const api::CacheFilter& filter) const;
   void DrainLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnEvent(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Withdraw(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -104,9 +122,17 @@ class Content {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WritePath(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Refuse(const OpenFill& fill, std::string reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  FillResult Publish(OpenFill& fill, const cache::FetchedObject& fetched,
-                     const cache::Response& get, const cache::Judgement& judgement, bool watched)
+  using Sources = std::array<std::optional<cache::TemplateSource>, WB_PART_KINDS>;
+  FillResult Publish(OpenFill& fill, const Sources& sources, const cache::Judgement& judgement)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  FillResult Share(const OpenFill& fill, const cache::Variant& twin)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  const cache::Variant* FindTwin(const OpenFill& fill, const Sources& sources) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Fresh(const cache::Variant& variant, uint64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  FillResult Filled(const cache::Variant& variant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<cache::Location> Locate(const cache::ObjectKey& key) const;
+  void Warn(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<cache::ArenaRange> MakeRoom(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string EncodingValue(uint8_t encoding) const;
   std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const;
@@ -128,6 +154,8 @@ class Content {
   std::map<std::pair<cache::ObjectKey, uint8_t>, uint64_t> refused_classes_ ABSL_GUARDED_BY(mu_);
   std::deque<uint32_t> free_slots_ ABSL_GUARDED_BY(mu_);
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mu_);
+  uint64_t full_until_ns_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t quiet_until_ns_ ABSL_GUARDED_BY(mu_) = 0;  // no warning of fills before
   api::CacheStats stats_ ABSL_GUARDED_BY(mu_);
 };
 

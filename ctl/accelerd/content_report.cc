@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Content tells of itself: lists and statistics.
 #include <algorithm>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "ctl/accelerd/content.h"
@@ -16,13 +17,8 @@ constexpr uint64_t kSecond = 1000000000;
 
 std::pair<uint64_t, uint64_t> Content::DomainUse(uint16_t domain) const {
   absl::MutexLock lock(&mu_);
-  std::pair<uint64_t, uint64_t> use = {0, 0};
-  index_.ForEach([&](const ObjectKey& key, const cache::Object& object) {
-    if (key.domain != domain || object.variants.empty()) return;
-    use.first++;
-    for (const cache::Variant& v : object.variants) use.second += v.bytes;
-  });
-  return use;
+  const cache::DomainUse use = index_.Use(domain);
+  return {use.objects, use.bytes};
 }
 
 void Content::AddStats(api::CacheStats& stats) const {
@@ -35,48 +31,60 @@ void Content::AddStats(api::CacheStats& stats) const {
   stats.bytes_budget = arena_.capacity_bytes();
 }
 
+// Copied in pieces under the lock; texts are made, filtered and sorted without it. An entry may
+// have gone by the time the list is complete.
 api::CacheList Content::List(const api::CacheFilter& filter) const {
-  absl::MutexLock lock(&mu_);
-  const uint64_t now = kern::MonotonicNs();
   api::CacheList list;
-  index_.ForEach(
-      [&](const ObjectKey& key, const cache::Object& object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        const std::string& domain = config_.domains[key.domain].name;
-        const std::string url = absl::StrCat("http://", domain, key.target);
-        if ((!filter.domain.empty() && filter.domain != domain) || !url.starts_with(filter.prefix))
-          return;
-        for (const cache::Variant& v : object.variants) {
-          const wb_variant& live = programs_.variants[v.slot];
-          api::CacheEntry e;
-          e.url = url;
-          e.domain = domain;
-          for (uint8_t i = 0; i < WB_ENCODINGS; i++)
-            if (v.encodings & (1u << i))
-              e.encoding += (e.encoding.empty() ? "" : "; ") + (i ? EncodingValue(i) : "(none)");
-          e.etag.assign(reinterpret_cast<const char*>(live.etag), live.etag_len);
-          e.bytes = live.part[WB_PART_GET].len - live.part[WB_PART_GET].header_len;
-          e.arena_bytes = v.range.len;
-          e.segments = live.part[WB_PART_GET].nseg[kern::kUsualClass];
-          e.hits = live.hits;
-          e.age_s = (now - static_cast<uint64_t>(v.admitted_ns)) / kSecond;
-          if (live.expires_ns != 0)
-            e.expires_in_s = live.expires_ns > now ? (live.expires_ns - now) / kSecond : 0;
-          list.entries.push_back(std::move(e));
-        }
+  std::optional<ObjectKey> next = ObjectKey{};
+  while (next) {
+    std::vector<Listed> piece;
+    {
+      absl::MutexLock lock(&mu_);
+      next = index_.Visit(*next, kPiece, [&](const ObjectKey& key, const cache::Object& object) {
+        for (const cache::Variant& v : object.variants)
+          piece.push_back({key, v, programs_.variants[v.slot]});
       });
+    }
+    for (const Listed& listed : piece)
+      if (auto entry = Describe(listed, filter)) list.entries.push_back(*std::move(entry));
+  }
   list.total = list.entries.size();
-  std::sort(list.entries.begin(), list.entries.end(),
-            [&](const api::CacheEntry& a, const api::CacheEntry& b) {
-              if (filter.sort == api::CacheSort::kHits && a.hits != b.hits) return a.hits > b.hits;
-              if (filter.sort == api::CacheSort::kBytes && a.bytes != b.bytes)
-                return a.bytes > b.bytes;
-              return a.url < b.url;
-            });
   const size_t from = std::min<size_t>(filter.offset, list.entries.size());
-  const size_t to = std::min<size_t>(from + filter.limit, list.entries.size());
-  list.entries = {list.entries.begin() + static_cast<long>(from),
-                  list.entries.begin() + static_cast<long>(to)};
+  const size_t to = from + std::min<size_t>(filter.limit, list.entries.size() - from);
+  const auto at = [&](size_t i) { return list.entries.begin() + static_cast<long>(i); };
+  std::partial_sort(list.entries.begin(), at(to), list.entries.end(),
+                    [&](const api::CacheEntry& a, const api::CacheEntry& b) {
+                      if (filter.sort == api::CacheSort::kHits && a.hits != b.hits)
+                        return a.hits > b.hits;
+                      if (filter.sort == api::CacheSort::kBytes && a.bytes != b.bytes)
+                        return a.bytes > b.bytes;
+                      return std::tie(a.url, a.encoding) < std::tie(b.url, b.encoding);
+                    });
+  list.entries = {at(from), at(to)};
   return list;
+}
+
+std::optional<api::CacheEntry> Content::Describe(const Listed& listed,
+                                                 const api::CacheFilter& filter) const {
+  const auto& [key, variant, live] = listed;
+  api::CacheEntry e;
+  e.domain = config_.domains[key.domain].name;
+  e.url = absl::StrCat("http://", e.domain, key.target);
+  if ((!filter.domain.empty() && filter.domain != e.domain) || !e.url.starts_with(filter.prefix))
+    return std::nullopt;
+  for (uint8_t i = 0; i < WB_ENCODINGS; i++)
+    if (variant.encodings & (1u << i))
+      e.encoding += (e.encoding.empty() ? "" : "; ") + (i ? EncodingValue(i) : "(none)");
+  e.etag.assign(reinterpret_cast<const char*>(live.etag), live.etag_len);
+  e.bytes = live.part[WB_PART_GET].len - live.part[WB_PART_GET].header_len;
+  e.arena_bytes = variant.range.len;
+  e.segments = live.part[WB_PART_GET].nseg[kern::kUsualClass];
+  e.hits = live.hits;
+  const uint64_t now = kern::MonotonicNs();
+  e.age_s = (now - static_cast<uint64_t>(variant.admitted_ns)) / kSecond;
+  if (live.expires_ns != 0)
+    e.expires_in_s = live.expires_ns > now ? (live.expires_ns - now) / kSecond : 0;
+  return e;
 }
 
 }  // namespace wb::accelerd

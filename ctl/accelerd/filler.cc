@@ -9,6 +9,17 @@ namespace {
 
 constexpr size_t kQueueMax = 4096;
 constexpr int kAttempts = 3;  // of a fill whose file changes under it
+// What was evicted rests for a second and is given back twice a second.
+constexpr uint64_t kRoomWaitNs = 5000000000;
+constexpr std::chrono::milliseconds kRoomPoll{20};
+
+// The other classes of Accept-Encoding would meet the same.
+bool ConcernsAllClasses(const std::string& reason) {
+  for (const char* one :
+       {"stopping", "excluded", "target_too_long", "fetch_failed", "status", "not_watched"})
+    if (reason == one) return true;
+  return false;
+}
 
 }  // namespace
 
@@ -25,6 +36,7 @@ void Filler::Stop() {
     stop_ = true;
   }
   wake_.notify_all();
+  stopped_.notify_all();
   for (std::thread& worker : workers_)
     if (worker.joinable()) worker.join();
 }
@@ -35,6 +47,9 @@ uint64_t Filler::dropped() const {
 }
 
 void Filler::Enqueue(Job job) {
+  const config::Config& config = content_.config();
+  if (job.first.domain >= config.domains.size() || job.second > config.accept_encodings.size())
+    return;
   std::lock_guard lock(mu_);
   if (stop_ || waiting_.contains(job)) return;
   if (queue_.size() >= kQueueMax) {
@@ -51,7 +66,7 @@ bool Filler::TakeTurn(std::unique_lock<std::mutex>& lock) {
   const uint64_t interval = 1000000000u / content_.config().limits.fill_rate;
   const uint64_t now = kern::MonotonicNs(), start = std::max(now, next_start_ns_);
   next_start_ns_ = start + interval;
-  return !wake_.wait_for(lock, std::chrono::nanoseconds(start - now), [this] { return stop_; });
+  return !stopped_.wait_for(lock, std::chrono::nanoseconds(start - now), [this] { return stop_; });
 }
 
 void Filler::Work() {
@@ -70,20 +85,37 @@ void Filler::Work() {
   }
 }
 
-FillResult Filler::FillNow(const Job& job) {
-  {
-    std::lock_guard lock(mu_);
-    if (stop_) return {false, "stopping"};
-  }
+std::vector<FillResult> Filler::FillNow(const cache::ObjectKey& key) {
   Fetchers fetchers;
-  return Fill(job, true, fetchers);
+  std::vector<FillResult> results;
+  for (uint8_t encoding = 0; encoding <= content_.config().accept_encodings.size(); encoding++) {
+    results.push_back(FillPatiently({key, encoding}, fetchers));
+    if (ConcernsAllClasses(results.back().reason)) break;
+  }
+  return results;
+}
+
+FillResult Filler::FillPatiently(const Job& job, Fetchers& fetchers) {
+  const uint64_t until = kern::MonotonicNs() + kRoomWaitNs;
+  while (true) {
+    {
+      std::unique_lock lock(mu_);
+      while (!stop_ && content_.Full() && kern::MonotonicNs() < until)
+        stopped_.wait_for(lock, kRoomPoll);
+      if (stop_) return {false, "stopping"};
+    }
+    FillResult result = Fill(job, true, fetchers);
+    if (result.reason != "no_room" || kern::MonotonicNs() >= until) return result;
+  }
 }
 
 FillResult Filler::Fill(const Job& job, bool insist, Fetchers& fetchers) {
   const auto& [key, encoding] = job;
   const config::Domain& domain = content_.config().domains[key.domain];
   cache::Fetcher& fetcher =
-      fetchers.try_emplace(key.domain, cache::OriginAddress{domain.origin.host, domain.origin.port})
+      fetchers
+          .try_emplace(key.domain, cache::OriginAddress{domain.origin.host, domain.origin.port,
+                                                        domain.fill_from})
           .first->second;
   std::optional<std::string> accept;
   if (encoding != 0) accept = content_.config().accept_encodings[encoding - 1u];
@@ -93,7 +125,7 @@ FillResult Filler::Fill(const Job& job, bool insist, Fetchers& fetchers) {
     const auto fetched = fetcher.FetchObject(domain.name, key.target, accept);
     if (auto done = content_.Finish(fill, fetched)) return *done;
   }
-  return {false, "changing"};
+  return content_.GiveUp(key, encoding);
 }
 
 }  // namespace wb::accelerd

@@ -26,10 +26,13 @@ class Filler {
   ~Filler();
 
   using Job = std::pair<cache::ObjectKey, uint8_t>;  // object, class of Accept-Encoding
-  // A miss: filled when there is time; dropped (counted) when too many wait.
+  // A miss: filled when there is time; dropped (counted) when too many wait. Ignored when it names
+  // no configured domain or class, as records of an earlier configuration may do.
   void Enqueue(Job job);
-  // Fills now, on the caller's thread, even what was refused a moment ago.
-  FillResult FillNow(const Job& job);
+  // Fills every class of the object now, on the caller's thread, even what was refused a moment
+  // ago, and waits for room where there is none. By class; shorter when the first answer settles
+  // the rest.
+  std::vector<FillResult> FillNow(const cache::ObjectKey& key);
   // Workers end after what they are at. No fill begins afterwards.
   void Stop();
   uint64_t dropped() const;
@@ -39,10 +42,12 @@ class Filler {
   void Work();
   bool TakeTurn(std::unique_lock<std::mutex>& lock);
   FillResult Fill(const Job& job, bool insist, Fetchers& fetchers);
+  FillResult FillPatiently(const Job& job, Fetchers& fetchers);
 
   Content& content_;
   mutable std::mutex mu_;
-  std::condition_variable wake_;
+  std::condition_variable wake_;     // a worker: there is a job
+  std::condition_variable stopped_;  // everybody
   std::deque<Job> queue_;
   std::set<Job> waiting_;
   uint64_t dropped_ = 0;

@@ -3,8 +3,11 @@
 
 #include <unistd.h>
 
+#include <map>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "ctl/accelerd/setup.h"
 #include "ctl/doctor/doctor.h"
@@ -173,6 +176,32 @@ absl::StatusOr<uint64_t> AccelService::Purge(const api::PurgeRequest& request) {
   return n;
 }
 
+// Warm when any class is; its size is that of the first. The reason names the classes that are left
+// to the web server.
+void AccelService::Summarize(const std::vector<FillResult>& by_class,
+                             api::WarmResult& result) const {
+  std::map<std::string, std::vector<std::string>> refused;  // by reason
+  for (size_t i = 0; i < by_class.size(); i++) {
+    const FillResult& filled = by_class[i];
+    if (!filled.ok) {
+      refused[filled.reason].push_back(
+          i == 0 ? "(none)" : absl::StrCat("\"", content_.config().accept_encodings[i - 1], "\""));
+    } else if (!result.ok) {
+      result.ok = true;
+      result.bytes = filled.bytes;
+      result.segments = filled.segments;
+    }
+  }
+  if (!result.ok) {
+    result.reason = by_class.front().reason;
+    return;
+  }
+  std::vector<std::string> texts;
+  for (const auto& [reason, classes] : refused)
+    texts.push_back(absl::StrCat(reason, " for ", absl::StrJoin(classes, ", ")));
+  result.reason = absl::StrJoin(texts, "; ");
+}
+
 absl::StatusOr<std::vector<api::WarmResult>> AccelService::Warm(
     const std::vector<std::string>& urls, const absl::Notification& stop) {
   std::vector<api::WarmResult> results;
@@ -184,11 +213,7 @@ absl::StatusOr<std::vector<api::WarmResult>> AccelService::Warm(
     if (!key.ok()) {
       result.reason = std::string(key.status().message());
     } else {
-      FillResult filled = filler_.FillNow({*key, 0});
-      result.ok = filled.ok;
-      result.reason = filled.reason;
-      result.bytes = filled.bytes;
-      result.segments = filled.segments;
+      Summarize(filler_.FillNow(*key), result);
     }
     results.push_back(std::move(result));
   }

@@ -38,6 +38,7 @@ class AccelService : public api::Service {
  private:
   absl::Status Switch(const std::string& name, bool enabled);
   absl::StatusOr<cache::ObjectKey> Parse(const std::string& url) const;
+  void Summarize(const std::vector<FillResult>& by_class, api::WarmResult& result) const;
 
   kern::Programs& programs_;
   kern::ObjectStore& store_;

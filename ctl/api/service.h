@@ -170,7 +170,8 @@ struct CacheList {
 struct WarmResult {
   std::string url;
   bool ok = false;
-  std::string reason;  // Why not; empty when ok.
+  // Why not; when ok, which classes of Accept-Encoding are not, and why. Empty: all are.
+  std::string reason;
   uint64_t bytes = 0;
   uint64_t segments = 0;
 };

@@ -28,20 +28,20 @@ struct SocketAddress {
   socklen_t len = 0;
 };
 
-absl::StatusOr<SocketAddress> Resolve(const OriginAddress& origin) {
+absl::StatusOr<SocketAddress> Resolve(const std::string& host, uint16_t port) {
   SocketAddress address;
   auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
   auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
-  if (inet_pton(AF_INET, origin.host.c_str(), &v4->sin_addr) == 1) {
+  if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
     v4->sin_family = AF_INET;
-    v4->sin_port = htons(origin.port);
+    v4->sin_port = htons(port);
     address.len = sizeof(*v4);
-  } else if (inet_pton(AF_INET6, origin.host.c_str(), &v6->sin6_addr) == 1) {
+  } else if (inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
     v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(origin.port);
+    v6->sin6_port = htons(port);
     address.len = sizeof(*v6);
   } else {
-    return absl::InvalidArgumentError("not an IP address: " + origin.host);
+    return absl::InvalidArgumentError("not an IP address: " + host);
   }
   return address;
 }
@@ -72,18 +72,21 @@ absl::StatusOr<std::string> OriginConnection::Exchange(std::string_view request,
   const Deadline deadline = Clock::now() + limits_.total;
   const bool kept = Reusable();
   if (!kept) WB_RETURN_IF_ERROR(Connect(deadline));
-  absl::StatusOr<std::string> response = TryExchange(request, head, deadline);
+  absl::StatusOr<Answer> answer = TryExchange(request, head, deadline);
   // A server may close an idle connection at any time (RFC 9112 9.3.1); only before the first byte
-  // of an answer, and only GET and HEAD are sent here, so that asking again is harmless.
-  if (kept && absl::IsAborted(response.status())) {
+  // of an answer, and only GET and HEAD are sent here, so that asking again is harmless. The last
+  // answer on a connection (nginx's keepalive_requests, Apache's MaxKeepAliveRequests) has a
+  // Connection field that says nothing about the object, so it is asked for anew as well.
+  if (kept && (answer.ok() ? answer->closes : absl::IsAborted(answer.status()))) {
     WB_RETURN_IF_ERROR(Connect(deadline));
-    response = TryExchange(request, head, deadline);
+    answer = TryExchange(request, head, deadline);
   }
-  if (!response.ok()) fd_.reset();
-  if (absl::IsAborted(response.status())) {
+  if (!answer.ok()) fd_.reset();
+  if (absl::IsAborted(answer.status())) {
     return absl::UnavailableError(Name() + " closed the connection without an answer");
   }
-  return response;
+  if (!answer.ok()) return answer.status();
+  return std::move(answer->raw);
 }
 
 bool OriginConnection::Reusable() {
@@ -95,12 +98,13 @@ bool OriginConnection::Reusable() {
 }
 
 absl::Status OriginConnection::Connect(Deadline deadline) {
-  WB_ASSIGN_OR_RETURN(const SocketAddress address, Resolve(origin_));
+  WB_ASSIGN_OR_RETURN(const SocketAddress address, Resolve(origin_.host, origin_.port));
   ++connects_;
   fd_.reset(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_) return base::PosixError("open", "a socket");
   const int on = 1;
   setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // saves time only
+  WB_RETURN_IF_ERROR(Bind());
   int error = 0;
   if (connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.len) != 0) {
     error = errno;
@@ -114,6 +118,19 @@ absl::Status OriginConnection::Connect(Deadline deadline) {
   fd_.reset();
   return absl::UnavailableError(
       std::string(base::PosixError("connect to", Name(), error).message()));
+}
+
+absl::Status OriginConnection::Bind() {
+  if (origin_.from.empty()) return absl::OkStatus();
+  WB_ASSIGN_OR_RETURN(const SocketAddress from, Resolve(origin_.from, 0));
+  const int on = 1;  // the port is chosen by connect(), which knows the other end: more are free
+  setsockopt(fd_.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+  if (bind(fd_.get(), reinterpret_cast<const sockaddr*>(&from.storage), from.len) == 0) {
+    return absl::OkStatus();
+  }
+  const absl::Status status = base::PosixError("bind to", origin_.from);
+  fd_.reset();
+  return absl::UnavailableError(std::string(status.message()));
 }
 
 absl::Status OriginConnection::Wait(short events, Deadline deadline) {
@@ -158,8 +175,9 @@ absl::Status OriginConnection::Receive(std::string& into, Deadline deadline) {
   }
 }
 
-absl::StatusOr<std::string> OriginConnection::TryExchange(std::string_view request, bool head,
-                                                          Deadline deadline) {
+absl::StatusOr<OriginConnection::Answer> OriginConnection::TryExchange(std::string_view request,
+                                                                       bool head,
+                                                                       Deadline deadline) {
   WB_RETURN_IF_ERROR(Send(request, deadline));
   std::string raw;
   size_t end;
@@ -180,7 +198,7 @@ absl::StatusOr<std::string> OriginConnection::TryExchange(std::string_view reque
     const bool framed = header->content_length && header->Count("Transfer-Encoding") == 0;
     if (!framed || *header->content_length + header->header_len > limits_.response_bytes) {
       fd_.reset();
-      return raw.substr(0, end + 4);
+      return Answer{raw.substr(0, end + 4), close};
     }
     body = *header->content_length;
   }
@@ -188,7 +206,7 @@ absl::StatusOr<std::string> OriginConnection::TryExchange(std::string_view reque
   while (raw.size() < whole) WB_RETURN_IF_ERROR(Receive(raw, deadline));
   if (raw.size() > whole) return absl::DataLossError("bytes behind the response of " + Name());
   if (close) fd_.reset();
-  return raw;
+  return Answer{std::move(raw), close};
 }
 
 }  // namespace wb::cache

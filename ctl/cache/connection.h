@@ -24,10 +24,12 @@ struct FetchLimits {
   size_t response_bytes = 16384;          // header and body
 };
 
-// `host` is an IPv4 or IPv6 literal.
+// `host` is an IPv4 or IPv6 literal, and so is `from`, the address that the server sees; "": the
+// kernel's choice.
 struct OriginAddress {
   std::string host;
   uint16_t port = 80;
+  std::string from = {};
 };
 
 class OriginConnection {
@@ -36,8 +38,9 @@ class OriginConnection {
 
   // Sends `request` and returns the response, byte for byte: the header alone when it answers a
   // HEAD, is a 304 or 204, does not say its length, or says one beyond the limit. In the last two
-  // cases the connection is closed. A kept connection that turns out to be closed is opened again,
-  // once. Unavailable: no connection, or it broke. DeadlineExceeded. DataLoss: not a response as
+  // cases the connection is closed. A kept connection that turns out to be closed, or whose answer
+  // says that it will be, is opened again, once, and the request repeated. Unavailable: no
+  // connection, or it broke. DeadlineExceeded. DataLoss: not a response as
   // RFC 9112 has it, or bytes behind it. ResourceExhausted: a header beyond the limit.
   [[nodiscard]] absl::StatusOr<std::string> Exchange(std::string_view request, bool head);
 
@@ -47,8 +50,13 @@ class OriginConnection {
   using Deadline = std::chrono::steady_clock::time_point;
 
   absl::Status Connect(Deadline deadline);
+  absl::Status Bind();
   bool Reusable();
-  absl::StatusOr<std::string> TryExchange(std::string_view request, bool head, Deadline deadline);
+  struct Answer {
+    std::string raw;
+    bool closes = false;  // it says that the server closes the connection behind it
+  };
+  absl::StatusOr<Answer> TryExchange(std::string_view request, bool head, Deadline deadline);
   absl::Status Send(std::string_view bytes, Deadline deadline);
   absl::Status Receive(std::string& into, Deadline deadline);  // at least one byte more
   absl::Status Wait(short events, Deadline deadline);

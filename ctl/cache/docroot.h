@@ -5,7 +5,8 @@
 // (PITFALLS 28). Thread-safe; does file I/O.
 //
 // What inotify cannot tell and nothing here can mend: changes through a mapping (mmap), on the
-// server's side of a network file system, and of the web server's own configuration.
+// server's side of a network file system, through a hard link made later in a directory that is not
+// watched, and of the web server's own configuration.
 #ifndef CTL_CACHE_DOCROOT_H_
 #define CTL_CACHE_DOCROOT_H_
 

@@ -10,6 +10,18 @@
 
 namespace wb::cache {
 
+bool Concerns(std::string_view event_path, std::string_view path) {
+  if (event_path == path || event_path == "/") return true;
+  const auto is_suffix = [](std::string_view rest) {
+    return std::ranges::count(EncodingSuffixes(), rest) != 0;
+  };
+  if (path.starts_with(event_path)) {
+    const std::string_view rest = path.substr(event_path.size());
+    return rest[0] == '/' || is_suffix(rest);
+  }
+  return event_path.starts_with(path) && is_suffix(event_path.substr(path.size()));
+}
+
 const Object* Index::Find(const ObjectKey& key) const {
   const auto it = objects_.find(key);
   return it == objects_.end() ? nullptr : &it->second;
@@ -51,30 +63,41 @@ std::vector<Variant> Index::AddVariant(const ObjectKey& key, const Variant& vari
   if (it == objects_.end()) it = objects_.emplace(key, Object{}).first;
   Object& object = it->second;
   object.state = ObjectState::kLive;
-
-  std::vector<Variant> replaced;
-  for (Variant& other : object.variants) {
-    other.encodings &= static_cast<uint16_t>(~variant.encodings);
-    if (other.encodings == 0) replaced.push_back(other);
-  }
-  for (const Variant& other : replaced) Unlink(other);
-  std::erase_if(object.variants, [](const Variant& other) { return other.encodings == 0; });
+  if (object.variants.empty()) ++use_[key.domain].objects;
+  std::vector<Variant> replaced = TakeClasses(key, object, variant.encodings);
   object.variants.push_back(variant);
   queue_.push_back(variant.slot);
   slots_.emplace(variant.slot, Slot{&it->first, hits_(variant.slot), std::prev(queue_.end())});
+  use_[key.domain].bytes += variant.bytes;
   body_bytes_ += variant.bytes;
   arena_bytes_ += variant.range.len;
   AddPaths(it, paths);
   return replaced;
 }
 
-bool Index::ShareVariant(uint32_t slot, uint8_t encoding) {
+std::vector<Variant> Index::ShareVariant(uint32_t slot, uint8_t encoding) {
   const auto found = slots_.find(slot);
-  if (found == slots_.end() || FindVariant(*found->second.key, encoding) != nullptr) return false;
-  for (Variant& variant : objects_.at(*found->second.key).variants) {
+  WB_CHECK(found != slots_.end(), "shared variant is gone");
+  const ObjectKey& key = *found->second.key;
+  Object& object = objects_.at(key);
+  const Variant* now = FindVariant(key, encoding);
+  if (now != nullptr && now->slot == slot) return {};
+  std::vector<Variant> replaced = TakeClasses(key, object, static_cast<uint16_t>(1u << encoding));
+  for (Variant& variant : object.variants) {
     if (variant.slot == slot) variant.encodings |= static_cast<uint16_t>(1u << encoding);
   }
-  return true;
+  return replaced;
+}
+
+std::vector<Variant> Index::TakeClasses(const ObjectKey& key, Object& object, uint16_t encodings) {
+  std::vector<Variant> replaced;
+  for (Variant& other : object.variants) {
+    other.encodings &= static_cast<uint16_t>(~encodings);
+    if (other.encodings == 0) replaced.push_back(other);
+  }
+  for (const Variant& other : replaced) Unlink(key, other);
+  std::erase_if(object.variants, [](const Variant& other) { return other.encodings == 0; });
+  return replaced;
 }
 
 std::optional<ObjectKey> Index::Refuse(const ObjectKey& key, std::string_view reason,
@@ -93,7 +116,7 @@ std::optional<ObjectKey> Index::Refuse(const ObjectKey& key, std::string_view re
   it->second.state = ObjectState::kRefused;
   it->second.reason = reason;
   it->second.retry_ns = retry_ns;
-  refused_.push_back(&it->first);
+  it->second.refused_place = refused_.insert(refused_.end(), &it->first);
   return forgotten;
 }
 
@@ -101,7 +124,8 @@ std::vector<Variant> Index::Remove(const ObjectKey& key) {
   const auto it = objects_.find(key);
   if (it == objects_.end()) return {};
   std::vector<Variant> variants = it->second.variants;
-  for (const Variant& variant : variants) Unlink(variant);
+  for (const Variant& variant : variants) Unlink(key, variant);
+  if (!variants.empty()) --use_[key.domain].objects;
   it->second.variants.clear();
   Forget(it);
   return variants;
@@ -123,9 +147,12 @@ std::optional<Eviction> Index::Evict() {
   const auto victim =
       std::ranges::find_if(variants, [this](const Variant& v) { return v.slot == *hand_; });
   Eviction eviction{it->first, *victim};
-  Unlink(*victim);
+  Unlink(it->first, *victim);
   variants.erase(victim);
-  if (variants.empty()) Forget(it);
+  if (variants.empty()) {
+    --use_[it->first.domain].objects;
+    Forget(it);
+  }
   return eviction;
 }
 
@@ -160,19 +187,29 @@ std::vector<ObjectKey> Index::Watched() const {
   return keys;
 }
 
-void Index::ForEach(const std::function<void(const ObjectKey&, const Object&)>& visit) const {
-  for (const auto& [key, object] : objects_) visit(key, object);
+std::optional<ObjectKey> Index::Visit(
+    const ObjectKey& from, size_t limit,
+    const std::function<void(const ObjectKey&, const Object&)>& visit) const {
+  auto it = objects_.lower_bound(from);
+  for (; it != objects_.end() && limit > 0; ++it, --limit) visit(it->first, it->second);
+  return it == objects_.end() ? std::nullopt : std::optional(it->first);
 }
 
-std::vector<ObjectKey> Index::WithPrefix(uint16_t domain, std::string_view target_prefix) const {
+std::vector<ObjectKey> Index::WithPrefix(uint16_t domain, std::string_view target_prefix,
+                                         size_t limit) const {
   std::vector<ObjectKey> keys;
   for (auto it = objects_.lower_bound(ObjectKey{domain, std::string(target_prefix)});
        it != objects_.end() && it->first.domain == domain &&
-       it->first.target.starts_with(target_prefix);
+       it->first.target.starts_with(target_prefix) && keys.size() < limit;
        ++it) {
     keys.push_back(it->first);
   }
   return keys;
+}
+
+DomainUse Index::Use(uint16_t domain) const {
+  const auto it = use_.find(domain);
+  return it == use_.end() ? DomainUse{} : it->second;
 }
 
 void Index::Retire(const ArenaRange& range, uint64_t epoch) {
@@ -191,11 +228,12 @@ std::vector<ArenaRange> Index::ReleaseRetired(uint64_t safe_epoch) {
   return ranges;
 }
 
-void Index::Unlink(const Variant& variant) {
+void Index::Unlink(const ObjectKey& key, const Variant& variant) {
   const auto it = slots_.find(variant.slot);
   if (hand_ == it->second.place) ++hand_;
   queue_.erase(it->second.place);
   slots_.erase(it);
+  use_[key.domain].bytes -= variant.bytes;
   body_bytes_ -= variant.bytes;
   arena_bytes_ -= variant.range.len;
 }
@@ -206,7 +244,7 @@ void Index::Forget(Objects::iterator it) {
     users->second.erase(&it->first);
     if (users->second.empty()) by_path_.erase(users);
   }
-  if (it->second.state == ObjectState::kRefused) refused_.remove(&it->first);
+  if (it->second.state == ObjectState::kRefused) refused_.erase(it->second.refused_place);
   objects_.erase(it);
 }
 

@@ -48,8 +48,9 @@ enum class ObjectState {
 
 struct Object {
   ObjectState state = ObjectState::kFilling;
-  std::string reason;    // kRefused: why
-  int64_t retry_ns = 0;  // kRefused
+  std::string reason;                                   // kRefused: why
+  int64_t retry_ns = 0;                                 // kRefused
+  std::list<const ObjectKey*>::iterator refused_place;  // kRefused; the index's own
   std::vector<Variant> variants;
   std::set<std::string> paths;  // real paths that it depends on (Location::paths)
 };
@@ -58,6 +59,15 @@ struct Eviction {
   ObjectKey key;
   Variant variant;
 };
+
+struct DomainUse {
+  uint64_t objects = 0;  // with variants
+  uint64_t bytes = 0;    // Variant::bytes
+};
+
+// Whether an event on `event_path` concerns what depends on `path` (one of Location::paths): it is
+// that path, its precompressed sibling, what it is a sibling of, or a directory above it.
+bool Concerns(std::string_view event_path, std::string_view path);
 
 class Index {
  public:
@@ -82,8 +92,9 @@ class Index {
   // removed and returned, for the caller to retire.
   [[nodiscard]] std::vector<Variant> AddVariant(const ObjectKey& key, const Variant& variant,
                                                 const std::vector<std::string>& paths);
-  // One class more for a variant that is there. False: it is not, or the class has one.
-  bool ShareVariant(uint32_t slot, uint8_t encoding);
+  // One class more for a variant that is there. It is taken from the variant that answered it,
+  // which is removed and returned if it has none left.
+  [[nodiscard]] std::vector<Variant> ShareVariant(uint32_t slot, uint8_t encoding);
 
   // Forgets variants and state, and remembers why. Only for an object without variants. Returns the
   // object that had to be forgotten for it.
@@ -97,15 +108,20 @@ class Index {
   // variants.
   [[nodiscard]] std::optional<Eviction> Evict();
 
-  // Objects that an event on `path` concerns: those that depend on it, on its precompressed sibling
-  // or on what it is a sibling of, and those that depend on anything below it.
+  // Objects that an event on `path` concerns by one of their paths, as Concerns() has it.
   std::vector<ObjectKey> AffectedBy(std::string_view path) const;
   // Objects that depend on any file: all are in doubt after an overflow.
   std::vector<ObjectKey> Watched() const;
 
-  // In order of domain and target.
-  void ForEach(const std::function<void(const ObjectKey&, const Object&)>& visit) const;
-  std::vector<ObjectKey> WithPrefix(uint16_t domain, std::string_view target_prefix) const;
+  // At most `limit` objects from `from` on, in order of domain and target. Returns where to go on;
+  // nullopt: that was the last. A walk in pieces sees all that is there from its begin to its end.
+  std::optional<ObjectKey> Visit(
+      const ObjectKey& from, size_t limit,
+      const std::function<void(const ObjectKey&, const Object&)>& visit) const;
+  // At most `limit` objects, the first ones.
+  std::vector<ObjectKey> WithPrefix(uint16_t domain, std::string_view target_prefix,
+                                    size_t limit) const;
+  DomainUse Use(uint16_t domain) const;
 
   // A range that replies may still be repaired from, until ReleaseRetired() is told an epoch >=
   // this one. Epochs never fall.
@@ -127,7 +143,8 @@ class Index {
   };
   using Objects = std::map<ObjectKey, Object>;
 
-  void Unlink(const Variant& variant);
+  std::vector<Variant> TakeClasses(const ObjectKey& key, Object& object, uint16_t encodings);
+  void Unlink(const ObjectKey& key, const Variant& variant);
   void Forget(Objects::iterator it);
   void AddPaths(Objects::iterator it, const std::vector<std::string>& paths);
 
@@ -139,6 +156,7 @@ class Index {
   std::list<uint32_t> queue_;  // slots, oldest first
   std::list<uint32_t>::iterator hand_ = queue_.end();
   std::list<const ObjectKey*> refused_;  // oldest first
+  std::unordered_map<uint16_t, DomainUse> use_;
   std::deque<std::pair<uint64_t, ArenaRange>> retired_;
   uint64_t body_bytes_ = 0;
   uint64_t arena_bytes_ = 0;

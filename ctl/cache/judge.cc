@@ -17,6 +17,9 @@ namespace {
 // less options.
 constexpr size_t kDateWithin = 480;
 
+// A template that lives less would be fetched, four requests each time, for next to no hits.
+constexpr std::chrono::seconds kMinLifetime{2};
+
 std::string Lower(std::string_view text) {
   return absl::AsciiStrToLower(absl::string_view(text.data(), text.size()));
 }
@@ -173,13 +176,19 @@ Judgement Judge(const Response& response, const Policy& policy) {
 
   const CacheControl cc = ReadCacheControl(response);
   judgement.fresh = Freshness(response, cc);
-  judgement.has_expires = response.Find("Expires").has_value();
   judgement.immutable = cc.immutable;
+  const bool has_expires = response.Find("Expires").has_value();
+  if (judgement.fresh && (!policy.watched || has_expires || cc.immutable)) {
+    judgement.lifetime = std::chrono::milliseconds(*judgement.fresh) / (has_expires ? 2 : 1);
+  }
   judgement.etag = ReadEtag(response);
   const std::string_view modified = response.Find("Last-Modified").value_or("");
   if (ParseHttpDate(modified)) judgement.last_modified = modified;
   if (!policy.watched && judgement.fresh.value_or(std::chrono::seconds(0)).count() <= 0) {
     return refuse("no_freshness");
+  }
+  if (judgement.lifetime && *judgement.lifetime < kMinLifetime) {
+    return refuse("freshness_too_short");
   }
   judgement.ok = true;
   return judgement;

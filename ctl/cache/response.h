@@ -57,9 +57,10 @@ struct Judgement {
   std::string_view reason;  // why not: a stable word for logs and `wbctl cache list`; "" when ok
   // How long the response says that it is fresh, from the moment it was made.
   std::optional<std::chrono::seconds> fresh;
-  // There is an Expires field. Its text ages in the template, so that even a watched object is to
-  // be fetched again before `fresh` is over (at half of it, say).
-  bool has_expires = false;
+  // How long the template may be answered; nullopt: as long as its file does not change. An Expires
+  // field ages in the template, so that even a watched object has to be fetched again at half of
+  // `fresh`.
+  std::optional<std::chrono::milliseconds> lifetime;
   bool immutable = false;  // RFC 8246
   std::string_view etag;   // with its quotes, without W/; "" when absent or longer than WB_ETAG_MAX
   std::string_view last_modified;  // "" unless an IMF-fixdate

@@ -96,6 +96,20 @@ wb_part WriteTemplate(std::span<uint8_t> bank, uint32_t bank_index, uint32_t off
   return part;
 }
 
+bool SameTemplate(std::span<const uint8_t> bank, const wb_part& part,
+                  const TemplateSource& source) {
+  if (part.len != source.bytes.size() || part.header_len != source.header_len ||
+      part.date_off != source.date_off) {
+    return false;
+  }
+  const auto* bytes = reinterpret_cast<const char*>(&bank[part.off]);
+  const std::string_view written(bytes, part.len);
+  if (part.date_off == WB_NO_DATE) return written == source.bytes;
+  const size_t after = part.date_off + WB_HTTP_DATE;
+  return written.substr(0, part.date_off) == source.bytes.substr(0, part.date_off) &&
+         written.substr(after) == source.bytes.substr(after);
+}
+
 wb_date DateText(uint32_t unix_second) {
   wb_date date = {};
   date.second = unix_second;

@@ -40,6 +40,9 @@ size_t TemplateBytes(const TemplateSource& source, SegmentSizes sizes);
 wb_part WriteTemplate(std::span<uint8_t> bank, uint32_t bank_index, uint32_t off,
                       const TemplateSource& source, SegmentSizes sizes);
 
+// Whether a template that was written is that of `source`, whatever its Date.
+bool SameTemplate(std::span<const uint8_t> bank, const wb_part& part, const TemplateSource& source);
+
 // The Date of a second, with the sums that it adds at an even and at an odd offset of the payload.
 wb_date DateText(uint32_t unix_second);
 

@@ -134,7 +134,10 @@ struct Domain {
   std::vector<std::string> aliases;  // Other names of the same site; names are unique in the file.
   std::vector<uint16_t> ports = {80};  // Plain HTTP ports on which clients reach the web server.
   Endpoint origin = {"127.0.0.1",
-                     80};     // Where accelerd fetches objects; host is an IP address literal.
+                     80};  // Where accelerd fetches objects; host is an IP address literal.
+  // The address that fetches come from, as the web server sees it; of the origin's family. Empty:
+  // the kernel's choice, which is 127.0.0.1 for a fetch over loopback.
+  std::string fill_from;
   std::string document_root;  // Watched for changes; empty: only explicit freshness is cached.
   CookiePolicy cookies = CookiePolicy::kPass;
   QueryPolicy query = QueryPolicy::kKey;

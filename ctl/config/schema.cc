@@ -116,6 +116,14 @@ void ReadName(const Value& value, std::string* out, NameTable* names) {
   }
 }
 
+void ReadFillFrom(const Value& value, Domain* domain) {
+  if (!value.TextOrEmpty(&domain->fill_from, ParseAddress) || domain->fill_from.empty()) return;
+  const auto is_v6 = [](const std::string& host) { return host.find(':') != std::string::npos; };
+  if (is_v6(domain->fill_from) != is_v6(domain->origin.host)) {
+    value.Error(Cat("is not of the same family as the origin's address, ", domain->origin.host));
+  }
+}
+
 void ReadDomain(const Value& value, Domain* domain, NameTable* names) {
   Map map(value);
   const Value name = map["name"];
@@ -127,6 +135,7 @@ void ReadDomain(const Value& value, Domain* domain, NameTable* names) {
   map["ports"].Integers(&domain->ports, {1, kMaxPorts}, kPorts);
   map["origin"].Text(&domain->origin,
                      [](std::string_view text) { return ParseEndpoint(text, false); });
+  ReadFillFrom(map["fill_from"], domain);
   const Value root = map["document_root"];
   if (root.TextOrEmpty(&domain->document_root, AbsolutePath) && domain->document_root == "/") {
     root.Warn("the whole file system would be watched");

@@ -51,12 +51,20 @@ class FakeServer {
     thread_.join();
   }
   OriginAddress origin() const { return origin_; }
+  // Of the last connection, if IPv4. Only after an answer.
+  std::string peer() const {
+    char text[INET_ADDRSTRLEN] = "";
+    inet_ntop(AF_INET, &peer_.sin_addr, text, sizeof(text));
+    return text;
+  }
 
  private:
   void Run() {
     while (!stop_) {
       base::UniqueFd client(accept(listener_.get(), nullptr, nullptr));
       if (!client) return;
+      socklen_t len = sizeof(peer_);
+      getpeername(client.get(), reinterpret_cast<sockaddr*>(&peer_), &len);
       current_ = client.get();
       Serve(client.get());
       current_ = -1;
@@ -87,6 +95,7 @@ class FakeServer {
   std::atomic<bool> stop_ = false;
   std::atomic<int> current_ = -1;
   OriginAddress origin_;
+  sockaddr_in peer_ = {};
   std::thread thread_;
 };
 
@@ -145,6 +154,37 @@ TEST(FetcherTest, AnswersWithConnectionCloseAreNotReused) {
   EXPECT_TRUE(fetcher.Fetch(Get()).ok());
   EXPECT_TRUE(fetcher.Fetch(Get()).ok());
   EXPECT_EQ(fetcher.connects(), 2u);
+}
+
+// nginx's keepalive_requests and Apache's MaxKeepAliveRequests: the last answer on a connection
+// says that it is closed, which is no property of the object.
+TEST(FetcherTest, AsksAnewWhenAKeptConnectionIsUsedUp) {
+  int asked = 0, on_connection = 0;
+  FakeServer server([&](const std::string&) {
+    ++asked;
+    if (++on_connection < 3) return Ok("x");
+    on_connection = 0;
+    return Ok("x", "Connection: close\r\n") + "\x01";
+  });
+  Fetcher fetcher(server.origin());
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(*fetcher.Fetch(Get()), Ok("x")) << i;
+  EXPECT_EQ(asked, 11);  // each third one was repeated
+  EXPECT_EQ(fetcher.connects(), 4u);
+}
+
+TEST(FetcherTest, ConnectsFromTheAddressThatItIsGiven) {
+  FakeServer server([](const std::string&) { return Ok("x"); });
+  OriginAddress origin = server.origin();
+  origin.from = "127.9.8.7";
+  Fetcher fetcher(origin);
+  EXPECT_TRUE(fetcher.Fetch(Get()).ok());
+  EXPECT_EQ(server.peer(), "127.9.8.7");
+  origin.from = "192.0.2.1";  // not ours
+  const absl::Status status = Fetcher(origin).Fetch(Get()).status();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("bind to 192.0.2.1"));
+  origin.from = "::1";  // of another family
+  EXPECT_TRUE(absl::IsUnavailable(Fetcher(origin).Fetch(Get()).status()));
 }
 
 TEST(FetcherTest, RefusesSurprises) {

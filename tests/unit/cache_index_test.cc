@@ -50,10 +50,13 @@ TEST_F(IndexTest, AVariantTakesOverTheClassesOfOthers) {
   EXPECT_EQ(index_.FindVariant(Key("/a"), 0)->slot, 3u);
   EXPECT_EQ(index_.FindVariant(Key("/a"), 1)->slot, 1u);
   EXPECT_EQ(index_.FindVariant(Key("/a"), 3), nullptr);
-  EXPECT_FALSE(index_.ShareVariant(2, 1));
-  EXPECT_TRUE(index_.ShareVariant(2, 3));
+  EXPECT_THAT(index_.ShareVariant(2, 3), IsEmpty());
   EXPECT_EQ(index_.FindVariant(Key("/a"), 3)->slot, 2u);
-  const auto replaced = index_.AddVariant(Key("/a"), Make(4, 0b1110), {});
+  EXPECT_THAT(index_.ShareVariant(2, 3), IsEmpty());  // has it already
+  EXPECT_THAT(index_.AddVariant(Key("/a"), Make(5, 0b10000), {}), IsEmpty());
+  ASSERT_EQ(index_.ShareVariant(2, 4).size(), 1u);  // 5 has none left
+  EXPECT_EQ(index_.FindVariant(Key("/a"), 4)->slot, 2u);
+  const auto replaced = index_.AddVariant(Key("/a"), Make(4, 0b11110), {});
   ASSERT_EQ(replaced.size(), 2u);
   EXPECT_EQ(replaced[0].slot, 1u);
   EXPECT_EQ(replaced[1].slot, 2u);
@@ -87,12 +90,62 @@ TEST_F(IndexTest, ListsByPrefixWithinTheDomain) {
   Add("/b/1", 2);
   Add("/c", 3);
   (void)index_.AddVariant(Key("/b/3", 2), Make(4), {});
-  EXPECT_THAT(index_.WithPrefix(1, "/b/"), ElementsAre(Key("/b/1"), Key("/b/2")));
-  EXPECT_EQ(index_.WithPrefix(1, "").size(), 3u);
-  EXPECT_THAT(index_.WithPrefix(3, ""), IsEmpty());
+  EXPECT_THAT(index_.WithPrefix(1, "/b/", 9), ElementsAre(Key("/b/1"), Key("/b/2")));
+  EXPECT_THAT(index_.WithPrefix(1, "/b/", 1), ElementsAre(Key("/b/1")));
+  EXPECT_EQ(index_.WithPrefix(1, "", 9).size(), 3u);
+  EXPECT_THAT(index_.WithPrefix(3, "", 9), IsEmpty());
+}
+
+TEST_F(IndexTest, IsWalkedInPiecesWhileItChanges) {
+  for (uint32_t slot = 1; slot <= 5; ++slot) Add("/" + std::to_string(slot), slot);
+  (void)index_.AddVariant(Key("/0", 2), Make(6), {});
   std::vector<std::string> seen;
-  index_.ForEach([&](const ObjectKey& key, const Object&) { seen.push_back(key.target); });
-  EXPECT_THAT(seen, ElementsAre("/b/1", "/b/2", "/c", "/b/3"));
+  const auto see = [&](const ObjectKey& key, const Object&) { seen.push_back(key.target); };
+  std::optional<ObjectKey> next = index_.Visit({}, 2, see);
+  EXPECT_EQ(next, Key("/3"));
+  (void)index_.Remove(*next);
+  Add("/1a", 7);
+  next = index_.Visit(*next, 2, see);
+  EXPECT_EQ(next, Key("/0", 2));
+  EXPECT_FALSE(index_.Visit(*next, 2, see));
+  EXPECT_THAT(seen, ElementsAre("/1", "/2", "/4", "/5", "/0"));
+}
+
+TEST_F(IndexTest, CountsWhatADomainUses) {
+  const auto use = [this](uint16_t domain) {
+    return std::pair(index_.Use(domain).objects, index_.Use(domain).bytes);
+  };
+  Add("/a", 1);
+  (void)index_.AddVariant(Key("/a"), Make(2, 0b10), {});
+  (void)index_.AddVariant(Key("/a", 2), Make(3), {});
+  EXPECT_EQ(use(1), std::pair(uint64_t{1}, uint64_t{200}));
+  EXPECT_EQ(use(2), std::pair(uint64_t{1}, uint64_t{100}));
+  (void)index_.AddVariant(Key("/a"), Make(4, 0b11), {});  // in the place of both
+  EXPECT_EQ(use(1), std::pair(uint64_t{1}, uint64_t{100}));
+  (void)index_.Remove(Key("/a"));
+  EXPECT_EQ(use(1), std::pair(uint64_t{0}, uint64_t{0}));
+  EXPECT_TRUE(index_.Evict());
+  EXPECT_EQ(use(2), std::pair(uint64_t{0}, uint64_t{0}));
+}
+
+TEST(ConcernsTest, ThePathItsSiblingsAndTheDirectoriesAboveIt) {
+  const std::string path = "/r/a/o.html";
+  for (const char* event : {"/r/a/o.html", "/r/a/o.html.gz", "/r/a/o.html.br", "/r/a", "/r", "/"})
+    EXPECT_TRUE(Concerns(event, path)) << event;
+  for (const char* event : {"/r/a/p.html", "/r/a/o", "/r/a/o.htm", "/r/a/o.html~", "/r/b",
+                            "/r/a/o.", "/r/a/o.html.gz.gz", "/r/a/o.html/x"})
+    EXPECT_FALSE(Concerns(event, path)) << event;
+  EXPECT_TRUE(Concerns("/r/a/o.html", "/r/a/o.html.zst"));
+}
+
+// A list searched from its head for each object would take minutes here.
+TEST(IndexRefusalTest, ForgetsInConstantTime) {
+  constexpr size_t kMany = 100000;
+  Index index([](uint32_t) { return 0; }, kMany);
+  const auto key = [](size_t i) { return ObjectKey{1, "/" + std::to_string(i)}; };
+  for (size_t i = 0; i < kMany; ++i) (void)index.Refuse(key(i), "status", 1);
+  for (size_t i = kMany; i-- > 0;) EXPECT_TRUE(index.BeginFill(key(i)));
+  EXPECT_EQ(index.refused(), 0u);
 }
 
 TEST_F(IndexTest, EvictsTheOldestWithoutNewHitsAsSieveDoes) {

@@ -120,10 +120,26 @@ TEST(JudgeTest, DemandsFreshnessWhereNothingIsWatched) {
   EXPECT_EQ(Verdict(Raw(""), false), "no_freshness");
   EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=0\r\n"), false), "no_freshness");
   EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=9, s-maxage=0\r\n"), false), "no_freshness");
-  EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=1\r\n"), false), "ok");
+  EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=2\r\n"), false), "ok");
   EXPECT_EQ(Verdict(Raw("Expires: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), false), "no_freshness");
   EXPECT_EQ(Verdict(Raw("Expires: 0\r\n"), false), "no_freshness");
-  EXPECT_EQ(Verdict(Raw("Expires: Sun, 06 Nov 1994 08:49:38 GMT\r\n"), false), "ok");
+  EXPECT_EQ(Verdict(Raw("Expires: Sun, 06 Nov 1994 08:49:41 GMT\r\n"), false), "ok");
+}
+
+// Published, it would be fetched again for nearly every request.
+TEST(JudgeTest, RefusesWhatWouldExpireAtOnce) {
+  const std::string now = "Expires: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+  const std::string soon = "Expires: Sun, 06 Nov 1994 08:49:40 GMT\r\n";
+  EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=1\r\n"), false), "freshness_too_short");
+  EXPECT_EQ(Verdict(Raw(soon), false), "freshness_too_short");
+  EXPECT_EQ(Verdict(Raw(now), true), "freshness_too_short");
+  EXPECT_EQ(Verdict(Raw(soon), true), "freshness_too_short");
+  EXPECT_EQ(Verdict(Raw("Expires: 0\r\n"), true), "freshness_too_short");
+  EXPECT_EQ(Verdict(Raw(now + "Cache-Control: max-age=0\r\n"), true), "freshness_too_short");
+  EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=1, immutable\r\n"), true), "freshness_too_short");
+  // A watched file is fresh as long as it is; its max-age is for caches farther away.
+  EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=0\r\n"), true), "ok");
+  EXPECT_EQ(Verdict(Raw("Expires: Sun, 06 Nov 1994 08:49:41 GMT\r\n"), true), "ok");
 }
 
 TEST(JudgeTest, ReportsFreshnessAndValidators) {
@@ -133,7 +149,7 @@ TEST(JudgeTest, ReportsFreshnessAndValidators) {
   Judgement judgement = Judge(*ParseResponse(raw), {});
   EXPECT_EQ(judgement.fresh, std::chrono::seconds(60));
   EXPECT_TRUE(judgement.immutable);
-  EXPECT_TRUE(judgement.has_expires);
+  EXPECT_EQ(judgement.lifetime, std::chrono::seconds(30));  // its Expires ages
   EXPECT_EQ(judgement.etag, "\"abc\"");
   EXPECT_EQ(judgement.last_modified, "Sun, 06 Nov 1994 08:00:00 GMT");
   raw = Raw("ETag: abc\r\nLast-Modified: yesterday\r\nExpires: Mon, 07 Nov 1994 08:49:37 GMT\r\n");
@@ -143,6 +159,9 @@ TEST(JudgeTest, ReportsFreshnessAndValidators) {
   EXPECT_EQ(judgement.last_modified, "");
   raw = Raw("ETag: \"" + std::string(WB_ETAG_MAX - 1, 'e') + "\"\r\n");
   EXPECT_EQ(Judge(*ParseResponse(raw), {.watched = true}).etag, "");
+  raw = Raw("Cache-Control: max-age=60\r\n");
+  EXPECT_EQ(Judge(*ParseResponse(raw), {.watched = true}).lifetime, std::nullopt);
+  EXPECT_EQ(Judge(*ParseResponse(raw), {.watched = false}).lifetime, std::chrono::seconds(60));
 }
 
 TEST(JudgePartTest, HeadAndNotModifiedMustBelongToTheGet) {

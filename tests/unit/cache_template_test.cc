@@ -37,6 +37,25 @@ std::string RandomBytes(std::mt19937& random, size_t n) {
   return bytes;
 }
 
+TEST(TemplateTest, IsTheSameWhateverItsDate) {
+  std::vector<uint8_t> bank(WB_BANK_BYTES);
+  std::string response(400, 'x');
+  const TemplateSource source{response, 300, 40};
+  const wb_part part = WriteTemplate(bank, 0, 64, source, kSizes);
+  EXPECT_TRUE(SameTemplate(bank, part, source));
+  response[40] = 'D';
+  response[40 + WB_HTTP_DATE - 1] = 'T';
+  EXPECT_TRUE(SameTemplate(bank, part, source));
+  for (size_t at : {size_t{0}, size_t{39}, size_t{40} + WB_HTTP_DATE, size_t{399}}) {
+    response[at] = 'y';
+    EXPECT_FALSE(SameTemplate(bank, part, source)) << at;
+    response[at] = 'x';
+  }
+  EXPECT_FALSE(SameTemplate(bank, part, {response, 299, 40}));
+  EXPECT_FALSE(SameTemplate(bank, part, {response, 300, 41}));
+  EXPECT_FALSE(SameTemplate(bank, part, {response + "x", 300, 40}));
+}
+
 TEST(TemplateTest, SegmentsAndSumsMatchTheResponseForEveryClass) {
   std::mt19937 random(3);
   std::vector<uint8_t> bank(WB_BANK_BYTES);

@@ -219,8 +219,8 @@ drain_deadline: 1h
 boosters: {addresses: ["fd00:0:0::8", 192.0.2.1], key_file: /etc/k}
 accept_encodings: []
 domains:
-  - {name: a.test, aliases: [b.test], ports: [80, 8080], origin: "[0::1]:81", document_root: /srv,
-     cookies: ignore, query: pass, enabled: true, exclude: [/x]}
+  - {name: a.test, aliases: [b.test], ports: [80, 8080], origin: "[0::1]:81",
+     fill_from: "fd00:0::7", document_root: /srv, cookies: ignore, query: pass, enabled: true, exclude: [/x]}
 )");
   EXPECT_EQ(Text(result), "");
   Config want;
@@ -242,6 +242,7 @@ domains:
                    {"b.test"},
                    {80, 8080},
                    {"::1", 81},
+                   "fd00::7",
                    "/srv",
                    CookiePolicy::kIgnore,
                    QueryPolicy::kPass,
@@ -321,6 +322,9 @@ TEST(ConfigParseTest, RefusesBadValues) {
        {"[B.test]", "[a.test]", "[b..c]", "[-b]", "['b/c']", "b.test", "[x.test, x.test]"}},
       {"domains[].ports", {"80", "[]", "[0]", "[80, 80]", "[1, 2, 3, 4, 5, 6, 7, 8, 9]", "['80']"}},
       {"domains[].origin", {"localhost:80", "127.0.0.1", "'[::1]'", "''"}},
+      {"domains[].fill_from",
+       {"localhost", "0.0.0.0", "224.0.0.1", "'192.0.2.1:80'", "'fd00::1'", "[192.0.2.1]",
+        "fd00::1, origin: '127.0.0.1:80'", "192.0.2.1, origin: '[::1]:80'"}},
       {"domains[].cookies", {"yes"}},
       {"domains[].enabled", {"yes", "1", "True"}},
       {"domains[].exclude", {"[admin]", "['/a?b']", "['/a b']", "[/" + Repeat("a", 184) + "]"}},
