@@ -198,6 +198,11 @@ class Lab:
         check(not bad, f"not warmed: {bad}")
         return results
 
+    def nginx_workers(self):
+        found = subprocess.run(["pgrep", "-P", self.env["NGINX_PID"]], text=True,
+                               capture_output=True).stdout
+        return [int(pid) for pid in found.split()]
+
     # Sockets.
 
     @contextlib.contextmanager
@@ -255,6 +260,19 @@ def finish_load(process, fails=False):
     report = json.loads(out)
     check(fails or process.returncode == 0, f"load.py: {report}")
     return report
+
+
+def comm_of(file):
+    """What a /proc/PID/comm says, or nothing when that process is gone."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def comparable(response):
+    """What must be equal in the answers of both ports."""
+    return wbhttp.normalise(response.head), response.body
 
 
 def difference(after, before):
