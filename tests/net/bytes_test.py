@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every byte: over 10,000 mixed requests of a raw-socket client, and those of curl and wrk, answered
-as port 8080 answers them.
+"""Every byte: over 10,000 mixed requests of a raw-socket client, and those of curl and wrk, are
+answered as port 8080 answers them.
 
 In four rounds: IPv4 and IPv6, each with the origin's segmentation left to the device and not; and
 with several queues on both CPUs. net/split_test.py has the requests cut at every byte.

@@ -130,8 +130,8 @@ def slow_reader():
 
 def probes_sent(lab, host):
     """TCPKeepAlive of the host's kernel."""
-    names, values = [line.split() for line in lab.must(host, "cat", "/proc/net/netstat").splitlines()
-                     if line.startswith("TcpExt:")][:2]
+    text = lab.must(host, "cat", "/proc/net/netstat")
+    names, values = [line.split() for line in text.splitlines() if line.startswith("TcpExt:")]
     return int(values[names.index("TCPKeepAlive")])
 
 

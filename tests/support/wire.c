@@ -358,12 +358,19 @@ static double number(const char* text) {
 }
 
 static void parse(int argc, char** argv) {
-  static const struct option known[] = {
-      {"seed", 1, 0, 's'},       {"loss-ab", 1, 0, 'a'},     {"loss-ba", 1, 0, 'b'},
-      {"loss", 1, 0, 'l'},       {"dup", 1, 0, 'd'},         {"reorder", 1, 0, 'r'},
-      {"delay-ms", 1, 0, 'D'},   {"reorder-gap", 1, 0, 'g'}, {"limit", 1, 0, 'L'},
-      {"reorder-ms", 1, 0, 'h'}, {"impair-all", 0, 0, 'A'},
-      {"lose-text", 1, 0, 't'},  {0}};
+  static const struct option known[] = {{"seed", 1, 0, 's'},
+                                        {"loss-ab", 1, 0, 'a'},
+                                        {"loss-ba", 1, 0, 'b'},
+                                        {"loss", 1, 0, 'l'},
+                                        {"dup", 1, 0, 'd'},
+                                        {"reorder", 1, 0, 'r'},
+                                        {"delay-ms", 1, 0, 'D'},
+                                        {"reorder-gap", 1, 0, 'g'},
+                                        {"limit", 1, 0, 'L'},
+                                        {"reorder-ms", 1, 0, 'h'},
+                                        {"impair-all", 0, 0, 'A'},
+                                        {"lose-text", 1, 0, 't'},
+                                        {0}};
   int found;
   while ((found = getopt_long(argc, argv, "", known, NULL)) != -1) {
     switch (found) {
