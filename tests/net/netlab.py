@@ -164,8 +164,10 @@ class Lab:
         self.refresh()
 
     def wire(self, verb, *options):
+        # With TSO the wire segments, as the device would.
         done = subprocess.run([WIRE_SH, verb, self.prefix, *map(str, options)], text=True,
-                              capture_output=True)
+                              capture_output=True,
+                              env={**os.environ, "WIRE_ORIGIN_OFFLOADS": self.env["TSO"]})
         check(done.returncode == 0, f"wire {verb}: {done.stderr}")
         return done.stdout
 
