@@ -31,7 +31,7 @@ class Requests:
             kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
             target = rng.choice(large if kind == "large" else small)
             first = rng.randrange(200)
-            etag = etags[target].replace('"', '\\"')
+            etag = etags.get(target, "").replace('"', '\\"')
             lines = {
                 "head": ["head"],
                 "range": [f'range = "{first}-{first + rng.randrange(3000)}"'],
