@@ -262,7 +262,9 @@ def large_mtu():
             sent, least = grown["seg/segment_sent"], least_segments(lab, TARGETS, payload)
             of_ethernet = least_segments(lab, TARGETS, 1448)
             say(f"    {sent} segments; {least} needed, {of_ethernet} with an MTU of 1500")
-            check(sent == least < of_ethernet, f"{sent} segments, {least} needed")
+            repaired = grown.get("timer/timer_resent", 0)  # of one segment at least, on a busy CPU
+            check(least <= sent < of_ethernet and (repaired or sent == least),
+                  f"{sent} segments, {least} needed, {repaired} repairs: {grown}")
 
 
 def small_window():

@@ -162,8 +162,13 @@ wire_cut_in() {
 }
 
 # wire_segment MTU: the relay ends at ws, and what goes from wo to wt leaves it as single segments.
+# An XDP program on wo would switch the origin's TSO off; GRO gives it the same NAPI, and what that
+# glues is cut again.
 wire_segment() {
-  ip -n "$WIRE_NS" link add name "$WIRE_WS" mtu "$1" type veth peer name "$WIRE_WT" mtu "$1" &&
+  ip -n "$WIRE_NS" link set dev "$WIRE_WO" xdp off &&
+    wire_in "$WIRE_NS" ethtool -K "$WIRE_WO" gro on >/dev/null &&
+    ip -n "$WIRE_NS" link add name "$WIRE_WS" mtu "$1" type veth \
+      peer name "$WIRE_WT" mtu "$1" &&
     wire_end_up "$WIRE_WS" && wire_end_up "$WIRE_WT" &&
     wire_redirect "$WIRE_WO" "$WIRE_WT" && wire_redirect "$WIRE_WT" "$WIRE_WO" &&
     echo "$WIRE_WS" >"$WIRE_STATE/far_end"
