@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every byte: over 10,000 mixed requests, and curl and wrk, answered as port 8080 answers them.
+"""Every byte: over 10,000 mixed requests of a raw-socket client, and those of curl and wrk, are
+answered as port 8080 answers them.
 
-In four rounds: IPv4 and IPv6, each with the origin's segmentation left to the device and not.
+In four rounds: IPv4 and IPv6, each with the origin's segmentation left to the device and not; and
+with several queues on both CPUs. net/split_test.py has the requests cut at every byte.
 Exit 1 on any difference, and when the accelerator answered fewer than it must have.
 """
 
@@ -11,6 +13,7 @@ import os
 import subprocess
 import sys
 
+import curl_mix
 import netlab
 from netlab import Lab, check, say
 
@@ -22,6 +25,8 @@ SIZES = [0, 1, 2, 99, 100, 101, 1023, 1024, 1025, 1447, 1448, 1449, 2047, 2895, 
 ROUNDS = [("all", 1200, 0.05), ("hits", 700, 0.5), ("split", 400, 0.0), ("pipelined", 300, 0.0)]
 # So that hits and odd requests meet on many young connections.
 RENEW_AFTER = 16
+CURL_REQUESTS = 300  # in each round, of one process over one connection
+WRK_SECONDS = 2
 
 
 def make_site(path):
@@ -58,63 +63,118 @@ def round_of(lab, family, seed):
     return asked
 
 
-def with_curl(lab, family):
-    """curl on both ports, one connection for all targets of a port; head and body compared."""
-    targets = [f"/s{size}.html" for size in SIZES if 0 < size <= 14336]
-    host = lab.address(family)
-    shown = f"[{host}]" if family == 6 else host
-    before = lab.hits()
-    answers = {}
-    for turn in range(2):  # the first round may fill the cache
-        for port in (80, 8080):
-            urls = [f"http://{shown}:{port}{target}" for target in targets]
-            done = subprocess.run(lab.command("client", "curl", "-sgi", "-H", "Host: site.test",
-                                              *urls), capture_output=True)
-            check(done.returncode == 0, f"curl exits {done.returncode}")
-            answers[port] = netlab.wbhttp.normalise(done.stdout)  # of all heads in it
-        check(answers[80] == answers[8080], f"curl over IPv{family} sees a difference")
-    hits = lab.hits() - before
-    say(f"  IPv{family} curl       {2 * len(targets):5} requests, {hits} hits, 0 differences")
-    check(hits >= len(targets), f"curl: only {hits} hits")
+def with_curl(lab, family, seed):
+    report = curl_mix.compare(lab, family, SIZES[3:], seed, CURL_REQUESTS)
+    say(f"  IPv{family} curl       {report['requests']:5} requests over {report['connections']} "
+        f"connections, {report['hits']} hits, 0 differences")
+    check(report["connections"] <= 3, f"curl made {report['connections']} connections")
+    check(report["hits"] >= 0.4 * report["requests"], f"curl: only {report['hits']} hits")
+    return report["requests"]
+
+
+def wrk_cases(lab, family, path):
+    """Files for wrk_check.lua: hits, conditional ones, and three kinds of misses. HEAD is left out:
+    wrk would wait for the body.
+    """
+    reference = lab.connect(8080, family)
+    etag = reference.request(lab.request("/s5000.html")).value(b"etag")
+    cases = [(target, []) for target in ("/s1024.html", "/s11673.html", "/s13999.html") * 3]
+    cases += [("/s5000.html", [("If-None-Match", etag)]), ("/s5000.html", []),
+              ("/s5000.html", [("Accept-Encoding", "gzip")]), ("/dynamic/wrk", []),
+              ("/s40000.html", []), ("/none.html", []), ("/s3001.html", [("Range", "bytes=7-999")])]
+    lines = []
+    for number, (target, fields) in enumerate(cases):
+        request = lab.request(target, fields)
+        answer = reference.request(request)
+        (path / f"{number}.request").write_bytes(request)
+        (path / f"{number}.body").write_bytes(answer.body)
+        lines.append(f"{path}/{number}.request {path}/{number}.body {answer.status}\n")
+    (path / "cases").write_text("".join(lines))
+    return path / "cases"
 
 
 def with_wrk(lab, family):
-    """wrk checks only status and framing; load.py verifies bodies on the same server meanwhile."""
-    targets = ["/s1024.html", "/s11673.html", "/s13999.html"]
-    lab.warm(*targets)
-    before = lab.hits()
-    verified = lab.start(*lab.load_command(targets, 2, "--connections", 4, family=family))
+    lab.warm("/s1024.html", "/s11673.html", "/s13999.html", "/s5000.html")
     host = lab.address(family)
     shown = f"[{host}]" if family == 6 else host
-    out = lab.must("client", "wrk", "-t1", "-c8", "-d2s", "--timeout", "5s", "-H",
-                   f"Host: {lab.domain}", f"http://{shown}{targets[1]}")
-    report = netlab.finish_load(verified)
+    with netlab.scratch() as path:
+        cases = wrk_cases(lab, family, path)
+        before = lab.hits()
+        out = lab.must("client", "wrk", "-t4", "-c4", f"-d{WRK_SECONDS}s", "--timeout", "5s", "-s",
+                       netlab.SUPPORT / "wrk_check.lua", f"http://{shown}/", cases)
     hits = lab.hits() - before
-    wrk = int(out.split(" requests in ")[0].split()[-1])
-    check("Non-2xx" not in out and "Socket errors" not in out, f"wrk: {out}")
-    say(f"  IPv{family} wrk        {wrk} requests, load.py {report['completed']} verified, "
-        f"{hits} hits")
-    check(hits >= 0.9 * (wrk + report["completed"]), f"wrk: only {hits} hits:\n{out}")
+    verdict = next(line for line in out.splitlines() if line.startswith("checked ")).split(" ", 4)
+    checked, wrong = int(verdict[1]), int(verdict[3])
+    say(f"  IPv{family} wrk        {checked:5} requests, {hits} hits, {wrong} differences")
+    check(wrong == 0 and "Socket errors" not in out, f"wrk: {out}")
+    check(hits >= 0.5 * checked, f"wrk: only {hits} hits:\n{out}")
+    return checked
 
 
-def run_rounds(tso):
+def mixed_requests():
+    """The raw-socket client alone must make the 10,000; the others come on top."""
+    asked = {"raw socket": 0, "curl": 0, "wrk": 0}
+    for tso in ("off", "on"):
+        with netlab.scratch() as path:
+            make_site(path)
+            with Lab(path, tso=tso) as lab:
+                say(f"  TSO {tso}")
+                for family in (4, 6):
+                    seed = 10 * family + (tso == "on")
+                    asked["raw socket"] += round_of(lab, family, seed)
+                    asked["curl"] += with_curl(lab, family, seed)
+                    asked["wrk"] += with_wrk(lab, family)
+    say(f"  compared: {asked}")
+    check(asked["raw socket"] >= 10000, f"only {asked}")
+    check(asked["curl"] >= 1000 and asked["wrk"] >= 4000, f"only {asked}")
+
+
+# Two queues.
+
+def spread(lab):
+    """Both of the origin's queues have a thread on a CPU of its own, and the stack takes what they
+    pass on either CPU: packets of a connection are then in XDP, TC ingress and TC egress at once.
+    """
+    name = lab.env["ORIGIN_IF"]
+    subprocess.run(["ip", "netns", "exec", lab.env["NS_ORIGIN"], "sh", "-ec",
+                    f"for q in /sys/class/net/{name}/queues/rx-*; do echo 3 >$q/rps_cpus; done"],
+                   check=True)
+    threads = sorted(int(file.parent.name) for file in netlab.pathlib.Path("/proc").glob("*/comm")
+                     if netlab.comm_of(file).startswith(f"napi/{name}-"))
+    check(len(threads) == 2, f"NAPI threads of {name}: {threads}")
+    for cpu, thread in enumerate(threads):
+        os.sched_setaffinity(thread, {cpu})
+    for worker in lab.nginx_workers():
+        os.sched_setaffinity(worker, {0, 1})
+
+
+def frames_by_queue(lab):
+    text = lab.must("origin", "ethtool", "-S", lab.env["ORIGIN_IF"])
+    rows = dict(line.strip().split(": ") for line in text.splitlines()[1:] if ": " in line)
+    return [int(rows[f"rx_queue_{queue}_xdp_packets"]) for queue in range(2)]
+
+
+def two_queues():
     with netlab.scratch() as path:
         make_site(path)
-        with Lab(path, tso=tso) as lab:
-            asked = sum(round_of(lab, family, 10 * family + (tso == "on")) for family in (4, 6))
+        with Lab(path, queues=2) as lab:
+            spread(lab)
+            targets = ["/s1024.html", "/s11673.html", "/s13999.html", "/s40000.html"]
+            lab.warm(*targets[:3])
+            before, frames = lab.hits(), frames_by_queue(lab)
             for family in (4, 6):
-                with_curl(lab, family)
-                with_wrk(lab, family)
-    check(asked >= 5000, f"only {asked} requests")
-
-
-def without_tso():
-    run_rounds("off")
-
-
-def with_tso():
-    run_rounds("on")
+                load = lab.start(*lab.load_command(targets, 5, "--connections", 32, family=family))
+                for profile, count in (("hits", 1500), ("all", 600)):
+                    lab.mixed(family=family, profile=profile, count=count, seed=family,
+                              options=("--connections", 32, "--renew-after", 64))
+                report = netlab.finish_load(load)
+                say(f"  IPv{family}: 2100 mixed requests on 32 connections beside "
+                    f"{report['completed']} of load.py on 32 more, 0 differences")
+            frames = [now - then for now, then in zip(frames_by_queue(lab), frames)]
+            say(f"  {lab.hits() - before} hits; frames by queue {frames}")
+            check(min(frames) >= sum(frames) / 20, f"one queue only: {frames}")
+            check(lab.hits() - before >= 3000, f"only {lab.hits() - before} hits: {lab.reasons()}")
 
 
 if __name__ == "__main__":
-    sys.exit(netlab.main([without_tso, with_tso]))
+    sys.exit(netlab.main([mixed_requests, two_queues]))

@@ -13,10 +13,12 @@ import tempfile
 import time
 
 import netlab
-from netlab import Lab, check, say, wbhttp
+from netlab import Lab, check, comparable, say, wbhttp
 
 SIZES = [1, 500, 1024, 2500, 5000, 8000, 11673]
 TARGETS = [f"/s{size}.html" for size in SIZES]
+# linux/if_ether.h, linux/if_packet.h
+ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 3, 263, 8, 1 << 4
 
 
 def configuration(*domain_lines, top=""):
@@ -30,10 +32,6 @@ def lab_of(**options):
         netlab.make_docroot(path, SIZES)
         with Lab(path, **options) as lab:
             yield lab
-
-
-def comparable(response):
-    return wbhttp.normalise(response.head), response.body
 
 
 def compared(lab, connection, requests, reference=None):
@@ -224,29 +222,49 @@ def announced(sock):
     return struct.unpack_from("20I", info, 8)[19]
 
 
+def least_segments(lab, targets, payload):
+    """How many segments the reference's answers need at least."""
+    reference = lab.connect(8080)
+    answers = [reference.request(lab.request(target)) for target in targets]
+    return sum(-(-(len(answer.head) + len(answer.body)) // payload) for answer in answers)
+
+
 def small_mss():
     """Sizes so close that a segment over the MSS would make fewer segments for one of them."""
     sizes = list(range(2200, 2900, 40))
     with netlab.scratch() as path, Lab(netlab.make_docroot(path, sizes)) as lab:
         targets = [f"/s{size}.html" for size in sizes]
         lab.warm(*targets)
-        reference = lab.connect(8080)
-        totals = [len(answer.head) + len(answer.body) for answer in
-                  (reference.request(lab.request(target)) for target in targets)]
-        for mss in (1400, 1200, 536):
-            subprocess.run(["ip", "-n", lab.env["NS_CLIENT"], "route", "replace",
-                            lab.address() + "/32", "dev", lab.env["CLIENT_IF"], "advmss", str(mss)],
-                           check=True)
-            connection = lab.connect()
+        for family, mss in ((4, 1400), (4, 1200), (4, 536), (6, 1380), (6, 1200), (6, 536)):
+            subprocess.run(["ip", "-n", lab.env["NS_CLIENT"], f"-{family}", "route", "replace",
+                            f"{lab.address(family)}/{32 if family == 4 else 128}", "dev",
+                            lab.env["CLIENT_IF"], "advmss", str(mss)], check=True)
+            connection = lab.connect(80, family)
             check(announced(connection.sock) == mss - 12, "the route's MSS was not announced")
             grown = compared(lab, connection, [lab.request(target) for target in targets])
             connection.close()
             hits, refused = hits_of(grown), grown.get("in/mss", 0)
-            least = sum(-(-total // (mss - 12)) for total in totals)
-            say(f"  MSS {mss}: {hits} hits, {refused} passed for it, "
+            least = least_segments(lab, targets, mss - 12)
+            say(f"  IPv{family} MSS {mss}: {hits} hits, {refused} passed for it, "
                 f"{grown.get('seg/segment_sent', 0)} segments, at least {least} needed")
             check(hits == len(targets) or refused == len(targets), f"MSS {mss}: {grown}")
             check(refused or grown["seg/segment_sent"] >= least, "segments above the MSS")
+
+
+def large_mtu():
+    """Replies of one segment up to all that a reply may have, as large as the device takes."""
+    mtu = 3498
+    with lab_of(mtu=mtu) as lab:
+        lab.warm(*TARGETS)
+        for family in (4, 6):
+            grown = expect_hits(lab, f"MTU {mtu}, IPv{family}", family=family, rounds=1)
+            payload = mtu - (40 if family == 6 else 20) - 20 - 12
+            sent, least = grown["seg/segment_sent"], least_segments(lab, TARGETS, payload)
+            of_ethernet = least_segments(lab, TARGETS, 1448)
+            say(f"    {sent} segments; {least} needed, {of_ethernet} with an MTU of 1500")
+            repaired = grown.get("timer/timer_resent", 0)  # of one segment at least, on a busy CPU
+            check(least <= sent < of_ethernet and (repaired or sent == least),
+                  f"{sent} segments, {least} needed, {repaired} repairs: {grown}")
 
 
 def small_window():
@@ -255,12 +273,9 @@ def small_window():
         with lab.inside("client"):
             sock = socket.socket(socket.AF_INET)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection = wbhttp.Connection.__new__(wbhttp.Connection)
-        connection.timeout_s, connection.requests = 10.0, 0
-        connection.parser, connection.sent_at = wbhttp.ResponseParser(), 0.0
-        connection.sock = sock
         sock.settimeout(10)
         sock.connect((lab.address(), 80))
+        connection = wbhttp.Connection.on(sock, 10.0)
         grown = compared(lab, connection, [lab.request(target) for target in TARGETS] * 5)
         say(f"  receive buffer of 4 KB: {hits_of(grown)} hits, {grown.get('in/window', 0)} passed")
         check(hits_of(grown) > 0 and grown.get("in/window", 0) > 0, str(grown))
@@ -272,13 +287,32 @@ def address_of(space, name):
     return bytes.fromhex(text.split("link/ether ")[1].split()[0].replace(":", ""))
 
 
+@contextlib.contextmanager
+def packet_socket(lab, host, interface):
+    with lab.inside(host):
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    with sock:
+        sock.bind((lab.env[interface], ETH_P_ALL))
+        sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        sock.settimeout(5)
+        yield sock
+
+
+def tagged_frame(sock):
+    """The next frame as it was on the wire: the kernel hands over its outer tag beside it."""
+    data, control, _, _ = sock.recvmsg(65536, socket.CMSG_SPACE(20))
+    status, _, _, _, _, tag, protocol = struct.unpack("IIIHHHH", control[0][2][:20])
+    if not status & TP_STATUS_VLAN_VALID:
+        return data
+    return data[:12] + struct.pack("!HH", protocol, tag) + data[12:]
+
+
 def vlan():
-    """Tagged frames with what would be a hit inside: not looked into, by any number of tags."""
+    """Tagged frames with what would be a hit inside arrive at the origin's stack as they were sent,
+    under any number of tags.
+    """
     with lab_of() as lab:
         lab.warm(*TARGETS)
-        with lab.inside("client"):
-            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-            raw.bind((lab.env["CLIENT_IF"], 0))
         ends = (address_of(lab.env["NS_ORIGIN"], lab.env["ORIGIN_IF"])
                 + address_of(lab.env["NS_CLIENT"], lab.env["CLIENT_IF"]))
         payload = lab.request(TARGETS[0])
@@ -286,17 +320,26 @@ def vlan():
                               socket.inet_aton(lab.address(host="CLIENT")),
                               socket.inet_aton(lab.address()))
                   + struct.pack("!HHIIBBHHH", 1234, 80, 1, 1, 0x50, 0x18, 100, 0, 0) + payload)
+        sent, arrived = [], []
         before = lab.reasons()
-        for tags in (b"\x81\x00\x00\x05", b"\x88\xa8\x00\x05\x81\x00\x00\x06"):
-            for _ in range(10):
-                raw.send(ends + tags + b"\x08\x00" + packet)
-        raw.close()
+        with packet_socket(lab, "client", "CLIENT_IF") as client, \
+                packet_socket(lab, "origin", "ORIGIN_IF") as origin:
+            for tags in (b"\x81\x00\x00\x05", b"\x88\xa8\x00\x05\x81\x00\x00\x06"):
+                sent += [ends + tags + b"\x08\x00" + packet + b"%d" % number
+                         for number in range(10)]
+            for frame in sent:
+                client.send(frame)
+            while len(arrived) < len(sent):
+                frame = tagged_frame(origin)
+                if frame[12:14] in (b"\x81\x00", b"\x88\xa8"):
+                    arrived.append(frame)
+        check(arrived == sent, f"{arrived[:1]}, sent {sent[:1]}")
         expect_hits(lab, "untagged beside VLANs")
         grown = netlab.difference(lab.reasons(), before)
-        say(f"  VLAN: {grown.get('in/not_ip', 0)} of 20 tagged frames passed untouched")
-        check(grown.get("in/not_ip", 0) >= 20, str(grown))
+        say(f"  VLAN: {grown.get('in/not_ip', 0)} of {len(sent)} tagged frames passed untouched")
+        check(grown.get("in/not_ip", 0) >= len(sent), str(grown))
 
 
 if __name__ == "__main__":
     sys.exit(netlab.main([config_check, commands, keepalive_refresh, domain_options, tcp_options,
-                          small_mss, small_window, vlan]))
+                          small_mss, large_mtu, small_window, vlan]))

@@ -14,7 +14,7 @@ import signal
 import sys
 
 import netlab
-from netlab import Lab, check, say, wbhttp
+from netlab import Lab, check, comparable, say, wbhttp
 
 PARTS_MAX = 16
 TARGETS = [f"/{letter}" for letter in "abcdefghijklmnop"]  # short: sixteen requests fill a segment
@@ -75,10 +75,6 @@ class Reference:
 
     def ask(self, request):
         return comparable(self._connection.request(request))
-
-
-def comparable(response):
-    return wbhttp.normalise(response.head), response.body
 
 
 def same(answers, targets, reference, what):

@@ -164,8 +164,10 @@ class Lab:
         self.refresh()
 
     def wire(self, verb, *options):
+        # With TSO the wire segments, as the device would.
         done = subprocess.run([WIRE_SH, verb, self.prefix, *map(str, options)], text=True,
-                              capture_output=True)
+                              capture_output=True,
+                              env={**os.environ, "WIRE_ORIGIN_OFFLOADS": self.env["TSO"]})
         check(done.returncode == 0, f"wire {verb}: {done.stderr}")
         return done.stdout
 
@@ -197,6 +199,11 @@ class Lab:
         bad = [row for row in results if not row["ok"]]
         check(not bad, f"not warmed: {bad}")
         return results
+
+    def nginx_workers(self):
+        found = subprocess.run(["pgrep", "-P", self.env["NGINX_PID"]], text=True,
+                               capture_output=True).stdout
+        return [int(pid) for pid in found.split()]
 
     # Sockets.
 
@@ -255,6 +262,19 @@ def finish_load(process, fails=False):
     report = json.loads(out)
     check(fails or process.returncode == 0, f"load.py: {report}")
     return report
+
+
+def comm_of(file):
+    """What a /proc/PID/comm says, or nothing when that process is gone."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def comparable(response):
+    """What must be equal in the answers of both ports."""
+    return wbhttp.normalise(response.head), response.body
 
 
 def difference(after, before):

@@ -68,18 +68,6 @@ def close_to_wrap(lab, family):
     raise netlab.TestFailure(f"no connection of {TRIES} begins near 2^32")
 
 
-class Wrapping(wbhttp.Connection):
-    """The client of wbhttp on a socket that is connected already."""
-
-    def __init__(self, sock, timeout_s):
-        self.timeout_s = timeout_s
-        self.requests = 0
-        self.parser = wbhttp.ResponseParser()
-        self.sent_at = 0.0
-        self.sock = sock
-        set_option(sock, socket.TCP_NODELAY, 1)
-
-
 def run(lab, family, losses):
     targets = [f"/s{size}.html" for size in SIZES]
     wanted = {target: netlab.pattern(f"s{size}", size) for target, size in zip(targets, SIZES)}
@@ -87,7 +75,7 @@ def run(lab, family, losses):
     sock, first, tries = close_to_wrap(lab, family)
     if losses:
         lab.wire("set", *losses)
-    connection = Wrapping(sock, 30.0)
+    connection = wbhttp.Connection.on(sock, 30.0)
     before = lab.status()
     sent = received = asked = 0
     left = BEYOND

@@ -19,6 +19,7 @@ import wbhttp
 WAIT = None  # as a piece: send nothing until the server has answered something (100-continue)
 SMALL_BYTES = 65536
 LARGE_BYTES = 262144
+NEVER_HIT_BYTES = 32768  # more than the accelerator holds of one object
 MAX_FILES = 200
 HOT_FILES = 24
 
@@ -79,6 +80,7 @@ class Site:
         if not self.small:
             raise SystemExit(f"no files of at most {SMALL_BYTES} bytes below {docroot}")
         self.hot = self.small[:HOT_FILES]
+        self.misses = [document for document in self.files if document.size > NEVER_HIT_BYTES]
 
     @staticmethod
     def _target(relative):
@@ -101,7 +103,6 @@ class Generator:
         self.seed = seed
         self.index = 0
         self.rng = random.Random()
-        self.split_at = {}
         table = PROFILES[profile]
         self.kinds = [kind for kind, weight in table.items() if weight]
         self.weights = [table[kind] for kind in self.kinds]
@@ -134,6 +135,9 @@ class Generator:
 
     def make_hit(self):
         return self.ask(self.rng.choice(self.site.hot))
+
+    def make_large(self):
+        return self.ask(self.rng.choice(self.site.misses or self.site.files))
 
     def make_head(self):
         return self.ask(self.pick(), method="HEAD")
@@ -363,16 +367,14 @@ class Generator:
     # Requests that do not coincide with packets.
 
     def make_split(self):
-        """Two sends; over the run the boundary visits every byte of each form of request."""
+        """Two sends, the boundary anywhere; net/split_test.py visits every one."""
         document = self.site.hot[self.rng.randrange(min(3, len(self.site.hot)))]
         forms = [[], [("If-None-Match", document.etag)], [("Accept-Encoding", "gzip, deflate"),
                                                           ("User-Agent", "x/1.0")],
                  [("Connection", "keep-alive"), ("Accept", "*/*")]]
-        form = self.rng.randrange(len(forms))
-        case = self.ask(document, forms[form])
+        case = self.ask(document, self.rng.choice(forms))
         data = case.pieces[0]
-        at = self.split_at.get((form, document.target), 0) % (len(data) - 1) + 1
-        self.split_at[form, document.target] = at
+        at = self.rng.randrange(1, len(data))
         case.pieces = [data[:at], data[at:]]
         return case
 
@@ -428,6 +430,7 @@ PROFILES = {
             "dribble": 1, "pipelined": 4,
             "pipelined_split": 2, "behind_miss": 3},
     "hits": {"hit": 80, "head": 6, "if_none_match": 8, "if_modified_since": 6},
+    "large": {"hit": 65, "large": 35},
     "split": {"split": 85, "dribble": 5, "pipelined_split": 10},
     "pipelined": {"pipelined": 50, "pipelined_split": 20, "behind_miss": 30},
 }

@@ -197,16 +197,26 @@ class Connection:
     """
 
     def __init__(self, host, port, timeout_s=30.0, source=None):
-        self.peer = (host, port)
+        try:
+            sock = socket.create_connection((host, port), timeout_s, source)
+        except OSError as error:
+            raise HttpError("connect", f"{host} port {port}: {error}") from error
+        self._take(sock, timeout_s)
+
+    def _take(self, sock, timeout_s):
         self.timeout_s = timeout_s
         self.requests = 0
         self.parser = ResponseParser()
-        self.sent_at = self.opened_at = time.monotonic()
-        try:
-            self.sock = socket.create_connection(self.peer, timeout_s, source)
-        except OSError as error:
-            raise HttpError("connect", f"{host} port {port}: {error}") from error
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sent_at = time.monotonic()
+        self.sock = sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @classmethod
+    def on(cls, sock, timeout_s=30.0):
+        """On a socket that is connected already."""
+        connection = cls.__new__(cls)
+        connection._take(sock, timeout_s)
+        return connection
 
     def send(self, data):
         self.sent_at = time.monotonic()

@@ -3,6 +3,7 @@
 // and delays some, so that neither end is told. Started by wire_lab.sh in a namespace of its own;
 // single-threaded. Frames must carry full checksums and fit the MTU (offloads off at both hosts):
 // others are refused and counted. ARP and IPv6 neighbour discovery are spared unless --impair-all.
+// With --lose-text TEXT, a TCP segment that carries TEXT is lost once: sent again, it passes.
 // Counters go to stdout as one JSON object on SIGTERM, SIGINT and SIGUSR1. "ab" is what arrives on
 // IF_A and leaves by IF_B. Over the guide in length, so that one gcc command builds it.
 #define _GNU_SOURCE
@@ -29,6 +30,7 @@ enum {
   kMaxFrame = 65536 + 64,
   kBatch = 64,
   kReceiveBuffer = 64 << 20,
+  kPlaces = 1024,
   kVlanAt = 12,
   kVlanBytes = 4
 };
@@ -62,6 +64,7 @@ struct options {
   double duplicate, reorder;
   size_t limit;
   bool impair_all;
+  const char* lose_text;
 };
 
 static struct options opt = {.seed = 1, .hold_ns = 5000000, .gap = 3, .limit = 100000};
@@ -107,6 +110,32 @@ static bool is_impairable(const uint8_t* data, size_t bytes) {
   // ICMPv6 133 to 137: neighbour and router discovery.
   return !(type == ETH_P_IPV6 && bytes > 54 && data[20] == 58 && data[54] >= 133 &&
            data[54] <= 137);
+}
+
+// Ports and sequence number of a TCP segment without VLAN tag or IPv6 extension headers, else 0.
+static uint64_t place_of(const uint8_t* data, size_t bytes) {
+  if (bytes < 54) return 0;
+  const bool v6 = data[12] == 0x86 && data[13] == 0xdd;
+  if (!v6 && (data[12] != 0x08 || data[13] != 0x00)) return 0;
+  const size_t tcp_off = ETH_HLEN + (v6 ? 40u : (data[14] & 15u) * 4u);
+  if (data[v6 ? 20 : 23] != 6 || bytes < tcp_off + 20) return 0;
+  uint64_t place;
+  memcpy(&place, data + tcp_off, sizeof(place));
+  return place;
+}
+
+// True when the frame carries the text and its place was not lost before.
+static bool lost_for_text(const uint8_t* data, size_t bytes) {
+  static uint64_t places[kPlaces];
+  static size_t count;
+  if (!opt.lose_text || !memmem(data, bytes, opt.lose_text, strlen(opt.lose_text))) return false;
+  const uint64_t place = place_of(data, bytes);
+  if (place == 0) return false;
+  for (size_t i = 0; i < kPlaces; i++) {
+    if (places[i] == place) return false;
+  }
+  places[count++ % kPlaces] = place;
+  return true;
 }
 
 static void transmit(struct direction* dir, const uint8_t* data, size_t bytes) {
@@ -165,7 +194,7 @@ static void impair(struct direction* dir, const uint8_t* data, size_t bytes, uin
     return;
   }
   dir->count.eligible++;
-  if (coin(dir->loss)) {
+  if (coin(dir->loss) || lost_for_text(data, bytes)) {
     dir->count.lost++;
     return;
   }
@@ -329,11 +358,19 @@ static double number(const char* text) {
 }
 
 static void parse(int argc, char** argv) {
-  static const struct option known[] = {
-      {"seed", 1, 0, 's'},       {"loss-ab", 1, 0, 'a'},     {"loss-ba", 1, 0, 'b'},
-      {"loss", 1, 0, 'l'},       {"dup", 1, 0, 'd'},         {"reorder", 1, 0, 'r'},
-      {"delay-ms", 1, 0, 'D'},   {"reorder-gap", 1, 0, 'g'}, {"limit", 1, 0, 'L'},
-      {"reorder-ms", 1, 0, 'h'}, {"impair-all", 0, 0, 'A'},  {0}};
+  static const struct option known[] = {{"seed", 1, 0, 's'},
+                                        {"loss-ab", 1, 0, 'a'},
+                                        {"loss-ba", 1, 0, 'b'},
+                                        {"loss", 1, 0, 'l'},
+                                        {"dup", 1, 0, 'd'},
+                                        {"reorder", 1, 0, 'r'},
+                                        {"delay-ms", 1, 0, 'D'},
+                                        {"reorder-gap", 1, 0, 'g'},
+                                        {"limit", 1, 0, 'L'},
+                                        {"reorder-ms", 1, 0, 'h'},
+                                        {"impair-all", 0, 0, 'A'},
+                                        {"lose-text", 1, 0, 't'},
+                                        {0}};
   int found;
   while ((found = getopt_long(argc, argv, "", known, NULL)) != -1) {
     switch (found) {
@@ -370,6 +407,9 @@ static void parse(int argc, char** argv) {
       case 'A':
         opt.impair_all = true;
         break;
+      case 't':
+        opt.lose_text = optarg;
+        break;
       default:
         exit(2);
     }
@@ -379,7 +419,7 @@ static void parse(int argc, char** argv) {
             "usage: wire IF_A IF_B [--seed N] [--loss P | --loss-ab P --loss-ba P] [--dup P] "
             "[--reorder P]\n"
             "            [--reorder-gap FRAMES] [--reorder-ms MS] [--delay-ms MS] [--limit FRAMES] "
-            "[--impair-all]\n");
+            "[--impair-all]\n            [--lose-text TEXT]\n");
     exit(2);
   }
   interfaces[0] = argv[optind];

@@ -11,7 +11,10 @@
 #   wire_lab.sh insert|set PREFIX [WIRE OPTIONS]
 #   wire_lab.sh counters|remove PREFIX
 # "ab" is client to origin. Interfaces are those of deploy/lab.sh, PREFIXc0 and PREFIXo0, unless
-# WIRE_CLIENT_IF and WIRE_ORIGIN_IF say otherwise. Both hosts' offloads are off while it is in.
+# WIRE_CLIENT_IF and WIRE_ORIGIN_IF say otherwise. Both hosts' offloads are off while it is in; the
+# origin's stay on if WIRE_ORIGIN_OFFLOADS=on, and then what it hands over is cut into segments with
+# finished checksums, as a NIC would, on its way through one more pair of links before the relay:
+#   wc [wire] ws --- wt [tc redirect] wo --- OIF origin
 # NAPI threads of the client's new interface are its own: pin them again where that matters.
 
 WIRE_SELF_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -21,7 +24,7 @@ WIRE_CPU="${WIRE_CPU:-1}"
 
 wire_names() {
   WIRE_CLIENT=$1-client WIRE_ORIGIN=$1-origin WIRE_NS=$1-wire
-  WIRE_WC=$1wc WIRE_WO=$1wo
+  WIRE_WC=$1wc WIRE_WO=$1wo WIRE_WS=$1ws WIRE_WT=$1wt
   WIRE_CIF=${WIRE_CLIENT_IF:-${1}c0} WIRE_OIF=${WIRE_ORIGIN_IF:-${1}o0}
   WIRE_STATE=$WIRE_STATE_ROOT/$1
 }
@@ -88,7 +91,7 @@ wire_start() {
   local turn
   rm -f "$WIRE_STATE/counters"
   setsid nsenter --net="/run/netns/$WIRE_NS" taskset -c "$WIRE_CPU" \
-    "$WIRE_BUILD_DIR/wire" "$WIRE_WC" "$WIRE_WO" "$@" \
+    "$WIRE_BUILD_DIR/wire" "$WIRE_WC" "$(<"$WIRE_STATE/far_end")" "$@" \
     >"$WIRE_STATE/counters" 2>"$WIRE_STATE/log" </dev/null &
   echo $! >"$WIRE_STATE/pid"
   for ((turn = 0; turn < 300; turn++)); do
@@ -134,6 +137,7 @@ wire_cut_in() {
     wire_features "$WIRE_CLIENT" "$WIRE_CIF" >"$WIRE_STATE/client_features" &&
     wire_features "$WIRE_ORIGIN" "$WIRE_OIF" >"$WIRE_STATE/origin_features" &&
     echo "$mac $WIRE_CIF $WIRE_OIF" >"$WIRE_STATE/link" &&
+    echo "$WIRE_WO" >"$WIRE_STATE/far_end" &&
     ip netns add "$WIRE_NS" &&
     wire_in "$WIRE_NS" sh -c 'cd /proc/sys/net/ipv6/conf &&
       echo 1 >all/disable_ipv6 && echo 1 >default/disable_ipv6' &&
@@ -149,8 +153,32 @@ wire_cut_in() {
     ip -n "$WIRE_CLIENT" link set dev "$WIRE_CIF" address "$mac" &&
     wire_end_up "$WIRE_WO" && wire_end_up "$WIRE_WC" &&
     wire_client_up &&
-    wire_in "$WIRE_CLIENT" ethtool -K "$WIRE_CIF" tx off tso off gso off >/dev/null &&
+    wire_in "$WIRE_CLIENT" ethtool -K "$WIRE_CIF" tx off tso off gso off >/dev/null || return
+  if [[ ${WIRE_ORIGIN_OFFLOADS:-off} == on ]]; then
+    wire_segment "$mtu"
+  else
     wire_in "$WIRE_ORIGIN" ethtool -K "$WIRE_OIF" tx off tso off gso off >/dev/null
+  fi
+}
+
+# wire_segment MTU: the relay ends at ws, and what goes from wo to wt leaves it as single segments.
+# An XDP program on wo would switch the origin's TSO off; GRO gives it the same NAPI, and what that
+# glues is cut again.
+wire_segment() {
+  ip -n "$WIRE_NS" link set dev "$WIRE_WO" xdp off &&
+    wire_in "$WIRE_NS" ethtool -K "$WIRE_WO" gro on >/dev/null &&
+    ip -n "$WIRE_NS" link add name "$WIRE_WS" mtu "$1" type veth \
+      peer name "$WIRE_WT" mtu "$1" &&
+    wire_end_up "$WIRE_WS" && wire_end_up "$WIRE_WT" &&
+    wire_redirect "$WIRE_WO" "$WIRE_WT" && wire_redirect "$WIRE_WT" "$WIRE_WO" &&
+    echo "$WIRE_WS" >"$WIRE_STATE/far_end"
+}
+
+# wire_redirect FROM TO: all that arrives on FROM leaves by TO.
+wire_redirect() {
+  wire_in "$WIRE_NS" tc qdisc add dev "$1" clsact &&
+    wire_in "$WIRE_NS" tc filter add dev "$1" ingress protocol all \
+      u32 match u32 0 0 action mirred egress redirect dev "$2"
 }
 
 wire_client_up() {
@@ -193,6 +221,7 @@ wire_remove() {
   if [[ -s $WIRE_STATE/link ]] && read -r mac WIRE_CIF WIRE_OIF <"$WIRE_STATE/link" &&
     [[ -e /run/netns/$WIRE_CLIENT ]] && ip -n "$WIRE_NS" link show "$WIRE_WO" &>/dev/null; then
     ip -n "$WIRE_NS" link delete "$WIRE_WC" 2>/dev/null
+    wire_in "$WIRE_NS" tc qdisc delete dev "$WIRE_WO" clsact 2>/dev/null
     ip -n "$WIRE_NS" link set dev "$WIRE_WO" xdp off
     ip -n "$WIRE_NS" link set dev "$WIRE_WO" promisc off arp on down
     ip -n "$WIRE_NS" link set dev "$WIRE_WO" netns "$WIRE_CLIENT" name "$WIRE_CIF"

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Tests the bad wire itself, with two plain namespaces, nginx and curl: it loses, doubles, holds
-# back and delays as much as asked, in the direction asked, and nothing else; XDP transmit of the
-# origin crosses it; mixed.py finds no difference across it; taking it out leaves the hosts as they
-# were.
+# back and delays as much as asked, in the direction asked, and nothing else; a text is lost once;
+# XDP transmit of the origin crosses it; mixed.py finds no difference across it; it segments what an
+# origin with offloads hands over; taking it out leaves the hosts as they were.
 # Usage: wire_test.sh [PREFIX]   (root; prefix of the namespaces, default "wt")
 # shellcheck disable=SC2317  # functions are called through check and the trap
 set -Eeuo pipefail
@@ -57,6 +57,8 @@ nginx_up() {
   for bytes in 1 300 1024 5000 11400 14000 40000 300000; do
     head -c "$bytes" /dev/urandom >"$WORK/site/f$bytes.html"
   done
+  { head -c 9000 "$WORK/site/f40000.html" && echo '~mark~' && head -c 9000 /dev/urandom; } \
+    >"$WORK/site/marked.html"
   chmod -R a+rX "$WORK"
   cat >"$WORK/nginx.conf" <<TEXT
 worker_processes 1;
@@ -151,6 +153,26 @@ loaded() {
     --target /f11400.html --seconds 6 --connections 4 --verify-dir "$WORK/site"
 }
 
+# A text in the middle of a file is lost with its segment, once for each connection.
+text_lost_once() {
+  local turn
+  wire_set "$PREFIX" --lose-text '~mark~' >/dev/null || return
+  for turn in 1 2; do
+    in_client curl -sS -m 20 -o "$WORK/got" "http://$IP/marked.html" || return
+    cmp "$WORK/got" "$WORK/site/marked.html" || return
+  done
+  wire_counters "$PREFIX" | python3 -c '
+import json, sys
+counters = json.load(sys.stdin)
+print("        {} segments lost".format(counters["ba"]["lost"]))
+sys.exit((counters["ab"]["lost"], counters["ba"]["lost"]) != (0, 2))'
+}
+
+offloads_of_origin() {
+  nsenter --net="/run/netns/$ORIGIN" ethtool -k "$WIRE_ORIGIN_IF" |
+    grep -q "^tcp-segmentation-offload: $1"
+}
+
 trap cleanup EXIT
 wire_build
 hosts_up
@@ -171,11 +193,18 @@ wire_set "$PREFIX" --seed 5 --loss 0.05 --dup 0.02 --reorder 0.02 >/dev/null
 check "mixed requests, IPv4" mixed $IP
 check "mixed requests, IPv6" mixed $IP6
 check "load" loaded
+check "a text is lost once for each connection" text_lost_once
 wire_set "$PREFIX" >/dev/null
 clang-16 -O2 -target bpf -I"/usr/include/$(gcc -print-multiarch)" -c "$SELF_DIR/reflect.bpf.c" \
   -o "$WORK/reflect.o"
 ip -n "$ORIGIN" link set dev "$WIRE_ORIGIN_IF" xdpdrv obj "$WORK/reflect.o" section xdp.frags
 check "XDP transmit of the origin arrives" reflected
+wire_remove "$PREFIX" >/dev/null
+WIRE_ORIGIN_OFFLOADS=on wire_insert "$PREFIX" >/dev/null
+check "segmentation left to the device" offloads_of_origin on
+impairment "5 % lost of its segments" ba lost 0.042 0.058 --loss-ba 0.05
+wire_set "$PREFIX" >/dev/null
+check "XDP transmit of the origin arrives beside its segments" reflected
 ip -n "$ORIGIN" link set dev "$WIRE_ORIGIN_IF" xdp off
 wire_remove "$PREFIX" >/dev/null
 nsenter --net="/run/netns/$ORIGIN" ethtool -K "$WIRE_ORIGIN_IF" gro off
