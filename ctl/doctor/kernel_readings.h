@@ -21,8 +21,8 @@ std::vector<PinFacts> ReadPins(const std::string& pin_dir);
 
 // xdp_probe.cc: programs on an interface.
 std::vector<ProgramFacts> ReadXdp(uint32_t ifindex);
-std::vector<ProgramFacts> ReadClsactEgress(uint32_t ifindex);
-std::vector<ProgramFacts> ReadTcxEgress(uint32_t ifindex);
+enum class Direction { kIngress, kEgress };
+TcFacts ReadTc(uint32_t ifindex, Direction direction);
 AttachTrial TryAttachXdp(uint32_t ifindex);
 
 // Loads "return verdict" as an XDP program; its fd, or -errno.

@@ -68,6 +68,12 @@ struct ProgramFacts {
 // Offloads by the kernel's name, e.g. "rx-lro"; absent: the device does not know it.
 using Features = std::map<std::string, bool>;
 
+// Programs of one direction, each list in the order they run; tcx before clsact.
+struct TcFacts {
+  std::vector<ProgramFacts> tcx;
+  std::vector<ProgramFacts> clsact;
+};
+
 // The other end of a veth pair.
 struct PeerFacts {
   uint32_t ifindex = 0;
@@ -96,8 +102,8 @@ struct InterfaceFacts {
   std::optional<uint64_t> xdp_features;  // NETDEV_XDP_ACT_* of netdev genetlink
   std::optional<PeerFacts> peer;         // veth only
   std::vector<ProgramFacts> xdp;
-  std::vector<ProgramFacts> tc_egress;  // clsact
-  std::vector<ProgramFacts> tcx_egress;
+  TcFacts ingress;
+  TcFacts egress;
   std::vector<std::string> addresses;  // text, without prefix length
   std::optional<bool> rps;             // a receive queue has a nonzero rps_cpus
 };
