@@ -14,11 +14,14 @@ namespace {
 // NETDEV_XDP_ACT_* of linux/netdev.h, which Debian 12's headers do not have yet.
 constexpr uint64_t kXdpBasic = 1, kXdpRedirect = 2, kXdpNdoXmit = 4, kXdpZeroCopy = 8;
 
+bool IsOurs(uint32_t id, const std::string& name, const std::vector<PinFacts>& pins) {
+  if (absl::StartsWith(name, "wb_")) return true;
+  return std::any_of(pins.begin(), pins.end(),
+                     [&](const PinFacts& pin) { return pin.prog_id != 0 && pin.prog_id == id; });
+}
+
 bool IsOurs(const ProgramFacts& program, const std::vector<PinFacts>& pins) {
-  if (absl::StartsWith(program.name, "wb_")) return true;
-  return std::any_of(pins.begin(), pins.end(), [&](const PinFacts& pin) {
-    return pin.prog_id != 0 && pin.prog_id == program.id;
-  });
+  return IsOurs(program.id, program.name, pins);
 }
 
 std::string Describe(const ProgramFacts& program) {
@@ -113,6 +116,24 @@ void CheckGro(const InterfaceFacts& device, bool generic, Findings& out) {
 }
 
 }  // namespace
+
+void CheckSockops(const HostFacts& host, const std::vector<PinFacts>& pins, Findings& out) {
+  for (const SockopsFacts& program : host.sockops) {
+    if (IsOurs(program.prog_id, program.name, pins)) continue;
+    const std::string what =
+        absl::StrCat("another sockops program ", program.prog_id, " (",
+                     program.name.empty() ? "name unreadable" : program.name, ") is attached");
+    if (program.exclusive) {
+      out.push_back({"sockops-foreign", Severity::kError, program.cgroup,
+                     absl::StrCat(what, " and suffers no other: the accelerator's is refused"),
+                     absl::StrCat("bpftool cgroup detach ", program.cgroup, " sock_ops id ",
+                                  program.prog_id)});
+    } else {
+      out.push_back({"sockops-foreign", Severity::kInfo, program.cgroup,
+                     absl::StrCat(what, " beside which others may be"), ""});
+    }
+  }
+}
 
 void CheckPrograms(const InterfaceFacts& device, const std::vector<PinFacts>& pins, Findings& out) {
   for (const ProgramFacts& program : device.xdp) {

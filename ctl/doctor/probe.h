@@ -20,6 +20,13 @@ namespace wb::doctor {
 
 enum class Tri { kNo, kYes, kUnknown };
 
+struct SockopsFacts {
+  std::string cgroup;
+  uint32_t prog_id = 0;
+  std::string name;        // empty: unreadable
+  bool exclusive = false;  // it suffers no other program in that cgroup or below
+};
+
 struct HostFacts {
   std::string kernel_release;
   uint64_t page_bytes = 4096;
@@ -32,6 +39,7 @@ struct HostFacts {
   std::vector<std::string> cgroup2_mounts;
   Tri cgroup_is_v2 = Tri::kUnknown;  // the configured cgroup exists and lies in a v2 hierarchy
   bool cgroup_exists = false;
+  std::vector<SockopsFacts> sockops;        // of the configured cgroup (else of the root) and above
   bool bpffs = false;                       // the pin directory lies (or would lie) in a bpffs
   std::string bpffs_mount = "/sys/fs/bpf";  // where one is, or belongs
   std::string netns_exec;          // the namespace when run by `ip netns exec`, which remounts /sys

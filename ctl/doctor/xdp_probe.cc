@@ -47,15 +47,6 @@ class Silence {
   libxdp_print_fn_t xdp_;
 };
 
-std::string ProgramName(uint32_t id) {
-  const int fd = bpf_prog_get_fd_by_id(id);
-  if (fd < 0) return "";
-  const base::UniqueFd owner(fd);
-  bpf_prog_info info = {};
-  uint32_t size = sizeof(info);
-  return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.name : "";
-}
-
 // 0 where the program is attached without a link, or links cannot be listed (CAP_SYS_ADMIN).
 // bpf_link_info of the headers may be older than the kernel's: ifindex is first in both members.
 uint32_t FindLink(uint32_t ifindex, uint32_t prog_id) {
@@ -107,6 +98,15 @@ int AttachAndDetach(uint32_t ifindex, int fd, uint32_t mode) {
 }
 
 }  // namespace
+
+std::string ProgramName(uint32_t id) {
+  const int fd = bpf_prog_get_fd_by_id(id);
+  if (fd < 0) return "";
+  const base::UniqueFd owner(fd);
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.name : "";
+}
 
 std::vector<ProgramFacts> ReadXdp(uint32_t ifindex) {
   const Silence silence;

@@ -211,6 +211,46 @@ TEST(DoctorOnThisMachineTest, WarnsOfGroOnlyInGenericMode) {
   });
 }
 
+TEST(DoctorOnThisMachineTest, FindsSockopsProgramsThatSufferNoOther) {
+  const std::vector<std::string> mounts = MakeKernelProbe()->Host("", "").cgroup2_mounts;
+  ASSERT_FALSE(mounts.empty());
+  const std::string outer = absl::StrCat(mounts.front(), "/wb-doctor-", getpid());
+  const std::string inner = outer + "/inner";
+  ASSERT_EQ(mkdir(outer.c_str(), 0755), 0);
+  ASSERT_EQ(mkdir(inner.c_str(), 0755), 0);
+  const absl::Cleanup remove = [&] { rmdir(inner.c_str()), rmdir(outer.c_str()); };
+  const base::UniqueFd program = LoadPass(BPF_PROG_TYPE_SOCK_OPS, "tuner");
+  const base::UniqueFd cgroup(open(outer.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Options options;
+  options.cgroup = inner;
+  EXPECT_EQ(Find(Examine(options), "sockops-foreign"), nullptr);
+  for (const auto& [flags, on_it, below_it] :
+       {std::tuple{0u, Severity::kError, Severity::kError},
+        {uint32_t{BPF_F_ALLOW_OVERRIDE}, Severity::kError, Severity::kInfo},
+        {uint32_t{BPF_F_ALLOW_MULTI}, Severity::kInfo, Severity::kInfo}}) {
+    ASSERT_EQ(bpf_prog_attach(program.get(), cgroup.get(), BPF_CGROUP_SOCK_OPS, flags), 0);
+    for (const auto& [path, severity] : {std::pair{outer, on_it}, {inner, below_it}}) {
+      options.cgroup = path;
+      const std::vector<Finding> findings = Examine(options);
+      ExpectSeverity(findings, "sockops-foreign", severity);
+      EXPECT_EQ(Get(findings, "sockops-foreign").subject, outer);
+      // What the kernel says of it.
+      const base::UniqueFd target(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      const base::UniqueFd link(
+          bpf_link_create(program.get(), target.get(), BPF_CGROUP_SOCK_OPS, nullptr));
+      EXPECT_EQ(link.valid(), severity == Severity::kInfo) << path << ", flags " << flags;
+    }
+    options.cgroup = outer;
+    const std::string remedy = Get(Examine(options), "sockops-foreign").remedy;
+    if (on_it == Severity::kError) {
+      Shell(remedy);
+    } else {
+      ASSERT_EQ(bpf_prog_detach2(program.get(), cgroup.get(), BPF_CGROUP_SOCK_OPS), 0);
+    }
+    EXPECT_EQ(Find(Examine(options), "sockops-foreign"), nullptr) << "the remedy did not help";
+  }
+}
+
 TEST(DoctorOnThisMachineTest, ReadsThePeerInANamedNamespaceAndAdmitsWhenItCannot) {
   const std::string name = absl::StrCat("wbdoctor-", getpid());
   Shell("ip netns add " + name);

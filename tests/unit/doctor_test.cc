@@ -190,6 +190,17 @@ const BadMachine kBadHosts[] = {
      "LimitMEMLOCK=infinity"},
     {"SlowClock", [](P& p) { p.host.clock_source = "hpet"; }, "clock-source", kWarn, "host",
      "echo tsc >"},
+    {"SockopsExclusive",
+     [](P& p) {
+       p.host.sockops = {{"/sys/fs/cgroup", 9, "tuner", true}};
+     },
+     "sockops-foreign", kErr, "/sys/fs/cgroup",
+     "bpftool cgroup detach /sys/fs/cgroup sock_ops id 9"},
+    {"SockopsShared",
+     [](P& p) {
+       p.host.sockops = {{"/sys/fs/cgroup", 9, "tuner", false}};
+     },
+     "sockops-foreign", kInfo, "/sys/fs/cgroup", ""},
     {"NoJit", [](P& p) { p.features[0].present = Tri::kNo; }, "bpf-jit", kWarn, "host",
      "sysctl -w net.core.bpf_jit_enable=1"},
     {"NoXdpLink", [](P& p) { p.features[1].present = Tri::kNo; }, "bpf-xdp-link", kErr, "host",
@@ -351,8 +362,11 @@ TEST(DoctorTest, KnowsItsOwnProgramsByNameAndByPin) {
     probe.device.xdp = {ours};
     for (TcFacts* facts : {&probe.device.ingress, &probe.device.egress})
       facts->tcx = facts->clsact = {{9, "wb_tc_any", "", 0, false, {}}};
+    probe.host.sockops = {{"/sys/fs/cgroup", 9, "wb_sockops", false},
+                          {"/sys/fs/cgroup", 7, "", true}};
     const std::vector<Finding> findings = Examine(AllOptions(), probe);
     EXPECT_LE(Worst(findings), Severity::kInfo) << FormatTable(findings);
+    EXPECT_EQ(Find(findings, "sockops-foreign"), nullptr);
     for (const char* id :
          {"tc-foreign-egress", "tc-foreign-ingress", "tcx-foreign-egress", "tcx-foreign-ingress"})
       EXPECT_EQ(Find(findings, id), nullptr);
