@@ -219,7 +219,7 @@ TEST(DoctorOnThisMachineTest, FindsSockopsProgramsThatSufferNoOther) {
   ASSERT_EQ(mkdir(outer.c_str(), 0755), 0);
   ASSERT_EQ(mkdir(inner.c_str(), 0755), 0);
   const absl::Cleanup remove = [&] { rmdir(inner.c_str()), rmdir(outer.c_str()); };
-  const base::UniqueFd program = LoadPass(BPF_PROG_TYPE_SOCK_OPS, "tuner");
+  const base::UniqueFd program = support::LoadVerdict(BPF_PROG_TYPE_SOCK_OPS, "tuner", 1);
   const base::UniqueFd cgroup(open(outer.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   Options options;
   options.cgroup = inner;

@@ -428,7 +428,7 @@ TEST_F(MetricsTest, RulesAndManualsNameOnlyReasonsThatExist) {
       EXPECT_TRUE(IsReason((*it)[1])) << it->str();
     EXPECT_GT(uses, 1u);
   };
-  expect_reasons(RulesText(), std::regex(R"(reason="([a-z_]+)")"));
+  expect_reasons(RulesText(), std::regex("reason=\"([a-z_]+)\""));
   std::ifstream file(kRoot / "docs/OPERATIONS.md");
   const std::string manual{std::istreambuf_iterator<char>(file), {}};
   const size_t no_hits = manual.find("* *No hits*");
