@@ -125,7 +125,9 @@ class MirrorTest(unittest.TestCase):
 
     def test_conditional_wants_304(self):
         self.assertEqual(len(self.found(conditional=True)), 1)
-        self.mirror.answers = {"200": 1, "304": 1, "404": 1}
+        self.mirror.answers = {"200": 1, "304": 1}
+        self.assertEqual(len(self.found(conditional=True)), 1)
+        self.mirror.answers = {"304": 2}
         self.assertEqual(self.found(conditional=True), [])
 
 
