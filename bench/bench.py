@@ -45,9 +45,11 @@ def main():
     parser.add_argument("--rounds", type=int, help="repetitions (quick: 3, miss: 20, check: 15 at most)")
     parser.add_argument("--connections", type=int, default=24,
                         help="of clients (default 24: the replies to all of them fit a veth's queue of 256 packets)")
-    parser.add_argument("--budget", type=float, default=46,
+    parser.add_argument("--budget", type=float,
                         help="quick: seconds for the rounds at one MTU, but two rounds at least (default 46)")
     args = parser.parse_args()
+    args.own_times = bool(args.seconds or args.rounds or args.budget)
+    args.budget = args.budget or 46
     args.seconds = args.seconds or 0.5
     args.rounds = args.rounds or {"quick": 3, "miss": 20, "check": 15}[args.what]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

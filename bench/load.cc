@@ -110,6 +110,7 @@ int Main(int argc, char** argv) {
   }
   const LoadResult result = LoadDriver(arguments.load, &targets).Run();
   nlohmann::json json = {{"requests", result.requests},
+                         {"answered", result.answered},
                          {"body_bytes", result.body_bytes},
                          {"seconds", result.seconds},
                          {"cpu_ns", result.cpu_ns}};

@@ -167,6 +167,7 @@ void LoadDriver::ReplyDone(Client* client) {
   client->reader.Finish();
   if (!client->reader.error().empty()) Fail(target->path + ": " + client->reader.error());
   ++client->answered;
+  ++result_.answered;
   if (phase_ == Phase::kWindow) {
     ++result_.requests;
     result_.body_bytes += *target->length;

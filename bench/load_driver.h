@@ -32,8 +32,9 @@ struct LoadOptions {
 };
 
 struct LoadResult {
-  std::string error;  // empty if all went well
-  uint64_t requests = 0;
+  std::string error;      // empty if all went well
+  uint64_t requests = 0;  // answered in the window
+  uint64_t answered = 0;  // answered at all, before the window too
   uint64_t body_bytes = 0;
   double seconds = 0;
   std::map<std::string, int64_t> cpu_ns;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Origin CPU per request for a real site, accelerated and not: the second half of deploy/quickstart.sh. The same
 sequence of keep-alive requests, every file of the document root in a shuffled order, goes to both ports in turns.
-Prints the quickstart's table; needs a lab that is up and whose cache was filled by a crawl.
+Prints the quickstart's table; needs a lab that is up and whose cache was filled by mirror.py and crawl.py.
 """
 
 import argparse
@@ -61,22 +61,37 @@ def measure(lab, files):
             "reasons": result["reasons"]}
 
 
-def crawl_facts(path):
+def read_json(path):
     with open(path, encoding="utf-8") as file:
-        crawl = json.load(file)
-    passes = [row for row in crawl["passes"] if row["pass"] != "ref"]
+        return json.load(file)
+
+
+def crawl_facts(paths):
+    """Sums over what several runs of crawl.py printed."""
+    crawls = [read_json(path) for path in paths]
+    passes = [row for crawl in crawls for row in crawl["passes"] if row["pass"] != "ref"]
+    problems = sum(len(crawl["problems"]) for crawl in crawls)  # crawl.py shows the first 20
     return {"requests": sum(row["requests"] for row in passes), "passes": len(passes),
-            "mismatches": len(crawl["problems"]) if len(crawl["problems"]) < 20
-            else max(20, sum(row["mismatches"] for row in crawl["passes"])),
+            "mismatches": max(problems, sum(row["mismatches"] for crawl in crawls for row in crawl["passes"])),
             "bytes": sum(row["bytes"] for row in passes)}
 
 
+def visits_rows(mirror, crawl, hits):
+    """Lines of the table about what wget and crawl.py asked, each ratio of all requests that were made."""
+    rows = []
+    for row in mirror["passes"]:
+        answers = ", ".join(f"{count} x {status}" for status, count in sorted(row["answers"].items()))
+        rows.append((f"wget, {row['pass']}", f"{row['requests']} requests ({answers}), {row['bytes'] / 1e6:.0f} MB, "
+                     f"{row['hits']} hits: {origin.ratio_of(row['hits'], row['requests']):.1%}"))
+    rows += [("crawl, compressed", f"{crawl['requests']} requests in {crawl['passes']} passes over IPv4 and IPv6, "
+              f"{crawl['bytes'] / 1e6:.0f} MB, {hits} hits: {origin.ratio_of(hits, crawl['requests']):.1%}"),
+             ("mismatches with port 8080", str(crawl["mismatches"] + len(mirror["problems"])))]
+    return rows
+
+
 def show(facts):
-    crawl, whole, small = facts["crawl"], facts["whole"], facts["small"]
-    rows = [("crawl: requests", f"{crawl['requests']} in {crawl['passes']} passes, {crawl['bytes'] / 1e6:.0f} MB"),
-            ("crawl: mismatches with port 8080", str(crawl["mismatches"])),
-            ("crawl: hit ratio", f"{facts['crawl_hit_ratio']:.1%}")]
-    for name, part in (("all files", whole), (f"files below {SMALL_BYTES} bytes", small)):
+    rows = visits_rows(facts["mirror"], facts["crawl"], facts["crawl_hits"])
+    for name, part in (("all files", facts["whole"]), (f"files below {SMALL_BYTES} bytes", facts["small"])):
         rows += [(f"{name}", f"{part['files']} files, {part['eligible']:.0%} of them small enough to be hits"),
                  ("  hit ratio", f"{part['hit_ratio']:.1%} of {REQUESTS} keep-alive requests"),
                  ("  origin CPU per request, nginx alone", f"{part['direct']['median']:.1f} us"),
@@ -89,17 +104,20 @@ def show(facts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--prefix", required=True, help="of the lab")
-    parser.add_argument("--crawl", required=True, metavar="FILE", help="what crawl.py --json printed")
+    parser.add_argument("--mirror", required=True, metavar="FILE", help="what mirror.py wrote")
+    parser.add_argument("--crawl", required=True, metavar="FILE", nargs="+", help="what crawl.py --json printed")
     parser.add_argument("--json", metavar="FILE", help="write everything there, too")
     args = parser.parse_args()
     lab = origin.Lab(args.prefix)
     try:
         lab.read()
-        status = lab.status()  # of the crawl; what follows asks for more
+        # Of the mirrors and the crawl; what follows asks for more.
+        all_hits = lab.status()["hits_total"]
+        mirror = read_json(args.mirror)
         found = targets_of(lab.env["DOCROOT"])
         small = [(target, size) for target, size in found if size < SMALL_BYTES]
-        facts = {"crawl": crawl_facts(args.crawl), "crawl_hits": status["hits_total"],
-                 "crawl_hit_ratio": status["hit_ratio"], "machine": origin.machine(),
+        facts = {"mirror": mirror, "crawl": crawl_facts(args.crawl),
+                 "crawl_hits": all_hits - sum(row["hits"] for row in mirror["passes"]), "machine": origin.machine(),
                  "whole": measure(lab, found), "small": measure(lab, small)}
     except origin.BenchError as error:
         print(f"site.py: {error}", file=sys.stderr)
@@ -108,7 +126,8 @@ def main():
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(facts, file, indent=1)
-    if facts["crawl"]["mismatches"] or not facts["crawl_hits"]:
+    idle = [row["pass"] for row in mirror["passes"][1:] if not row["hits"]]
+    if facts["crawl"]["mismatches"] or mirror["problems"] or not facts["crawl_hits"] or idle:
         print("site.py: bytes differ, or nothing was answered by XDP", file=sys.stderr)
         return 1
     return 0

@@ -58,6 +58,10 @@ Environment:
                     P-booster
 Origin processes and NAPI threads run on CPU 0, all others on CPU 1.
 
+What stays on the host after `down`: "cubic" in net.ipv4.tcp_allowed_congestion_control, because a
+namespace may only choose what the host allows; /sys/fs/bpf mounted, if it was not. All else goes,
+processes in the lab's namespaces and cgroup included.
+
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the lab exists already (up) or is not up (env, exec,
 accelerd, pin). `exec` ends with the code of CMD. A failed `up` removes what it had made.
 

@@ -3,14 +3,16 @@
 #
 # From a fresh Debian 12 machine to a real site served by XDP, as root and in network namespaces only:
 # installs packages, builds, serves the HTML tree of Debian's Python documentation with nginx and
-# accelerd in a lab (deploy/lab.sh), crawls it through the accelerator, compares every byte with the
-# unaccelerated port, and measures what a request costs the origin both ways.
+# accelerd in a lab (deploy/lab.sh), lets wget mirror it through the accelerator and crawls it with
+# compressed answers, compares every byte with the unaccelerated port, and measures what a request
+# costs the origin both ways.
 set -Eeuo pipefail
 
 REPO_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+BUILD_DIR=${WB_BUILD_DIR:-$REPO_DIR/build}
 LAB=$REPO_DIR/deploy/lab.sh
 PREFIX=qs KEEP=no OWN=no
-WORK=''
+WORK='' CHILD='' STAGE=''
 export PYTHONDONTWRITEBYTECODE=1
 
 usage() {
@@ -20,7 +22,9 @@ Usage: quickstart.sh [--keep] [--prefix P]
   --keep        leave the lab up, to play with
   --prefix P    of the lab (default qs); a lab of that prefix that quickstart.sh made is replaced
 
-Exit codes: 0 done; 1 failed, a byte differed, or XDP answered nothing; 2 wrong usage.
+Exit codes: 0 done; 1 failed, a byte differed, or XDP answered nothing; 2 wrong usage. Whatever
+happens, SIGTERM included, what was made is removed; what a killed run left, the next one removes.
+With WB_BUILD_DIR set nothing is built: that directory is used.
 TEXT
 }
 
@@ -33,10 +37,25 @@ die() {
   exit 1
 }
 
+# Runs a command so that a signal is acted upon at once, not when the command has ended.
+watched() {
+  local status=0
+  "$@" 9>&- &
+  CHILD=$!
+  wait "$CHILD" || status=$?
+  CHILD=''
+  return "$status"
+}
+
 clean_up() {
   local status=$?
   trap '' HUP INT TERM
   trap - EXIT
+  if [[ -n $CHILD ]]; then
+    kill -TERM "$CHILD" 2>/dev/null || true
+    # `lab.sh up` removes what it made, unless it was just done.
+    ! wait "$CHILD" || [[ $STAGE != up ]] || OWN=yes
+  fi
   if [[ $OWN == yes && ($KEEP == no || $status != 0) ]]; then
     if ((status)); then
       tail -n 15 "/run/webbooster-lab/$PREFIX/accelerd.log" >&2 2>/dev/null
@@ -58,7 +77,8 @@ install_and_build() {
   say 'Installing packages and building (minutes, the first time)'
   "$REPO_DIR/deploy/install-packages.sh" 9>&-
   WORK=$(mktemp -d /tmp/wb-quickstart-XXXXXX)
-  if ! timeout -k 10 1800 "$REPO_DIR/deploy/build.sh" >"$WORK/build.log" 2>&1 9>&-; then
+  [[ -z ${WB_BUILD_DIR:-} ]] || return 0
+  if ! watched timeout -k 10 1800 "$REPO_DIR/deploy/build.sh" >"$WORK/build.log" 2>&1; then
     tail -n 40 "$WORK/build.log" >&2
     die 'the build failed'
   fi
@@ -66,15 +86,22 @@ install_and_build() {
 
 # The documentation's HTML tree, with a compressed file beside each text: what nginx's gzip_static serves.
 site() {
-  local index from='' to=$REPO_DIR/build/quickstart-site
+  local index from='' to=$BUILD_DIR/quickstart-site
   while read -r index; do
     [[ $index != */html/index.html || ! -f $index ]] || from=$(dirname "$(realpath "$index")")
   done < <(dpkg -L python3.11-doc)
   [[ -n $from ]] || die 'python3.11-doc has no HTML tree here'
-  rm -rf "$to"
+  local version
+  version=$(dpkg-query -W python3.11-doc)
+  if [[ $(cat "$to.version" 2>/dev/null) == "$version" ]]; then
+    printf '%s\n' "$to"
+    return
+  fi
+  rm -rf "$to" "$to.version"
   cp -rL --preserve=timestamps "$from" "$to"
   find "$to" -type f \( -name '*.html' -o -name '*.css' -o -name '*.js' -o -name '*.txt' -o -name '*.svg' \) -print0 |
     xargs -0 -P 2 -n 50 gzip -9 -k -f
+  printf '%s\n' "$version" >"$to.version"
   printf '%s\n' "$to"
 }
 
@@ -86,24 +113,42 @@ lab_up() {
     "$LAB" down --prefix "$PREFIX" 9>&- 2>/dev/null
   fi
   # `up` removes what it made when it fails, and refuses a lab that is not ours.
-  timeout -k 10 120 "$LAB" up --prefix "$PREFIX" --docroot "$root" 9>&-
-  OWN=yes
+  STAGE=up
+  watched timeout -k 10 120 "$LAB" up --prefix "$PREFIX" --docroot "$root"
+  OWN=yes STAGE=''
   touch "/run/webbooster-lab/$PREFIX/quickstart"
 }
 
+# A client that everybody knows. What it saves is compared, file by file.
+mirror() {
+  say 'wget mirrors all of it: from port 8080, then through the accelerator (port 80) five times'
+  watched timeout -k 10 900 python3 "$REPO_DIR/bench/mirror.py" --prefix "$PREFIX" --directory "$WORK/mirrors" \
+    --json "$WORK/mirror.json" || die 'the mirrors differ, as shown above'
+}
+
 crawl() {
-  say 'Crawling all of it: the reference (port 8080), then three times through the accelerator (port 80)'
-  local ip
-  ip=$("$LAB" env ORIGIN_IP --prefix "$PREFIX")
+  local family
+  for family in IP IP6; do
+    crawl_over "$family"
+  done
+}
+
+# As a browser asks: compressed answers, and every head compared.
+crawl_over() {
+  local ip out=$WORK/crawl-$1.json
+  ip=$("$LAB" env "ORIGIN_$1" --prefix "$PREFIX")
+  [[ $1 == IP ]] || ip="[$ip]"
+  say "Crawling it with compressed answers, heads compared too: $ip, port 8080, then twice port 80"
   # Mismatches are shown before the table says how many there were.
-  timeout -k 10 600 "$LAB" exec --prefix "$PREFIX" client python3 "$REPO_DIR/tests/support/crawl.py" --json \
-    --base http://site.test/ --connect "$ip:80" --ref "$ip:8080" --passes 3 >"$WORK/crawl.json" 9>&- ||
-    { cut -c 1-4000 "$WORK/crawl.json" >&2 && die 'the crawl found differences, shown above'; }
+  watched timeout -k 10 600 "$LAB" exec --prefix "$PREFIX" client python3 "$REPO_DIR/tests/support/crawl.py" --json \
+    --base http://site.test/ --connect "$ip:80" --ref "$ip:8080" --passes 2 >"$out" ||
+    { cut -c 1-4000 "$out" >&2 && die 'the crawl found differences, shown above'; }
 }
 
 measure() {
   say 'Measuring: the same keep-alive requests to nginx alone and through the accelerator'
-  timeout -k 10 600 python3 "$REPO_DIR/bench/site.py" --prefix "$PREFIX" --crawl "$WORK/crawl.json" 9>&-
+  watched timeout -k 10 600 python3 "$REPO_DIR/bench/site.py" --prefix "$PREFIX" --mirror "$WORK/mirror.json" \
+    --crawl "$WORK/crawl-IP.json" "$WORK/crawl-IP6.json"
 }
 
 # wbctl and curl are shown as they can be typed; the metrics listen in the origin's namespace.
@@ -159,6 +204,7 @@ main() {
   trap 'exit 143' TERM
   install_and_build
   lab_up
+  mirror
   crawl
   measure
   how_to_play

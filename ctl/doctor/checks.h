@@ -32,6 +32,7 @@ void CheckAddresses(const InterfaceFacts& device, const std::vector<Listener>& l
                     const std::vector<uint16_t>& ports, Findings& out);
 
 // `pins` tells our own programs from foreign ones.
+void CheckSockops(const HostFacts& host, const std::vector<PinFacts>& pins, Findings& out);
 void CheckPrograms(const InterfaceFacts& device, const std::vector<PinFacts>& pins, Findings& out);
 void CheckXdpMode(const InterfaceFacts& device, const AttachTrial* trial, Findings& out);
 

@@ -154,11 +154,11 @@ void CheckHost(const HostFacts& host, const Options& options, Findings& out) {
   if (host.btf) {
     out.push_back({"kernel-btf", Severity::kOk, kHost, "/sys/kernel/btf/vmlinux", ""});
   } else {
-    out.push_back(
-        {"kernel-btf", Severity::kError, kHost,
-         "/sys/kernel/btf/vmlinux cannot be read: the sockops program needs it to find "
-         "the fields of struct tcp_sock",
-         "boot a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian's linux-image-amd64 has it)"});
+    out.push_back({"kernel-btf", Severity::kError, kHost,
+                   "/sys/kernel/btf/vmlinux cannot be read: the sockops program needs it to find "
+                   "the fields of struct tcp_sock",
+                   "apt-get install linux-image-amd64 && reboot (or any kernel with "
+                   "CONFIG_DEBUG_INFO_BTF=y)"});
   }
   CheckCapabilities(host, out);
   CheckUnprivilegedBpf(host, out);

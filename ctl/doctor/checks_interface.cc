@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "ctl/doctor/checks.h"
+#include "webbooster/abi/limits.h"
 
 namespace wb::doctor {
 namespace {
@@ -78,18 +79,32 @@ void CheckQueues(const InterfaceFacts& device, const HostFacts& host, Findings& 
   }
 }
 
-void CheckMtu(const std::string& id, const std::string& subject, uint32_t mtu,
-              const HostFacts& host, const std::string& command_prefix, const std::string& name,
-              Findings& out) {
-  const uint32_t limit = MaxSingleFrameMtu(host.page_bytes);
-  if (mtu <= limit) {
-    out.push_back({id, Severity::kOk, subject, absl::StrCat("MTU ", mtu), ""});
+// The accelerator builds no larger segments and refuses the interface, whatever the page size.
+void CheckMtu(const InterfaceFacts& device, const HostFacts& host, Findings& out) {
+  constexpr uint32_t kHeaders = 40;  // IPv4 and TCP
+  const uint32_t limit = std::min(MaxSingleFrameMtu(host.page_bytes), WB_SEG_MAX + kHeaders);
+  if (device.mtu <= limit) {
+    out.push_back({"mtu", Severity::kOk, device.name, absl::StrCat("MTU ", device.mtu), ""});
     return;
   }
-  out.push_back({id, Severity::kWarning, subject,
-                 absl::StrCat("MTU ", mtu, " is more than an XDP frame in one page takes (", limit,
-                              "): native XDP is refused or leaves such frames to the kernel"),
-                 absl::StrCat(command_prefix, "ip link set dev ", name, " mtu ", limit)});
+  out.push_back({"mtu", Severity::kError, device.name,
+                 absl::StrCat("MTU ", device.mtu, " is more than one XDP frame takes (", limit,
+                              "): attaching is refused"),
+                 absl::StrCat("ip link set dev ", device.name, " mtu ", limit)});
+}
+
+// The veth driver judges the peer's MTU, not its own, when a program is attached.
+void CheckPeerMtu(const PeerFacts& peer, const std::string& subject, const HostFacts& host,
+                  const std::string& command_prefix, Findings& out) {
+  const uint32_t limit = MaxSingleFrameMtu(host.page_bytes);
+  if (peer.mtu <= limit) {
+    out.push_back({"veth-peer-mtu", Severity::kOk, subject, absl::StrCat("MTU ", peer.mtu), ""});
+    return;
+  }
+  out.push_back({"veth-peer-mtu", Severity::kWarning, subject,
+                 absl::StrCat("MTU ", peer.mtu, " is more than an XDP frame in one page takes (",
+                              limit, "): native XDP is refused"),
+                 absl::StrCat(command_prefix, "ip link set dev ", peer.name, " mtu ", limit)});
 }
 
 void CheckReceiveOffloads(const InterfaceFacts& device, Findings& out) {
@@ -117,7 +132,7 @@ void CheckReceiveOffloads(const InterfaceFacts& device, Findings& out) {
 void CheckDevice(const InterfaceFacts& device, const HostFacts& host, Findings& out) {
   CheckState(device, out);
   CheckQueues(device, host, out);
-  CheckMtu("mtu", device.name, device.mtu, host, "", device.name, out);
+  CheckMtu(device, host, out);
   CheckReceiveOffloads(device, out);
 }
 
@@ -157,8 +172,8 @@ void CheckPeer(const InterfaceFacts& device, const HostFacts& host, Findings& ou
                                 "vanish"),
                    absl::StrCat(prefix, "ethtool -K ", peer.name, " gro on")});
   }
-  // The veth driver judges the peer's MTU and queues, not its own, when a program is attached.
-  CheckMtu("veth-peer-mtu", subject, peer.mtu, host, prefix, peer.name, out);
+  CheckPeerMtu(peer, subject, host, prefix, out);
+  // Nor its own queues.
   if (peer.tx_queues > device.rx_queues) {
     out.push_back({"veth-peer-queues", Severity::kError, subject,
                    absl::StrCat("the peer has ", peer.tx_queues, " tx queues, ", device.name,

@@ -68,6 +68,7 @@ std::vector<Finding> Examine(const Options& options, Probe& probe) {
     pins = probe.Pins(options.pin_dir);
     CheckPins(pins, options, out);
   }
+  CheckSockops(host, pins, out);
   if (!options.interface.empty()) ExamineInterface(options, host, pins, probe, out);
   return out;
 }

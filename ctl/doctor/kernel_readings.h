@@ -19,10 +19,14 @@ namespace wb::doctor {
 std::vector<FeatureFacts> TryBpfFeatures();
 std::vector<PinFacts> ReadPins(const std::string& pin_dir);
 
+// cgroup_probe.cc: programs that may keep ours from being attached to the cgroup.
+std::vector<SockopsFacts> ReadSockops(const std::string& cgroup);
+
 // xdp_probe.cc: programs on an interface.
+std::string ProgramName(uint32_t id);  // empty: unreadable
 std::vector<ProgramFacts> ReadXdp(uint32_t ifindex);
-std::vector<ProgramFacts> ReadClsactEgress(uint32_t ifindex);
-std::vector<ProgramFacts> ReadTcxEgress(uint32_t ifindex);
+enum class Direction { kIngress, kEgress };
+TcFacts ReadTc(uint32_t ifindex, Direction direction);
 AttachTrial TryAttachXdp(uint32_t ifindex);
 
 // Loads "return verdict" as an XDP program; its fd, or -errno.

@@ -149,6 +149,11 @@ class KernelProbe : public Probe {
         ReadLine("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     ReadMounts(pin_dir.empty() ? host.bpffs_mount : pin_dir, host);
     if (!cgroup.empty()) ReadCgroup(cgroup, host);
+    if (const std::string& root =
+            cgroup.empty() && !host.cgroup2_mounts.empty() ? host.cgroup2_mounts.front() : cgroup;
+        !root.empty()) {
+      host.sockops = ReadSockops(root);
+    }
     host.congestion_control = ReadLine("/proc/sys/net/ipv4/tcp_congestion_control");
     host.allowed_congestion_control = ReadLine("/proc/sys/net/ipv4/tcp_allowed_congestion_control");
     host.default_qdisc = ReadLine("/proc/sys/net/core/default_qdisc");

@@ -20,6 +20,13 @@ namespace wb::doctor {
 
 enum class Tri { kNo, kYes, kUnknown };
 
+struct SockopsFacts {
+  std::string cgroup;
+  uint32_t prog_id = 0;
+  std::string name;        // empty: unreadable
+  bool exclusive = false;  // it suffers no other program in that cgroup or below
+};
+
 struct HostFacts {
   std::string kernel_release;
   uint64_t page_bytes = 4096;
@@ -32,6 +39,7 @@ struct HostFacts {
   std::vector<std::string> cgroup2_mounts;
   Tri cgroup_is_v2 = Tri::kUnknown;  // the configured cgroup exists and lies in a v2 hierarchy
   bool cgroup_exists = false;
+  std::vector<SockopsFacts> sockops;        // of the configured cgroup (else of the root) and above
   bool bpffs = false;                       // the pin directory lies (or would lie) in a bpffs
   std::string bpffs_mount = "/sys/fs/bpf";  // where one is, or belongs
   std::string netns_exec;          // the namespace when run by `ip netns exec`, which remounts /sys
@@ -68,6 +76,12 @@ struct ProgramFacts {
 // Offloads by the kernel's name, e.g. "rx-lro"; absent: the device does not know it.
 using Features = std::map<std::string, bool>;
 
+// Programs of one direction, each list in the order they run; tcx before clsact.
+struct TcFacts {
+  std::vector<ProgramFacts> tcx;
+  std::vector<ProgramFacts> clsact;
+};
+
 // The other end of a veth pair.
 struct PeerFacts {
   uint32_t ifindex = 0;
@@ -96,8 +110,8 @@ struct InterfaceFacts {
   std::optional<uint64_t> xdp_features;  // NETDEV_XDP_ACT_* of netdev genetlink
   std::optional<PeerFacts> peer;         // veth only
   std::vector<ProgramFacts> xdp;
-  std::vector<ProgramFacts> tc_egress;  // clsact
-  std::vector<ProgramFacts> tcx_egress;
+  TcFacts ingress;
+  TcFacts egress;
   std::vector<std::string> addresses;  // text, without prefix length
   std::optional<bool> rps;             // a receive queue has a nonzero rps_cpus
 };

@@ -269,8 +269,8 @@ absl::StatusOr<InterfaceFacts> ReadInterface(const std::string& name) {
   facts.xdp_features = XdpFeatures(link->ifindex);
   facts.peer = ReadPeer(*link, ethtool);
   facts.xdp = ReadXdp(link->ifindex);
-  facts.tc_egress = ReadClsactEgress(link->ifindex);
-  facts.tcx_egress = ReadTcxEgress(link->ifindex);
+  facts.ingress = ReadTc(link->ifindex, Direction::kIngress);
+  facts.egress = ReadTc(link->ifindex, Direction::kEgress);
   facts.addresses = Addresses(link->name);
   facts.rps = Rps(*link);
   return facts;

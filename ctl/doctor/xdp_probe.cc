@@ -24,7 +24,8 @@
 namespace wb::doctor {
 namespace {
 
-// linux/bpf.h has it since 6.6; Debian 12's headers do not.
+// linux/bpf.h has them since 6.6; Debian 12's headers do not.
+constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 
 int Silent(libbpf_print_level, const char*, va_list) { return 0; }
@@ -45,15 +46,6 @@ class Silence {
   libbpf_print_fn_t bpf_;
   libxdp_print_fn_t xdp_;
 };
-
-std::string ProgramName(uint32_t id) {
-  const int fd = bpf_prog_get_fd_by_id(id);
-  if (fd < 0) return "";
-  const base::UniqueFd owner(fd);
-  bpf_prog_info info = {};
-  uint32_t size = sizeof(info);
-  return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.name : "";
-}
 
 // 0 where the program is attached without a link, or links cannot be listed (CAP_SYS_ADMIN).
 // bpf_link_info of the headers may be older than the kernel's: ifindex is first in both members.
@@ -107,6 +99,15 @@ int AttachAndDetach(uint32_t ifindex, int fd, uint32_t mode) {
 
 }  // namespace
 
+std::string ProgramName(uint32_t id) {
+  const int fd = bpf_prog_get_fd_by_id(id);
+  if (fd < 0) return "";
+  const base::UniqueFd owner(fd);
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.name : "";
+}
+
 std::vector<ProgramFacts> ReadXdp(uint32_t ifindex) {
   const Silence silence;
   LIBBPF_OPTS(bpf_xdp_query_opts, query);
@@ -130,11 +131,14 @@ std::vector<ProgramFacts> ReadXdp(uint32_t ifindex) {
   return programs;
 }
 
-std::vector<ProgramFacts> ReadClsactEgress(uint32_t ifindex) {
+namespace {
+
+std::vector<ProgramFacts> ReadClsact(uint32_t ifindex, Direction direction) {
   tcmsg header = {};
   header.tcm_family = AF_UNSPEC;
   header.tcm_ifindex = static_cast<int>(ifindex);
-  header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
+  header.tcm_parent =
+      TC_H_MAKE(TC_H_CLSACT, direction == Direction::kIngress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
   std::vector<ProgramFacts> programs;
   NetlinkRequest request(RTM_GETTFILTER, NLM_F_DUMP, header);
   // An error means there is no clsact qdisc, hence no program.
@@ -158,17 +162,24 @@ std::vector<ProgramFacts> ReadClsactEgress(uint32_t ifindex) {
   return programs;
 }
 
-std::vector<ProgramFacts> ReadTcxEgress(uint32_t ifindex) {
+std::vector<ProgramFacts> ReadTcx(uint32_t ifindex, Direction direction) {
   std::array<uint32_t, 64> ids = {};  // BPF_MPROG_MAX of the kernel
   LIBBPF_OPTS(bpf_prog_query_opts, query, .prog_ids = ids.data(),
               .prog_cnt = static_cast<uint32_t>(ids.size()));
   // The first argument shares its place in bpf_attr with target_ifindex.
-  if (bpf_prog_query_opts(static_cast<int>(ifindex), kTcxEgress, &query) != 0) return {};
+  const bpf_attach_type type = direction == Direction::kIngress ? kTcxIngress : kTcxEgress;
+  if (bpf_prog_query_opts(static_cast<int>(ifindex), type, &query) != 0) return {};
   std::vector<ProgramFacts> programs;
   for (uint32_t i = 0; i < query.prog_cnt && i < ids.size(); ++i) {
     programs.push_back(Program(ifindex, ids[i], ""));
   }
   return programs;
+}
+
+}  // namespace
+
+TcFacts ReadTc(uint32_t ifindex, Direction direction) {
+  return {ReadTcx(ifindex, direction), ReadClsact(ifindex, direction)};
 }
 
 AttachTrial TryAttachXdp(uint32_t ifindex) {

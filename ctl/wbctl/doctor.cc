@@ -23,6 +23,9 @@ void Doctor(Context& context, doctor::Options options) {
   if (options.pin_dir.empty() && std::filesystem::is_directory(kDefaultPinDir, ignored)) {
     options.pin_dir = kDefaultPinDir;
   }
+  // Whatever is accelerated is plain HTTP, and a server that is not where the wire ends is found by
+  // its port.
+  if (!options.interface.empty() && options.ports.empty()) options.ports = {80};
   const std::vector<doctor::Finding> findings = doctor::Examine(options);
   if (context.json) {
     context.PrintJson(
@@ -41,7 +44,9 @@ void AddDoctorCommand(CLI::App& app, Context& context) {
   command->add_option("IF", options->interface, "interface to examine");
   command->add_option("--pin-dir", options->pin_dir, "directory of accelerd's pins");
   command->add_option("--cgroup", options->cgroup, "cgroup v2 directory accelerd attaches to");
-  command->add_option("--port", options->ports, "port the web server listens on (repeatable)")
+  command
+      ->add_option("--port", options->ports,
+                   "port the web server listens on (repeatable; default 80)")
       ->check(CLI::Range(1, 65535));
   command->add_flag("--probe-attach", options->probe_attach,
                     "try to attach a program to the interface");

@@ -148,24 +148,107 @@ TEST(DoctorOnThisMachineTest, TellsForeignProgramsFromOurs) {
     findings = ExamineInterface("wbd0");
     ExpectSeverity(findings, "xdp-attached", Severity::kOk);
     EXPECT_THAT(Get(findings, "xdp-attached").message, HasSubstr("wb_xdp_test"));
-
-    const base::UniqueFd shaper = LoadPass(BPF_PROG_TYPE_SCHED_CLS, "shaper");
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
-    LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = shaper.get());
-    ASSERT_EQ(bpf_tc_hook_create(&hook), 0);
-    ASSERT_EQ(bpf_tc_attach(&hook, &filter), 0);
-    // BPF_TCX_EGRESS, where the kernel knows it.
-    const base::UniqueFd tcx(
-        bpf_link_create(shaper.get(), ifindex, static_cast<bpf_attach_type>(47), nullptr));
-    findings = ExamineInterface("wbd0");
-    ExpectSeverity(findings, "tc-foreign-egress", Severity::kInfo);
-    EXPECT_THAT(Get(findings, "tc-foreign-egress").message, HasSubstr("(shaper)"));
-    const Finding* later = Find(findings, "tcx-foreign-egress");
-    EXPECT_EQ(later != nullptr, tcx.valid());
-    if (later != nullptr) {
-      EXPECT_EQ(later->severity, Severity::kInfo);  // ours will come before it
-    }
   });
+}
+
+TEST(DoctorOnThisMachineTest, ExaminesTcProgramsOfBothDirections) {
+  struct Case {
+    bpf_tc_attach_point point;
+    bpf_attach_type tcx;  // BPF_TCX_*, where the kernel knows it
+    std::string direction;
+  };
+  for (const Case& c : {Case{BPF_TC_INGRESS, static_cast<bpf_attach_type>(46), "ingress"},
+                        Case{BPF_TC_EGRESS, static_cast<bpf_attach_type>(47), "egress"}}) {
+    InNewNamespace([&] {
+      Shell("ip link add wbd0 type veth peer name wbd1 && ip link set wbd0 up");
+      const int ifindex = static_cast<int>(if_nametoindex("wbd0"));
+      const base::UniqueFd foreign = LoadPass(BPF_PROG_TYPE_SCHED_CLS, "shaper");
+      const base::UniqueFd ours = LoadPass(BPF_PROG_TYPE_SCHED_CLS, "wb_tc_test");
+      LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = c.point);
+      LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = foreign.get(), .priority = 7);
+      ASSERT_EQ(bpf_tc_hook_create(&hook), 0);
+      ASSERT_EQ(bpf_tc_attach(&hook, &filter), 0);
+      const base::UniqueFd tcx(bpf_link_create(foreign.get(), ifindex, c.tcx, nullptr));
+      std::vector<Finding> findings = ExamineInterface("wbd0");
+      for (const std::string hook_name : {"tc", "tcx"}) {
+        const std::string id = hook_name + "-foreign-" + c.direction;
+        if (hook_name == "tcx" && !tcx.valid()) continue;
+        ExpectSeverity(findings, id, Severity::kInfo);  // ours is not there yet
+        EXPECT_THAT(Get(findings, id).message, HasSubstr("(shaper)"));
+        const std::string other = c.direction == "ingress" ? "egress" : "ingress";
+        EXPECT_EQ(Find(findings, hook_name + "-foreign-" + other), nullptr);
+      }
+      // Ours behind it, as if it had come later.
+      LIBBPF_OPTS(bpf_tc_opts, behind, .prog_fd = ours.get(), .priority = 9);
+      ASSERT_EQ(bpf_tc_attach(&hook, &behind), 0);
+      const std::string id = "tc-foreign-" + c.direction;
+      ExpectSeverity(ExamineInterface("wbd0"), id, Severity::kWarning);
+      if (!tcx.valid()) return;
+      const base::UniqueFd later(bpf_link_create(ours.get(), ifindex, c.tcx, nullptr));
+      findings = ExamineInterface("wbd0");
+      ExpectSeverity(findings, "tcx-foreign-" + c.direction, Severity::kWarning);
+      ExpectSeverity(findings, id, Severity::kInfo);  // tcx runs before clsact
+      Shell(Get(findings, "tcx-foreign-" + c.direction).remedy);
+      EXPECT_EQ(Find(ExamineInterface("wbd0"), "tcx-foreign-" + c.direction), nullptr)
+          << "the remedy did not help";
+    });
+  }
+}
+
+TEST(DoctorOnThisMachineTest, WarnsOfGroOnlyInGenericMode) {
+  InNewNamespace([] {
+    Shell(
+        "ip link add wbd0 type veth peer name wbd1 && ip link set wbd0 up && ip link set wbd1 up "
+        "&& ethtool -K wbd0 gro on");
+    ExpectSeverity(ExamineInterface("wbd0"), "gro", Severity::kOk);
+    const base::UniqueFd ours = LoadPass(BPF_PROG_TYPE_XDP, "wb_xdp_test");
+    const int ifindex = static_cast<int>(if_nametoindex("wbd0"));
+    ASSERT_EQ(bpf_xdp_attach(ifindex, ours.get(), XDP_FLAGS_SKB_MODE, nullptr), 0);
+    const std::vector<Finding> findings = ExamineInterface("wbd0");
+    ExpectSeverity(findings, "gro", Severity::kWarning);
+    Shell(Get(findings, "gro").remedy);
+    ExpectSeverity(ExamineInterface("wbd0"), "gro", Severity::kOk);
+  });
+}
+
+TEST(DoctorOnThisMachineTest, FindsSockopsProgramsThatSufferNoOther) {
+  const std::vector<std::string> mounts = MakeKernelProbe()->Host("", "").cgroup2_mounts;
+  ASSERT_FALSE(mounts.empty());
+  const std::string outer = absl::StrCat(mounts.front(), "/wb-doctor-", getpid());
+  const std::string inner = outer + "/inner";
+  ASSERT_EQ(mkdir(outer.c_str(), 0755), 0);
+  ASSERT_EQ(mkdir(inner.c_str(), 0755), 0);
+  const absl::Cleanup remove = [&] { rmdir(inner.c_str()), rmdir(outer.c_str()); };
+  const base::UniqueFd program = support::LoadVerdict(BPF_PROG_TYPE_SOCK_OPS, "tuner", 1);
+  const base::UniqueFd cgroup(open(outer.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Options options;
+  options.cgroup = inner;
+  EXPECT_EQ(Find(Examine(options), "sockops-foreign"), nullptr);
+  for (const auto& [flags, on_it, below_it] :
+       {std::tuple{0u, Severity::kError, Severity::kError},
+        {uint32_t{BPF_F_ALLOW_OVERRIDE}, Severity::kError, Severity::kInfo},
+        {uint32_t{BPF_F_ALLOW_MULTI}, Severity::kInfo, Severity::kInfo}}) {
+    ASSERT_EQ(bpf_prog_attach(program.get(), cgroup.get(), BPF_CGROUP_SOCK_OPS, flags), 0);
+    for (const auto& [path, severity] : {std::pair{outer, on_it}, {inner, below_it}}) {
+      options.cgroup = path;
+      const std::vector<Finding> findings = Examine(options);
+      ExpectSeverity(findings, "sockops-foreign", severity);
+      EXPECT_EQ(Get(findings, "sockops-foreign").subject, outer);
+      // What the kernel says of it.
+      const base::UniqueFd target(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      const base::UniqueFd link(
+          bpf_link_create(program.get(), target.get(), BPF_CGROUP_SOCK_OPS, nullptr));
+      EXPECT_EQ(link.valid(), severity == Severity::kInfo) << path << ", flags " << flags;
+    }
+    options.cgroup = outer;
+    const std::string remedy = Get(Examine(options), "sockops-foreign").remedy;
+    if (on_it == Severity::kError) {
+      Shell(remedy);
+    } else {
+      ASSERT_EQ(bpf_prog_detach2(program.get(), cgroup.get(), BPF_CGROUP_SOCK_OPS), 0);
+    }
+    EXPECT_EQ(Find(Examine(options), "sockops-foreign"), nullptr) << "the remedy did not help";
+  }
 }
 
 TEST(DoctorOnThisMachineTest, ReadsThePeerInANamedNamespaceAndAdmitsWhenItCannot) {

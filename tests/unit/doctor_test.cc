@@ -124,8 +124,9 @@ TEST(DoctorTest, FindsNothingWrongWithAGoodMachine) {
   FakeProbe probe;
   const std::vector<Finding> findings = Examine(AllOptions(), probe);
   EXPECT_LE(Worst(findings), Severity::kInfo) << FormatTable(findings);
-  for (const char* id : {"kernel-btf", "capability-bpf", "cgroup-path", "bpffs", "pin-dir", "mtu",
-                         "lro", "veth-peer-napi", "veth-peer-offloads", "listener", "xdp-mode"}) {
+  for (const char* id :
+       {"kernel-btf", "capability-bpf", "cgroup-path", "bpffs", "pin-dir", "mtu", "lro", "gro",
+        "veth-peer-napi", "veth-peer-offloads", "listener", "xdp-mode"}) {
     EXPECT_EQ(Get(findings, id).severity, Severity::kOk) << id;
   }
   EXPECT_EQ(probe.trials, 0) << "a trial that nobody asked for";
@@ -165,7 +166,7 @@ constexpr Severity kInfo = Severity::kInfo, kWarn = Severity::kWarning, kErr = S
 void AddXdp(P& p, ProgramFacts program) { p.device.xdp.push_back(std::move(program)); }
 
 const BadMachine kBadHosts[] = {
-    {"NoBtf", [](P& p) { p.host.btf = false; }, "kernel-btf", kErr, "host", "DEBUG_INFO_BTF"},
+    {"NoBtf", [](P& p) { p.host.btf = false; }, "kernel-btf", kErr, "host", "apt-get install"},
     {"NoCapBpf", [](P& p) { p.Drop(CAP_BPF); }, "capability-bpf", kErr, "host", "add CAP_BPF"},
     {"NoCapNetAdmin", [](P& p) { p.Drop(CAP_NET_ADMIN); }, "capability-net-admin", kErr, "host",
      "add CAP_NET_ADMIN"},
@@ -189,6 +190,17 @@ const BadMachine kBadHosts[] = {
      "LimitMEMLOCK=infinity"},
     {"SlowClock", [](P& p) { p.host.clock_source = "hpet"; }, "clock-source", kWarn, "host",
      "echo tsc >"},
+    {"SockopsExclusive",
+     [](P& p) {
+       p.host.sockops = {{"/sys/fs/cgroup", 9, "tuner", true}};
+     },
+     "sockops-foreign", kErr, "/sys/fs/cgroup",
+     "bpftool cgroup detach /sys/fs/cgroup sock_ops id 9"},
+    {"SockopsShared",
+     [](P& p) {
+       p.host.sockops = {{"/sys/fs/cgroup", 9, "tuner", false}};
+     },
+     "sockops-foreign", kInfo, "/sys/fs/cgroup", ""},
     {"NoJit", [](P& p) { p.features[0].present = Tri::kNo; }, "bpf-jit", kWarn, "host",
      "sysctl -w net.core.bpf_jit_enable=1"},
     {"NoXdpLink", [](P& p) { p.features[1].present = Tri::kNo; }, "bpf-xdp-link", kErr, "host",
@@ -216,7 +228,7 @@ const BadMachine kBadInterfaces[] = {
     {"FewQueues", [](P& p) { p.device.rx_queues = 1; }, "queues", kInfo, "web0",
      "ethtool -L web0 rx 2"},
     {"Rps", [](P& p) { p.device.rps = true; }, "rps", kInfo, "web0", ""},
-    {"BigMtu", [](P& p) { p.device.mtu = 3499; }, "mtu", kWarn, "web0",
+    {"BigMtu", [](P& p) { p.device.mtu = 3499; }, "mtu", kErr, "web0",
      "ip link set dev web0 mtu 3498"},
     {"Lro", [](P& p) { p.device.features["rx-lro"] = true; }, "lro", kErr, "web0",
      "ethtool -K web0 lro off"},
@@ -247,6 +259,7 @@ const BadMachine kBadInterfaces[] = {
     {"ForeignXdpGeneric",
      [](P& p) {
        AddXdp(p, {9, "", "generic", 0, false, {}});
+       p.device.features["rx-gro"] = false;
      },
      "xdp-foreign", kErr, "web0", "ip link set dev web0 xdpgeneric off"},
     {"ForeignXdpLink",
@@ -258,26 +271,70 @@ const BadMachine kBadInterfaces[] = {
      [](P& p) {
        AddXdp(p, {9, "xdp_dispatcher", "native", 0, true, {"xdp_filter"}});
      },
-     "xdp-dispatcher", kWarn, "web0", "xdp-loader unload web0 --all"},
+     "xdp-dispatcher", kErr, "web0", "xdp-loader unload web0 --all"},
     {"ForeignClsact",
      [](P& p) {
-       p.device.tc_egress = {{4, "shaper", "", 0, false, {}}};
+       p.device.egress.clsact = {{4, "shaper", "", 0, false, {}}};
      },
      "tc-foreign-egress", kInfo, "web0", "tc filter show dev web0 egress"},
+    {"ForeignClsactIngress",
+     [](P& p) {
+       p.device.ingress.clsact = {{4, "policer", "", 0, false, {}}};
+     },
+     "tc-foreign-ingress", kInfo, "web0", "tc filter show dev web0 ingress"},
+    {"ForeignClsactIngressBeforeOurs",
+     [](P& p) {
+       p.device.ingress.clsact = {{4, "policer", "", 0, false, {}},
+                                  {9, "wb_tc_ingress", "", 0, false, {}}};
+     },
+     "tc-foreign-ingress", kWarn, "web0", "tc filter del dev web0 ingress pref"},
+    {"ForeignClsactBehindOurTcx",
+     [](P& p) {
+       p.device.egress.tcx = {{9, "wb_tc_egress", "", 7, false, {}}};
+       p.device.egress.clsact = {{4, "shaper", "", 0, false, {}}};
+     },
+     "tc-foreign-egress", kInfo, "web0", "tc filter show dev web0 egress"},
+    {"ForeignTcxIngress",
+     [](P& p) {
+       p.device.ingress.tcx = {{4, "cil_from_netdev", "", 8, false, {}},
+                               {9, "wb_tc_ingress", "", 7, false, {}}};
+     },
+     "tcx-foreign-ingress", kWarn, "web0", "bpftool link detach id 8"},
+    {"ForeignTcxWithoutLink",
+     [](P& p) {
+       p.device.ingress.tcx = {{4, "cil_from_netdev", "", 0, false, {}},
+                               {9, "wb_tc_ingress", "", 7, false, {}}};
+     },
+     "tcx-foreign-ingress", kWarn, "web0", "bpftool net show dev web0"},
+    {"ForeignTcxIngressBehindOurs",
+     [](P& p) {
+       p.device.ingress.tcx = {{9, "wb_tc_ingress", "", 7, false, {}},
+                               {4, "cil_from_netdev", "", 8, false, {}}};
+     },
+     "tcx-foreign-ingress", kInfo, "web0", "bpftool net show dev web0"},
     {"ForeignTcx",
      [](P& p) {
-       p.device.tcx_egress = {{4, "cil_to_netdev", "", 8, false, {}},
+       p.device.egress.tcx = {{4, "cil_to_netdev", "", 8, false, {}},
                               {9, "wb_tc_egress", "", 7, false, {}}};
      },
      "tcx-foreign-egress", kWarn, "web0", "bpftool link detach id 8"},
     {"ForeignTcxBehindOurs",
      [](P& p) {
-       p.device.tcx_egress = {{9, "wb_tc_egress", "", 7, false, {}},
+       p.device.egress.tcx = {{9, "wb_tc_egress", "", 7, false, {}},
                               {4, "cil_to_netdev", "", 8, false, {}}};
      },
      "tcx-foreign-egress", kInfo, "web0", "bpftool net show dev web0"},
-    {"NoNativeXdp", [](P& p) { p.device.xdp_features = 0; }, "xdp-mode", kWarn, "web0",
-     "--mode generic"},
+    {"NoNativeXdp",
+     [](P& p) {
+       p.device.xdp_features = 0;
+       p.device.features["rx-gro"] = false;
+     },
+     "xdp-mode", kWarn, "web0", "wbctl attach web0 --mode generic"},
+    {"GroInGenericMode",
+     [](P& p) {
+       AddXdp(p, {9, "wb_xdp_ingress", "generic", 0, false, {}});
+     },
+     "gro", kWarn, "web0", "ethtool -K web0 gro off"},
     {"NoXdpTransmit", [](P& p) { p.device.xdp_features = 0x3, p.device.kind = ""; }, "xdp-transmit",
      kWarn, "web0", "ethtool -L web0"},
     {"NoAddress", [](P& p) { p.device.addresses.clear(); }, "interface-address", kWarn, "web0",
@@ -298,17 +355,21 @@ std::string NameOf(const ::testing::TestParamInfo<BadMachine>& info) { return in
 INSTANTIATE_TEST_SUITE_P(Host, BadMachineTest, ::testing::ValuesIn(kBadHosts), NameOf);
 INSTANTIATE_TEST_SUITE_P(Interface, BadMachineTest, ::testing::ValuesIn(kBadInterfaces), NameOf);
 
-TEST(DoctorTest, KnowsItsOwnProgramsByNameByPinAndInADispatcher) {
-  for (const ProgramFacts& ours :
-       {ProgramFacts{9, "wb_xdp_serve", "native", 3, false, {}},
-        ProgramFacts{7, "", "native", 0, false, {}},
-        ProgramFacts{9, "xdp_dispatcher", "native", 0, true, {"wb_x"}}}) {
+TEST(DoctorTest, KnowsItsOwnProgramsByNameAndByPin) {
+  for (const ProgramFacts& ours : {ProgramFacts{9, "wb_xdp_serve", "native", 3, false, {}},
+                                   ProgramFacts{7, "", "native", 0, false, {}}}) {
     FakeProbe probe;
     probe.device.xdp = {ours};
-    probe.device.tc_egress = probe.device.tcx_egress = {{9, "wb_tc_egress", "", 0, false, {}}};
+    for (TcFacts* facts : {&probe.device.ingress, &probe.device.egress})
+      facts->tcx = facts->clsact = {{9, "wb_tc_any", "", 0, false, {}}};
+    probe.host.sockops = {{"/sys/fs/cgroup", 9, "wb_sockops", false},
+                          {"/sys/fs/cgroup", 7, "", true}};
     const std::vector<Finding> findings = Examine(AllOptions(), probe);
     EXPECT_LE(Worst(findings), Severity::kInfo) << FormatTable(findings);
-    EXPECT_EQ(Find(findings, "tc-foreign-egress"), nullptr);
+    EXPECT_EQ(Find(findings, "sockops-foreign"), nullptr);
+    for (const char* id :
+         {"tc-foreign-egress", "tc-foreign-ingress", "tcx-foreign-egress", "tcx-foreign-ingress"})
+      EXPECT_EQ(Find(findings, id), nullptr);
   }
 }
 
@@ -328,6 +389,9 @@ TEST(DoctorTest, TrialAttachmentDecidesTheModeAndSparesAnOccupiedInterface) {
   probe.trial = {"generic", "native: Operation not supported"};
   const std::vector<Finding> generic = Examine(options, probe);
   EXPECT_EQ(Get(generic, "xdp-mode").severity, Severity::kWarning);
+  EXPECT_EQ(Get(generic, "gro").severity, Severity::kWarning) << "generic XDP runs behind GRO";
+  probe.device.xdp_features = 0;
+  EXPECT_EQ(Get(Examine(AllOptions(), probe), "gro").severity, Severity::kWarning);
   EXPECT_THAT(Get(generic, "xdp-mode").message, HasSubstr("Operation not supported"));
   probe.trial = {"none", "native: x, generic: y"};
   EXPECT_EQ(Get(Examine(options, probe), "xdp-mode").severity, Severity::kError);

@@ -415,6 +415,30 @@ TEST_F(MetricsTest, RulesNameOnlyMetricsThatExist) {
   EXPECT_GT(uses, 10u);
 }
 
+bool IsReason(const std::string& word) {
+#define WB_X(NAME, label, hook, text) \
+  if (word == label) return true;
+  WB_REASONS(WB_X)
+#undef WB_X
+  return false;
+}
+
+TEST_F(MetricsTest, RulesAndManualsNameOnlyReasonsThatExist) {
+  const auto expect_reasons = [](const std::string& text, const std::regex& pattern) {
+    size_t uses = 0;
+    for (std::sregex_iterator it(text.begin(), text.end(), pattern), end; it != end; ++it, ++uses)
+      EXPECT_TRUE(IsReason((*it)[1])) << it->str();
+    EXPECT_GT(uses, 1u);
+  };
+  expect_reasons(RulesText(), std::regex("reason=\"([a-z_]+)\""));
+  std::ifstream file(kRoot / "docs/OPERATIONS.md");
+  const std::string manual{std::istreambuf_iterator<char>(file), {}};
+  const size_t no_hits = manual.find("* *No hits*");
+  ASSERT_NE(no_hits, std::string::npos);
+  expect_reasons(manual.substr(no_hits, manual.find("\n* ", no_hits) - no_hits),
+                 std::regex("`([a-z_]+)`: "));
+}
+
 // Series that go wrong after seven calm hours (one of them without requests), and the alerts that
 // are firing then.
 TEST_F(MetricsTest, AlertsFireWhenTheyShouldAndNotBefore) {

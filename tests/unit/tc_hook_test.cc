@@ -58,12 +58,15 @@ TEST_F(TcHookTest, TcxIsFirstIsReplacedAndGoes) {
     auto hook = AttachTc(site, {one.get(), one.get()});
     ASSERT_TRUE(hook.ok()) << hook.status();
     EXPECT_EQ(*hook, TcHook::kTcx);
-    EXPECT_THAT(Names(doctor::ReadTcxEgress(site.ifindex)), ElementsAre("one", "other"));
-    EXPECT_THAT(Names(doctor::ReadClsactEgress(site.ifindex)), IsEmpty());
+    EXPECT_THAT(Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).tcx),
+                ElementsAre("one", "other"));
+    EXPECT_THAT(Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).clsact), IsEmpty());
     ASSERT_TRUE(AttachTc(site, {two.get(), two.get()}).ok());
-    EXPECT_THAT(Names(doctor::ReadTcxEgress(site.ifindex)), ElementsAre("two", "other"));
+    EXPECT_THAT(Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).tcx),
+                ElementsAre("two", "other"));
     DetachTc(site);
-    EXPECT_THAT(Names(doctor::ReadTcxEgress(site.ifindex)), ElementsAre("other"));
+    EXPECT_THAT(Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).tcx),
+                ElementsAre("other"));
     EXPECT_TRUE(std::filesystem::is_empty(pins_));
   });
 }
@@ -74,8 +77,9 @@ TEST_F(TcHookTest, APinOfAnInterfaceThatIsGoneDoesNotMatter) {
   OnVeth([&](const TcSite& site) {
     auto hook = AttachTc(site, {two.get(), two.get()});
     ASSERT_TRUE(hook.ok()) << hook.status();
-    const auto names = Names(*hook == TcHook::kTcx ? doctor::ReadTcxEgress(site.ifindex)
-                                                   : doctor::ReadClsactEgress(site.ifindex));
+    const auto names = Names(*hook == TcHook::kTcx
+                                 ? doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).tcx
+                                 : doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).clsact);
     EXPECT_THAT(names, ElementsAre("two"));
     DetachTc(site);
   });
@@ -91,9 +95,11 @@ TEST_F(TcHookTest, ClsactIsReplacedAndLeavesOthers) {
     ASSERT_EQ(bpf_tc_attach(&egress, &filter), 0);
     ASSERT_TRUE(AttachClsact(site, {one.get(), one.get()}).ok());
     ASSERT_TRUE(AttachClsact(site, {two.get(), two.get()}).ok());
-    EXPECT_THAT(Names(doctor::ReadClsactEgress(site.ifindex)), ElementsAre("two", "other"));
+    EXPECT_THAT(Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).clsact),
+                ElementsAre("two", "other"));
     DetachTc(site);
-    EXPECT_THAT(Names(doctor::ReadClsactEgress(site.ifindex)), ElementsAre("other"));
+    EXPECT_THAT(Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).clsact),
+                ElementsAre("other"));
   });
 }
 
