@@ -88,7 +88,7 @@ class FollowTest : public BpfTest {
     WB_CHECK(listen(listener_.get(), 4) == 0, "listen");
     local_ = Name(listener_);
     remote_ = Name(client_);
-    EXPECT_TRUE(h.store().SetPort(ntohs(local_.sin_port), true).ok());
+    EXPECT_TRUE(h.store().SetPort(ntohs(local_.sin_port), WB_PORT_FOLLOWED).ok());
     key_ = {};
     memcpy(key_.remote_be32, support::V4(127, 0, 0, 1).data(), 16);
     memcpy(key_.local_be32, support::V4(127, 0, 0, 1).data(), 16);
@@ -242,7 +242,7 @@ TEST_F(FollowTest, Md5AndMultipathAreRefused) {
 
 TEST_F(FollowTest, OtherPortsAreNotLookedAt) {
   Sockets([](int) {});
-  ASSERT_TRUE(h.store().SetPort(ntohs(local_.sin_port), false).ok());
+  ASSERT_TRUE(h.store().SetPort(ntohs(local_.sin_port), WB_PORT_NONE).ok());
   EXPECT_EQ(Connect(), (Reasons{}));
 }
 

@@ -39,7 +39,7 @@ class ReportTest : public BpfTest {
              "a connection");
     server_ = UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     const uint16_t port = ntohs(at.sin_port);
-    WB_CHECK(h.store().SetPort(port, true).ok(), "port");
+    WB_CHECK(h.store().SetPort(port, WB_PORT_FOLLOWED).ok(), "port");
     return {.timestamps = timestamps,
             .us0 = QueueSeq(server_.get(), TCP_SEND_QUEUE),
             .peer0 = QueueSeq(server_.get(), TCP_RECV_QUEUE),
