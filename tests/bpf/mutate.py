@@ -123,7 +123,7 @@ MUTATIONS = [
              "if (connection__find(&t->order.key, &t->r) || t->r.id != t->order.id) return -WB_R_TIMER_STALE;",
              "if (connection__find(&t->order.key, &t->r)) return -WB_R_TIMER_STALE;", "*TimerOfAnother*"),
     Mutation("black-hole", "xdp_timer.bpf.c",
-             "if (t->order.smaller) less = connection__smaller(st, cls);", "",
+             "if (t->order.smaller) less = connection__smaller(st, cls);", "if (cls == 99) less = 1;",
              "*TimerThatHeardNothing*"),
     Mutation("hole-not-twice", "lib/repair.h", "from = st->rtx_high;", ";", "*SackHole*"),
     # Invariant 4: doubt goes to the kernel.
@@ -146,7 +146,8 @@ MUTATIONS = [
              "if (connection__same(&in->r) && seq - st->snd_una < connection__wire_snd_nxt(st) - st->snd_una) {",
              "if (connection__same(&in->r)) {", "*WhatIsNotOutstanding*"),
     Mutation("path-mtu-translated", "lib/pmtu.h",
-             "kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq - st->d_out;", "", "*PathMtuTest*"),
+             "kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq - st->d_out;",
+             "kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq;", "*QuotedDataOfTheKernels*"),
     Mutation("late-options", "lib/late.h", "if (p->doff_bytes > sizeof(*tcp)) sum += translate__options_sum(in->o); "
              "/* else raw is another packet's */", "sum += translate__options_sum(in->o);", "*RequestWithTheFirstAckIsAnswered*"),
     Mutation("checksum", JUDGE, "if (!err && !sum) err = -WB_R_CHECKSUM;", "",
@@ -162,7 +163,7 @@ MUTATIONS = [
     # Invariant 5: congestion, and acknowledgments of what was never sent.
     Mutation("initial-window", SOCKOPS,
              "st->cwnd = wb_settings.initial_window * tcp_mss < least ? wb_settings.initial_window * tcp_mss : least; /* RFC 6928 */",
-             "st->cwnd = wb_settings.initial_window * tcp_mss;", "*FollowTest*"),
+             "st->cwnd = wb_settings.initial_window * tcp_mss + 0 * least;", "*LargeSegmentsGet*"),
     Mutation("cwnd", DATA, "if (out > st->cwnd) return -WB_R_CWND;", "", "*CongestionWindowWhich*"),
     Mutation("ack-beyond", "lib/connection.h", "if (seq__lt(connection__wire_snd_nxt(st), ack)) return -1;", "",
              "*AckBeyond*"),
