@@ -53,7 +53,7 @@ TEST_F(ConcurrencyTest, PacketUnderWayNeverChangesAnotherConnectionsState) {
   std::atomic<bool> stop = false;
   const Bytes frame = support::PacketBuilder(t.FromPeer(0, 0, "", {.window = 77})).Build();
   std::thread peer([&] { Send(frame, stop); });
-  int changed = 0;
+  int changed = 0, came = 0;
   for (int i = 0; i < 20000 && changed == 0; ++i) {
     ASSERT_EQ(bpf_map_update_elem(conns, &key, &others, BPF_EXIST | BPF_F_LOCK), 0);
     window = 5;
@@ -61,11 +61,12 @@ TEST_F(ConcurrencyTest, PacketUnderWayNeverChangesAnotherConnectionsState) {
     changed += window != 5;
     ASSERT_EQ(bpf_map_update_elem(conns, &key, &ours, BPF_EXIST | BPF_F_LOCK), 0);
     for (int spin = 0; spin < 100000 && window == 5; ++spin) continue;
+    came += window == 77u << t.options().window_scale;
   }
   stop = true;
   peer.join();
   EXPECT_EQ(changed, 0);
-  EXPECT_EQ(window, 77u << t.options().window_scale) << "packets that count did come";
+  EXPECT_GT(came, 100) << "packets that count did not come";
 }
 
 }  // namespace
