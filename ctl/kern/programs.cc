@@ -37,7 +37,8 @@ int LibbpfLog(enum libbpf_print_level level, const char* format, va_list args) {
   vsnprintf(line, sizeof(line), format, args);
   std::string_view text(line);
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-  // What the kernel says when the clsact qdisc is there already, or none is to detach from: no news.
+  // What the kernel says when the clsact qdisc is there already, or none is to detach from: no
+  // news.
   for (const char* no_news : {"Exclusivity flag on", "Parent Qdisc doesn't exist"})
     if (text.find(no_news) != std::string_view::npos) return 0;
   if (level == LIBBPF_WARN) spdlog::warn("libbpf: {}", text);

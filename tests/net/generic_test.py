@@ -46,12 +46,16 @@ def same_bytes():
         result = attach_anew(lab, "generic")
         check(result["mode"] == "generic" and result["why"] == "asked for", str(result))
         lab.warm(*TARGETS)
+        before = lab.reasons()
         for family in (4, 6):
             report, hits = served(lab, lambda: lab.mixed(family=family, count=1500), 60)
             say(f"  generic, IPv{family}: {report['requests']} mixed requests equal, {hits} hits")
             report, hits = served(lab, lambda: lab.load(TARGETS, 2, family=family), 500)
             say(f"  generic, IPv{family}: {report['completed']} requests, {hits} hits, max "
                 f"{report['max_ms']} ms")
+        # Replies that never left would be sent by the timer, sooner or later.
+        grown = netlab.difference(lab.reasons(), before)
+        check(20 * grown.get("timer/timer_resent", 0) < grown["in/hit"], f"by the timer: {grown}")
         # Another mode than the one in force is refused, and nothing is changed.
         done = lab.wbctl_run("attach", lab.env["ORIGIN_IF"], "--mode", "native")
         check(done.returncode == 1 and "generic mode already" in done.stderr, str(done))

@@ -17,6 +17,7 @@
 #include "ctl/accelerd/clock.h"
 #include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
+#include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
 #include "ctl/cache/template.h"
 #include "tests/support/machine.h"
@@ -226,6 +227,31 @@ TEST_F(AdoptionTest, WhatCannotBeAttachedDoesNotTakeTheOthersDown) {
     support::Shell("ip link del wba");
     EXPECT_TRUE(third.interfaces->Leave());
     EXPECT_TRUE(third.programs->Unpin().ok());
+  });
+}
+
+TEST_F(AdoptionTest, DetachWithoutADeadlineWaitsForTheConfiguredOne) {
+  support::InNewNamespace([&] {
+    Veth("wba");
+    config::Config config = Config();
+    config.drain_deadline = std::chrono::seconds(1);
+    Accelerd accelerd(config);
+    ASSERT_TRUE(accelerd.interfaces->Attach("wba", Mode::kAuto).ok());
+    wb_conn_state& s = accelerd.programs->states[0];
+    s.ifindex = if_nametoindex("wba");
+    s.d_in = 1;
+    s.id = 1;
+    Filler filler(*accelerd.content);
+    AccelService service(*accelerd.programs, *accelerd.store, *accelerd.content, filler,
+                         *accelerd.interfaces);
+    const absl::Notification never;
+    const absl::Time begin = absl::Now();
+    const absl::Status status = service.Detach({"wba", false, std::nullopt}, never).status();
+    EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+    EXPECT_GE(absl::Now() - begin, absl::Seconds(1));
+    s.id = 0;
+    EXPECT_TRUE(service.Detach({"wba", false, std::nullopt}, never).ok());
+    filler.Stop();
   });
 }
 
