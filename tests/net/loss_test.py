@@ -116,7 +116,7 @@ class Trial:
         # Connections that end, and files that the kernel sends while replies are repaired.
         self.mixed("all", count // 4, "--renew-after", 24)
         self.mixed("large", count // 15)
-        self.curl(count // 30)
+        self.curl(count // 20)
 
 
 def site(path):
@@ -138,20 +138,20 @@ def lossy(share, count):
 
 
 def one_percent():
-    lossy(0.01, 2500)
+    lossy(0.01, 2000)
 
 
 def five_percent():
-    lossy(0.05, 2500)
+    lossy(0.05, 2000)
 
 
 def one_direction():
     with netlab.scratch() as path, bad_lab(path) as lab:
         lab.warm(*[f"/s{size}.html" for size in SIZES])
         lab.wire("set", "--seed", "8", "--loss-ab", 0.05)
-        Trial(lab, "5 % of requests").all_kinds(0.05, 600, replies_suffer=False)
+        Trial(lab, "5 % of requests").all_kinds(0.05, 400, replies_suffer=False)
         lab.wire("set", "--seed", "9", "--loss-ba", 0.05)
-        Trial(lab, "5 % of replies").all_kinds(0.05, 600)
+        Trial(lab, "5 % of replies").all_kinds(0.05, 400)
 
 
 def with_tso():
@@ -162,7 +162,7 @@ def with_tso():
         text = lab.must("origin", "ethtool", "-k", lab.env["ORIGIN_IF"])
         check("tcp-segmentation-offload: on" in text, "the wire has switched TSO off")
         lab.wire("set", "--seed", "10", "--loss", 0.05, *DISORDER)
-        Trial(lab, "5 %, TSO").all_kinds(0.05, 600)
+        Trial(lab, "5 %, TSO").all_kinds(0.05, 400)
 
 
 def taken_out():
