@@ -94,7 +94,7 @@ class MirrorTest(unittest.TestCase):
     def tree(self, name):
         (self.root / name).mkdir()
         one = mirror.Mirror.__new__(mirror.Mirror)
-        one.directory, one.answers = str(self.root / name), {"200": 2, "404": 1}
+        one.directory, one.answers, one.retried = str(self.root / name), {"200": 2, "404": 1}, []
         for file in ("a.html", "b.html"):
             (self.root / name / file).write_text(file, encoding="ascii")
             os.utime(self.root / name / file, (1700000000, 1700000000))
@@ -121,6 +121,10 @@ class MirrorTest(unittest.TestCase):
 
     def test_other_answers(self):
         self.mirror.answers = {"200": 2, "404": 1, "500": 1}
+        self.assertEqual(len(self.found()), 1)
+
+    def test_asked_again(self):
+        self.mirror.retried = ["Retrying."]
         self.assertEqual(len(self.found()), 1)
 
     def test_conditional_wants_304(self):

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """wget mirrors the site of a lab: from the port that is not accelerated, then through the accelerator twice, with
-conditional requests (-N), over IPv6, and without compression, which is undone before files are saved. All mirrors must hold the same files with the same bytes and the same
-Last-Modified, and wget must get as many answers of each status. Part of deploy/quickstart.sh.
+conditional requests (-N), over IPv6, and without compression (which wget undoes before it saves a file). All mirrors
+must hold the same files with the same bytes and the same Last-Modified, and wget must get as many answers of each
+status. Part of deploy/quickstart.sh.
 
 Exit codes: 0 all alike; 1 a difference, which is printed, or wget failed.
 """
@@ -55,6 +56,8 @@ class Mirror:
             self.answers[status] = self.answers.get(status, 0) + 1
         self.requests = sum(self.answers.values())
         self.connections = text.count("\nConnecting to ")
+        # What wget had to ask again for; with the lines before, which say what it was.
+        self.retried = re.findall(r"--.*--  .*\n(?:.*\n){0,12}?.*(?:[Rr]ead error|Retrying|timed out).*", text)
         self.bytes = 0
 
     def files(self):
@@ -81,6 +84,7 @@ def differences(reference, mirror, conditional):
     if stamps:
         found.append(f"size or Last-Modified differ: {', '.join(stamps[:5])}")
     answers = {"304": len(wanted)} if conditional else reference.answers
+    found += [f"asked again: {text[:300]!r}" for text in mirror.retried[:3]]
     if mirror.answers != answers:
         found.append(f"answers by status: {mirror.answers}, not {answers}")
     return found
@@ -90,21 +94,28 @@ def run(lab, directory):
     """Rows of what was asked and how much of it were hits; texts of what differs."""
     ip, ip6 = lab.env["ORIGIN_IP"], f"[{lab.env['ORIGIN_IP6']}]"
     port = lab.env["ORIGIN_PORT"]
-    reference = Mirror(lab, os.path.join(directory, "reference"), ip, lab.env["ORIGIN_DIRECT_PORT"])
-    problems, rows = [], []
-    if reference.hits or not reference.files():
-        problems.append(f"the reference: {reference.hits} hits, {len(reference.files())} files")
-    files = sorted(reference.files())
-    for name, tree, host, compression, targets in (("first, which fills the cache", "first", ip, "gzip", ()),
+    problems, rows, references = [], [], {}
+    # One of each, because a site may have some pages only in one form.
+    for compression in ("gzip", "none"):
+        reference = Mirror(lab, os.path.join(directory, f"reference-{compression}"), ip,
+                           lab.env["ORIGIN_DIRECT_PORT"], compression)
+        if reference.hits or not reference.files():
+            problems.append(f"reference, {compression}: {reference.hits} hits, {len(reference.files())} files")
+        references[compression] = reference
+    files = sorted(references["gzip"].files())
+    for name, tree, host, compression, targets in (("first", "first", ip, "gzip", ()),
                                                    ("again", "again", ip, "gzip", ()),
                                                    ("conditional", "again", ip, "gzip", files),
                                                    ("IPv6", "ipv6", ip6, "gzip", ()),
-                                                   ("IPv6, not compressed", "plain", ip6, "none", ())):
+                                                   ("not compressed", "plain", ip, "none", ()),
+                                                   ("not compressed, IPv6", "plain6", ip6, "none", ())):
         mirror = Mirror(lab, os.path.join(directory, tree), host, port, compression, targets)
-        found = differences(reference, mirror, bool(targets))
+        found = differences(references[compression], mirror, bool(targets))
         problems += [f"{name}: {text}" for text in found]
         rows.append({"pass": name, "requests": mirror.requests, "hits": mirror.hits, "answers": mirror.answers,
-                     "connections": mirror.connections, "bytes": mirror.bytes, "mismatches": len(found)})
+                     "connections": mirror.connections, "bytes": mirror.bytes, "mismatches": len(found),
+                     # The first that asks so: the cache has nothing for it yet.
+                     "fills": compression not in [row["compression"] for row in rows], "compression": compression})
     return rows, problems
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Crawls a site as a client would and compares every answer with the reference server.
 
-First the reference (--ref) is crawled from --base on; then, --passes times, the server under test
+First the reference (--ref) is crawled from --base on; then, --passes times, each server under test
 (--connect), each time following its own links. Head (Date aside) and body must be those of the
 reference. --hook CMD is run as "CMD begin|end ref|1|2|..." around each pass, to measure in
 between. Exit 1 on any mismatch.
@@ -66,7 +66,17 @@ def decoded(response):
     return body.decode("utf-8", "replace")
 
 
-def links_of(response):
+def links_of(response, known={}):  # pylint: disable=dangerous-default-value
+    """Links in the order of the content; equal responses are read once."""
+    key = hashlib.sha256(response.head.split(b"\r\n")[0] + repr([
+        response.value(name) for name in (b"content-type", b"content-encoding", b"location")
+    ]).encode() + response.body).digest()
+    if key not in known:
+        known[key] = _links_of(response)
+    return known[key]
+
+
+def _links_of(response):
     kind = (response.value(b"content-type") or b"").split(b";")[0].strip()
     if response.status in (301, 302):
         return [(response.value(b"location") or b"").decode("latin-1")]
@@ -191,9 +201,12 @@ def address(text):
 def run_passes(args):
     comparison = Comparison()
     rows = []
-    for name in ["ref"] + [str(number) for number in range(1, args.passes + 1)]:
+    wanted = [("ref", args.ref)]
+    for server in args.connect:
+        wanted += [(str(len(wanted) + number), server) for number in range(args.passes)]
+    for name, server in wanted:
         before = len(comparison.problems)
-        crawler = Crawler(args.base, args.ref if name == "ref" else args.connect, args.max_pages)
+        crawler = Crawler(args.base, server, args.max_pages)
         if args.hook:
             subprocess.run(f"{args.hook} begin {name}", shell=True, check=True)
         row = crawler.run(comparison.learn if name == "ref" else comparison.judge)
@@ -211,8 +224,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--base", required=True,
                         help="http://NAME/ to start at; NAME is not looked up")
-    parser.add_argument("--connect", type=address, required=True, metavar="ADDR:PORT",
-                        help="server under test")
+    parser.add_argument("--connect", type=address, required=True, action="append",
+                        metavar="ADDR:PORT", help="server under test; repeatable")
     parser.add_argument("--ref", type=address, required=True, metavar="ADDR:PORT",
                         help="reference server")
     parser.add_argument("--max-pages", type=int, default=0,
