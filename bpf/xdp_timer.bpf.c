@@ -42,7 +42,7 @@ wb_inline int timer__order(struct xdp_md *ctx, struct wb_timer *t) {
   struct wb_conn_state *st = t->r.st;
   if (connection__same(&t->r) && seq__leq(st->snd_una, t->order.wire_seq)) {
     if (!t->order.probe) connection__lost(st, connection__wire_snd_nxt(st) - st->snd_una);
-    if (t->order.smaller) less = connection__smaller(st, cls);
+    if (t->order.smaller && !(st->flags & WB_CF_BOOSTER)) less = connection__smaller(st, cls);
     go = repair__commit(st, t->order.wire_seq, t->order.wire_seq + t->order.bytes, now, &t->plan);
   }
   bpf_spin_unlock(&t->r.conn->lock);

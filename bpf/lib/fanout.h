@@ -114,7 +114,6 @@ wb_inline void fanout__address(struct wb_job *job, const struct wb_conn_key *key
   job->head_bytes = ip_bytes + tcp_bytes;
   job->family = v4 ? 4 : 6;
   job->has_ts = has_ts;
-  job->seg_size = wb_settings.seg_size[st->seg_class < WB_CLASSES ? st->seg_class : 0];
 }
 
 /* Makes the job the CPU's latest and gives it its cookie. Returns the cookie, 0 on failure. */
@@ -140,11 +139,15 @@ wb_inline int fanout__by_tc(struct xdp_md *ctx, struct wb_job *job, __u32 slot, 
   return XDP_PASS;
 }
 
+wb_inline void *fanout__table(__u32 if_slot, __u32 nseg) {
+  __u32 index = WB_FANOUT_INDEX(if_slot, nseg);
+  return bpf_map_lookup_elem(&wb_fanout, &index);
+}
+
 /* Takes the job: marks the frame, whose addresses must already be swapped, and sends it through the fan-out.
  * Returns the verdict, or -reason with the frame unmarked. */
 wb_inline int fanout__start(struct xdp_md *ctx, struct wb_job *job, __u32 slot, __u32 if_slot, __u64 now) {
-  __u32 index = WB_FANOUT_INDEX(if_slot, job->nseg);
-  void *devmap = bpf_map_lookup_elem(&wb_fanout, &index);
+  void *devmap = fanout__table(if_slot, job->nseg);
   job->if_slot = if_slot;
   if (!devmap) return fanout__by_tc(ctx, job, slot, now);
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;

@@ -16,6 +16,7 @@ struct wb_requests {
   __u32 head;   /* the one request is a HEAD */
   __u32 domain; /* WB_DOMAINS_MAX: not known */
   __u32 bytes;  /* of the replies */
+  __u32 cls;    /* size class of all their segments: read once, as another CPU may lower the connection's */
   __u32 body_left; /* of the one request, beyond this packet */
   __s32 reason; /* why it passes; 0: the job holds the answer */
   __u32 partial; /* the TCP checksum is not finished */

@@ -59,7 +59,7 @@ wb_inline int ingress__keyed(struct wb_ingress *in, struct wb_scan *s, struct wb
     int err = fanout__fresh(v, leased, in->w->now, &domain_flags);
     if (err) return err;
     struct wb_piece *piece = &job->pieces[i];
-    int n = fanout__piece(piece, v, index, WB_PART_GET, in->r.st->seg_class);
+    int n = fanout__piece(piece, v, index, WB_PART_GET, q->cls);
     if (n < 0) return n;
     piece->delta = bytes;
     bytes += piece->len;
@@ -95,7 +95,7 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
   if (rc) return rc;
   const struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &index);
   if (!v) return -WB_R_MISS;
-  int n = fanout__piece(&job->pieces[0], v, index, kind, in->r.st->seg_class);
+  int n = fanout__piece(&job->pieces[0], v, index, kind, q->cls);
   if (n < 0) return n;
   if (n > WB_FANOUT_MAX) return -WB_R_FANOUT;
   job->pieces[0].delta = 0;
@@ -116,7 +116,7 @@ wb_inline int ingress__eligible(struct xdp_md *ctx, const struct wb_ingress *in,
   if (p->ce || (p->flags & (WB_TCP_ECE | WB_TCP_CWR))) return -WB_R_ECN;
   if (in->o->odd || in->o->sack_n || !!(st->flags & WB_CF_TS) != in->o->has_ts) return -WB_R_TCP_OPTIONS;
   if (in->o->has_ts && (__s32)(in->o->ts_val - st->ts_recent) < 0) return -WB_R_PAWS;
-  if (st->seg_class >= WB_CLASSES) return -WB_R_MSS;
+  if (in->w->q.cls >= WB_CLASSES) return -WB_R_MSS;
   if (in->w->now - st->last_kernel_ns > wb_settings.keepalive_refresh_ns) return -WB_R_REFRESH;
   return 0;
 }
@@ -134,6 +134,8 @@ wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct 
   __builtin_memcpy(&s->buf[len & (WB_SCAN_BYTES - 1)], &nothing, 8);
   int leased, err;
   job->second = fanout__second(c, in->w->now, &leased);
+  q->cls = *(const volatile __u8 *)&in->r.st->seg_class;
+  job->seg_size = q->cls < WB_CLASSES ? wb_settings.seg_size[q->cls] : 0;
   if ((in->r.st->flags & WB_CF_BOOSTER) && len >= WB_KEY_REQUEST_MIN &&
       scan__load(s, len - WB_KEY_TAIL_BYTES) == 0x203a79654b2d4257ull)
     err = ingress__keyed(in, s, job, leased);
@@ -146,7 +148,7 @@ wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct 
   if (!err || q->report) {
     int sum = ingress__checksum_ok(ctx, in, s, c);
     q->report = q->report && sum; /* another request may take the place of one that the kernel drops */
-    if (!err && !sum) err = -WB_R_CHECKSUM;
+    if (!err && (!sum || (sum == 2 && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;
     q->partial = sum == 2;
   }
   q->reason = -err;

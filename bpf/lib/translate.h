@@ -40,7 +40,7 @@ wb_inline void translate__plan(struct wb_conn_state *st, const struct wb_pkt *p,
     x->window_be16 = bpf_htons((window > raise ? window - raise : 0) >> st->snd_wscale);
   } else if (acked >= 0) { /* else beyond what was sent: stays beyond */
     st->k_snd_una = x->ack;
-    if (x->ack - st->k_floor > WB_FLOOR_LAG) st->k_floor = x->ack - WB_FLOOR_LAG;
+    if (seq__lt(st->k_floor + WB_FLOOR_LAG, x->ack)) st->k_floor = x->ack - WB_FLOOR_LAG;
   }
 }
 

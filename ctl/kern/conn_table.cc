@@ -28,6 +28,7 @@ constexpr uint32_t kMaxTries = 14;           // with back-off over 100 s, RFC 11
 constexpr uint32_t kBlackHoleTries = 2;      // lost before segments get smaller, RFC 8899, 4.3
 constexpr uint64_t kLingerNs = 65000 * kMs;  // TIME_WAIT and a bit
 constexpr uint64_t kAfterResetNs = 1000 * kMs;
+constexpr uint32_t kAskedPerSweep = 64;  // of the kernel, whether a socket is gone
 
 struct OrderFrame {
   uint8_t ethernet[14];
@@ -79,7 +80,9 @@ void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t by
   frame.order.key = state.key;
   frame.order.bytes = bytes;
   frame.order.probe = tries == 0;
-  frame.order.smaller = tries >= kBlackHoleTries && tries % 2 == 0;  // each size twice
+  // Each size is tried twice. Two sizes are enough for what tunnels take, and an outage, which
+  // looks the same, costs no more than these.
+  frame.order.smaller = tries == kBlackHoleTries || tries == 2 * kBlackHoleTries;
   const uint16_t type = htobe16(state.family == 4 ? ETH_P_IP : ETH_P_IPV6);
   memcpy(&frame.ethernet[12], &type, sizeof(type));
   xdp_md context = {};
@@ -96,7 +99,7 @@ void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t by
 void ConnTable::Abort(uint32_t slot) {
   const wb_conn_state& s = programs_.states[slot];
   spdlog::error("a reply to be repaired is no longer in the cache: the connection is reset");
-  if (absl::Status status = DestroySocket(s.key); !status.ok()) {
+  if (absl::Status status = DestroySocket(s.key, s.ifindex); !status.ok()) {
     spdlog::warn("{}", status.ToString());  // the next sweep tries again
   } else if (s.closed_ns == 0) {
     Forget(slot);  // its socket had gone without a word
@@ -143,7 +146,7 @@ bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* 
   if (pending.tries >= kMaxTries) {
     spdlog::info("a peer has acknowledged nothing for {} tries: its connection is reset",
                  kMaxTries);
-    if (absl::Status status = DestroySocket(s.key); !status.ok())
+    if (absl::Status status = DestroySocket(s.key, s.ifindex); !status.ok())
       spdlog::warn("{}", status.ToString());
     return false;
   }
@@ -188,6 +191,7 @@ void ConnTable::Forget(uint32_t slot) {
 }
 
 void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
+  uint32_t asked = 0;
   for (uint32_t slot = 0; slot < programs_.states.size(); slot++) {
     const wb_conn_state& s = programs_.states[slot];
     if (Unused(s)) continue;
@@ -196,7 +200,9 @@ void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
       Forget(slot);
     } else if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0) {
       Abort(slot);
-    } else if ((s.flags & WB_CF_CLOSING) && s.closed_ns == 0 && SocketIsGone(s.key)) {
+    } else if ((s.flags & WB_CF_CLOSING) && s.closed_ns == 0 &&
+               now > std::max(s.last_send_ns, s.last_kernel_ns) + kLingerNs &&
+               ++asked <= kAskedPerSweep && SocketIsGone(s.key, s.ifindex)) {
       Forget(slot);  // nobody told: its cgroup is not the one that is followed any more
     }
   }
@@ -235,7 +241,7 @@ uint64_t ConnTable::ResetSpliced(uint32_t ifindex) {
   ForEach([&](const wb_conn_state& s) {
     if ((s.d_in | s.d_out) == 0 || s.closed_ns != 0 || (ifindex != 0 && s.ifindex != ifindex))
       return;
-    if (absl::Status status = DestroySocket(s.key); !status.ok())
+    if (absl::Status status = DestroySocket(s.key, s.ifindex); !status.ok())
       spdlog::warn("{}", status.ToString());
     else
       n++;
@@ -256,7 +262,7 @@ uint64_t ConnTable::ResetSlot(uint32_t if_slot) {
   for (uint32_t slot = 0; slot < programs_.states.size(); slot++) {
     const wb_conn_state& s = programs_.states[slot];
     if (Unused(s) || s.if_slot != if_slot) continue;
-    if (absl::Status status = DestroySocket(s.key); !status.ok())
+    if (absl::Status status = DestroySocket(s.key, s.ifindex); !status.ok())
       spdlog::warn("{}", status.ToString());
     Forget(slot);
     n++;
@@ -266,9 +272,7 @@ uint64_t ConnTable::ResetSlot(uint32_t if_slot) {
 
 std::set<uint16_t> ConnTable::PortsInUse() const {
   std::set<uint16_t> ports;
-  ForEach([&](const wb_conn_state& s) {
-    if ((s.d_in | s.d_out) != 0) ports.insert(be16toh(s.key.local_port_be16));
-  });
+  ForEach([&](const wb_conn_state& s) { ports.insert(be16toh(s.key.local_port_be16)); });
   return ports;
 }
 

@@ -19,10 +19,11 @@ namespace {
 
 // Addresses in the socket's own family; an IPv6 listener's IPv4 connections are IPv6 sockets with
 // mapped addresses.
-inet_diag_sockid SocketId(const wb_conn_key& key, int family) {
+inet_diag_sockid SocketId(const wb_conn_key& key, uint32_t ifindex, int family) {
   inet_diag_sockid id = {};
   id.idiag_sport = key.local_port_be16;
   id.idiag_dport = key.remote_port_be16;
+  id.idiag_if = ifindex;  // else no socket that is bound to its interface would be found
   id.idiag_cookie[0] = id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
   if (family == AF_INET) {
     id.idiag_src[0] = key.local_be32[3];
@@ -35,7 +36,7 @@ inet_diag_sockid SocketId(const wb_conn_key& key, int family) {
 }
 
 // SOCK_DESTROY, or SOCK_DIAG_BY_FAMILY, which only asks. NotFound: there is no such socket.
-absl::Status Request(int fd, uint16_t type, const wb_conn_key& key, int family) {
+absl::Status Request(int fd, uint16_t type, const wb_conn_key& key, uint32_t ifindex, int family) {
   struct {
     nlmsghdr header;
     inet_diag_req_v2 request;
@@ -46,7 +47,7 @@ absl::Status Request(int fd, uint16_t type, const wb_conn_key& key, int family) 
   message.request.sdiag_family = static_cast<uint8_t>(family);
   message.request.sdiag_protocol = IPPROTO_TCP;
   message.request.idiag_states = ~0u;
-  message.request.id = SocketId(key, family);
+  message.request.id = SocketId(key, ifindex, family);
   if (send(fd, &message, sizeof(message), 0) < 0)
     return base::PosixError("send", "a sock_diag request");
   struct {
@@ -62,26 +63,26 @@ absl::Status Request(int fd, uint16_t type, const wb_conn_key& key, int family) 
   return absl::OkStatus();
 }
 
-absl::Status RequestEither(uint16_t type, const wb_conn_key& key) {
+absl::Status RequestEither(uint16_t type, const wb_conn_key& key, uint32_t ifindex) {
   base::UniqueFd fd(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return base::PosixError("open", "sock_diag");
   const bool v4 =
       key.remote_be32[0] == 0 && key.remote_be32[1] == 0 && key.remote_be32[2] == htonl(0xffff);
   absl::Status status = absl::NotFoundError("");
-  if (v4) status = Request(fd.get(), type, key, AF_INET);
+  if (v4) status = Request(fd.get(), type, key, ifindex, AF_INET);
   if (!absl::IsNotFound(status)) return status;
-  return Request(fd.get(), type, key, AF_INET6);
+  return Request(fd.get(), type, key, ifindex, AF_INET6);
 }
 
 }  // namespace
 
-absl::Status DestroySocket(const wb_conn_key& key) {
-  const absl::Status status = RequestEither(SOCK_DESTROY, key);
+absl::Status DestroySocket(const wb_conn_key& key, uint32_t ifindex) {
+  const absl::Status status = RequestEither(SOCK_DESTROY, key, ifindex);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
-bool SocketIsGone(const wb_conn_key& key) {
-  return absl::IsNotFound(RequestEither(SOCK_DIAG_BY_FAMILY, key));
+bool SocketIsGone(const wb_conn_key& key, uint32_t ifindex) {
+  return absl::IsNotFound(RequestEither(SOCK_DIAG_BY_FAMILY, key, ifindex));
 }
 
 }  // namespace wb::kern

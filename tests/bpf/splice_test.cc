@@ -405,6 +405,17 @@ TEST_P(SpliceTest, KernelRetransmissionFromBeforeAHitIsWithheldAndItsAckLetThrou
   t.In(m + 2 * r, k + 2 * Len(o.get), "").Dropped({{"ack_consumed", 1}});
 }
 
+TEST_P(SpliceTest, PartOfAReplyAcknowledgedLeavesTheFloorWhereItIs) {
+  const Object o = h.Publish("/a");
+  Timeline t(h, Conn());
+  KernelServesFirst(t, miss, reply);
+  t.Arm();
+  t.In(m, k, hit).Answered(k, {o.get}, m, m + r);
+  t.Out(0, m, reply).Withheld({{"out_straddle", 1}});
+  t.In(m + r, k + Len(o.get) - 1, "").Passes(m, k - 1, {{"ack_passed", 1}, {"translated", 1}});
+  t.Out(k - 1, m, reply.substr(k - 1)).Withheld({{"out_straddle", 1}});
+}
+
 TEST_P(SpliceTest, NoHitWhileTheKernelMissesAnAcknowledgment) {
   const Object o = h.Publish("/a");
   Timeline t(h, Conn());

@@ -217,11 +217,11 @@ wire_remove() {
   wire_names "$1"
   [[ -d $WIRE_STATE ]] || return 0
   wire_stop
-  tail -n 1 "$WIRE_STATE/counters" 2>/dev/null
+  tail -n 1 "$WIRE_STATE/counters" 2>/dev/null || true
   if [[ -s $WIRE_STATE/link ]] && read -r mac WIRE_CIF WIRE_OIF <"$WIRE_STATE/link" &&
     [[ -e /run/netns/$WIRE_CLIENT ]] && ip -n "$WIRE_NS" link show "$WIRE_WO" &>/dev/null; then
-    ip -n "$WIRE_NS" link delete "$WIRE_WC" 2>/dev/null
-    wire_in "$WIRE_NS" tc qdisc delete dev "$WIRE_WO" clsact 2>/dev/null
+    ip -n "$WIRE_NS" link delete "$WIRE_WC" 2>/dev/null || true
+    wire_in "$WIRE_NS" tc qdisc delete dev "$WIRE_WO" clsact 2>/dev/null || true
     ip -n "$WIRE_NS" link set dev "$WIRE_WO" xdp off
     ip -n "$WIRE_NS" link set dev "$WIRE_WO" promisc off arp on down
     ip -n "$WIRE_NS" link set dev "$WIRE_WO" netns "$WIRE_CLIENT" name "$WIRE_CIF"
@@ -230,7 +230,7 @@ wire_remove() {
     read -ra features <"$WIRE_STATE/origin_features"
     wire_in "$WIRE_ORIGIN" ethtool -K "$WIRE_OIF" "${features[@]}" >/dev/null
   fi
-  ip netns delete "$WIRE_NS" 2>/dev/null
+  ip netns delete "$WIRE_NS" 2>/dev/null || true
   rm -rf "$WIRE_STATE"
 }
 

@@ -30,9 +30,7 @@ using ::testing::SizeIs;
 
 constexpr char kDomain[] = "domains: [{name: a.test}]\n";
 
-std::filesystem::path Repository() {
-  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-}
+std::filesystem::path Repository() { return WB_SOURCE_DIR; }
 
 std::string Text(const LoadResult& result) {
   std::string text;
