@@ -98,8 +98,8 @@ def killed():
         say(f"  detach after adoption: {done}")
         check(not programs(lab), f"left on the interface: {programs(lab)}")
         check(done["reset_connections"] == 0 and done["drained_connections"] > 0, str(done))
+        check(all(load.poll() is None for load in loads), "the load ended before the detach")
         for load in loads:
-            check(load.poll() is None, "the load ended before the detach")
             report = netlab.finish_load(load)
             check(report["reasked"] == 0 and report["renewed"] > 0, f"not only renewed: {report}")
 
