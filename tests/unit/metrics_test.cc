@@ -1,32 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The metrics as Prometheus sees them: scraped over HTTP, linted by promtool, compared with
-// docs/METRICS.md; and the alert rules, run by promtool on made-up series.
+// docs/METRICS.md.
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // <regex> of GCC 12 with sanitizers
 #endif
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <memory>
 #include <regex>
 #include <set>
-#include <sstream>
 #include <stdexcept>
-#include <string>
 #include <thread>
 #include <vector>
 
-#include "ctl/metrics/collector.h"
-#include "ctl/metrics/exporter.h"
-#include "webbooster/abi/reasons.h"
+#include "tests/unit/metrics_fixture.h"
 
 namespace wb::metrics {
 namespace {
@@ -34,151 +20,6 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-const std::filesystem::path kRoot = WB_SOURCE_DIR;
-
-class FakeService : public api::Service {
- public:
-  absl::StatusOr<api::ServerStatus> GetStatus() override { return Answer(fail_status, status); }
-  absl::StatusOr<std::vector<api::DomainInfo>> ListDomains() override {
-    return Answer(fail_domains, domains);
-  }
-  absl::StatusOr<std::vector<api::ReasonCount>> Reasons() override {
-    if (throw_reasons) throw std::runtime_error("a bug in the service");
-    return Answer(fail_reasons, reasons);
-  }
-  absl::StatusOr<api::VersionInfo> Version() override { return Unused(); }
-  absl::Status EnableDomain(const std::string&) override { return Unused(); }
-  absl::Status DisableDomain(const std::string&) override { return Unused(); }
-  absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter&) override { return Unused(); }
-  absl::StatusOr<uint64_t> Purge(const api::PurgeRequest&) override { return Unused(); }
-  absl::StatusOr<api::AttachResult> Attach(const std::string&, api::AttachMode) override {
-    return Unused();
-  }
-  absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>&,
-                                                    const absl::Notification&) override {
-    return Unused();
-  }
-  absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest&,
-                                           const absl::Notification&) override {
-    return Unused();
-  }
-
-  // Every number differs from every other, so that a mix-up shows.
-  FakeService() {
-    status.version = "9.8.7";
-    status.uptime_s = 3725;
-    status.mode = api::RunMode::kDrain;
-    status.adopted = true;
-    status.interfaces = {{"wbt0", 7, api::AttachMode::kGeneric, "LRO is on", ""},
-                         {"wbt1", 8, api::AttachMode::kNative, "", ""},
-                         {"wbt2", 0, api::AttachMode::kAuto, "not attached: no such", ""}};
-    status.connections = {5, 3, 65536, 1234567, 11};
-    status.cache = {12, 13, 14, 15, 16, 17, 18, {{"set_cookie", 4}, {"vary", 6}}, 19, 20, 21};
-    status.repairs = {22, 23, 24};
-    status.heartbeat_age_ms = 12;
-    status.lease_ms = 500;
-    domains = {{"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37},
-               {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991}};
-#define WB_X(NAME, label, hook, text) reasons.push_back({hook, label, text, 100u + WB_R_##NAME});
-    WB_REASONS(WB_X)
-#undef WB_X
-  }
-
-  api::ServerStatus status;
-  std::vector<api::DomainInfo> domains;
-  std::vector<api::ReasonCount> reasons;
-  std::atomic<bool> fail_status = false, fail_domains = false, fail_reasons = false,
-                    throw_reasons = false;
-
- private:
-  template <typename T>
-  static absl::StatusOr<T> Answer(bool fail, const T& value) {
-    if (fail) return absl::UnavailableError("not now");
-    return value;
-  }
-  static absl::Status Unused() { return absl::UnimplementedError("not for metrics"); }
-};
-
-// What comes back for GET `path`, header included.
-std::string Get(uint16_t port, const std::string& path) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(port);
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0) {
-    const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
-    EXPECT_EQ(send(fd, request.data(), request.size(), MSG_NOSIGNAL), ssize_t(request.size()));
-    char buffer[4096];
-    for (ssize_t n; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;)
-      answer.append(buffer, static_cast<size_t>(n));
-  }
-  close(fd);
-  return answer;
-}
-
-struct Scrape {
-  std::string text;
-  std::map<std::string, std::string> types;  // By family.
-  std::map<std::string, double> samples;     // By name with labels, as written.
-};
-
-Scrape Parse(const std::string& answer) {
-  Scrape scrape;
-  const size_t body = answer.find("\r\n\r\n");
-  scrape.text = body == std::string::npos ? "" : answer.substr(body + 4);
-  std::istringstream lines(scrape.text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string hash, kind, name, type;
-    if (line.starts_with("# TYPE ")) {
-      words >> hash >> kind >> name >> type;
-      EXPECT_TRUE(scrape.types.emplace(name, type).second) << line;
-    } else if (!line.starts_with("#")) {
-      const size_t space = line.rfind(' ');
-      const auto [at, fresh] =
-          scrape.samples.emplace(line.substr(0, space), std::stod(line.substr(space + 1)));
-      EXPECT_TRUE(fresh) << "doubled: " << line;
-    }
-  }
-  return scrape;
-}
-
-class MetricsTest : public testing::Test {
- protected:
-  void SetUp() override {
-    char name[] = "/tmp/wbmetrics.XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    dir_ = name;
-    auto exporter = Exporter::Start("127.0.0.1:0", std::make_shared<Collector>(service_, "left"));
-    ASSERT_TRUE(exporter.ok()) << exporter.status();
-    exporter_ = *std::move(exporter);
-  }
-  void TearDown() override {
-    exporter_.reset();
-    std::filesystem::remove_all(dir_);
-  }
-  Scrape Read() const { return Parse(Get(exporter_->port(), "/metrics")); }
-
-  // The exit code of `promtool ARGUMENTS < (a file with input)`; what it prints goes to `output_`.
-  int Promtool(const std::string& arguments, const std::string& input = "") {
-    std::ofstream(dir_ / "input") << input;
-    const std::string out = (dir_ / "output").string();
-    const int status = std::system(
-        ("promtool " + arguments + " < " + (dir_ / "input").string() + " > " + out + " 2>&1")
-            .c_str());
-    std::ifstream file(out);
-    output_.assign(std::istreambuf_iterator<char>(file), {});
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
-  FakeService service_;
-  std::unique_ptr<Exporter> exporter_;
-  std::filesystem::path dir_;
-  std::string output_;
-};
 
 TEST_F(MetricsTest, NamesPassPromtool) {
   EXPECT_EQ(Promtool("check metrics", Read().text), 0) << output_;
@@ -390,119 +231,6 @@ TEST_F(MetricsTest, SaysWhyItCannotListen) {
   // Another exporter may have the port once this one has stopped.
   exporter_->Stop();
   EXPECT_TRUE(start(taken).ok());
-}
-
-TEST_F(MetricsTest, RulesAndExampleAreValid) {
-  const std::string dir = (kRoot / "deploy/prometheus").string();
-  EXPECT_EQ(Promtool("check rules " + dir + "/webbooster.rules.yml"), 0) << output_;
-  EXPECT_EQ(Promtool("check config " + dir + "/prometheus.yml"), 0) << output_;
-  EXPECT_THAT(output_, HasSubstr("1 rule files found"));
-}
-
-std::string RulesText() {
-  std::ifstream file(kRoot / "deploy/prometheus/webbooster.rules.yml");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-TEST_F(MetricsTest, RulesNameOnlyMetricsThatExist) {
-  const std::string rules = RulesText();
-  const Scrape scrape = Read();
-  const std::regex name(R"(\bwebbooster_[a-z_]+)");
-  size_t uses = 0;
-  for (std::sregex_iterator it(rules.begin(), rules.end(), name), end; it != end; ++it, ++uses)
-    EXPECT_TRUE(scrape.types.contains(it->str())) << it->str();
-  EXPECT_GT(uses, 10u);
-}
-
-bool IsReason(const std::string& word) {
-#define WB_X(NAME, label, hook, text) \
-  if (word == label) return true;
-  WB_REASONS(WB_X)
-#undef WB_X
-  return false;
-}
-
-TEST_F(MetricsTest, RulesAndManualsNameOnlyReasonsThatExist) {
-  const auto expect_reasons = [](const std::string& text, const std::regex& pattern) {
-    size_t uses = 0;
-    for (std::sregex_iterator it(text.begin(), text.end(), pattern), end; it != end; ++it, ++uses)
-      EXPECT_TRUE(IsReason((*it)[1])) << it->str();
-    EXPECT_GT(uses, 1u);
-  };
-  expect_reasons(RulesText(), std::regex("reason=\"([a-z_]+)\""));
-  std::ifstream file(kRoot / "docs/OPERATIONS.md");
-  const std::string manual{std::istreambuf_iterator<char>(file), {}};
-  const size_t no_hits = manual.find("* *No hits*");
-  ASSERT_NE(no_hits, std::string::npos);
-  expect_reasons(manual.substr(no_hits, manual.find("\n* ", no_hits) - no_hits),
-                 std::regex("`([a-z_]+)`: "));
-}
-
-// Series that go wrong after seven calm hours (one of them without requests), and the alerts that
-// are firing then.
-TEST_F(MetricsTest, AlertsFireWhenTheyShouldAndNotBefore) {
-  struct Series {
-    const char* name;  // Without job and instance.
-    const char* calm;
-    const char* bad;
-  };
-  const Series all[] = {
-      {"up{", "1x420", "0x40"},
-      {"webbooster_up{", "1x420", "0x40"},
-      {"webbooster_heartbeat_age_seconds{", "0.01x420", "3x40"},
-      {"webbooster_lease_seconds{", "0.5x420", "0.5x40"},
-      {"webbooster_interfaces{", "2x420", "1x20 0x20"},
-      {"webbooster_interface_info{interface=\"a\",mode=\"native\",", "1x420", "_x40"},
-      {"webbooster_interface_info{interface=\"a\",mode=\"generic\",", "_x420", "1x40"},
-      {"webbooster_draining{", "0x420", "1x40"},
-      {"webbooster_requests_total{domain=\"s\",result=\"hit\",",
-       "0+5400x200 1080000x60 1080000+5400x158", "1933200+600x40"},
-      {"webbooster_requests_total{domain=\"s\",result=\"miss\",",
-       "0+600x200 120000x60 120000+600x158", "214800+5400x40"},
-      {"webbooster_packets_total{hook=\"sock\",reason=\"table_full\",", "7x420", "7+3x40"},
-      {"webbooster_packets_total{hook=\"in\",reason=\"event_lost\",", "7x420", "7+3x40"},
-      {"webbooster_connections{state=\"followed\",", "800x420", "950x40"},
-      {"webbooster_connections{state=\"spliced\",", "700x420", "700x40"},
-      {"webbooster_connections_max{", "1000x420", "1000x40"},
-      {"webbooster_repairs_total{cause=\"timer\",", "0+5x420", "2100+60x40"},
-      {"webbooster_repairs_total{cause=\"sack\",", "0+500x420", "210000+500x40"},
-      {"webbooster_fills_total{", "0+10x420", "4200+10x40"},
-      {"webbooster_fills_failed_total{", "0+1x420", "420+9x40"},
-  };
-  std::ostringstream test;
-  test << "rule_files: [" << (kRoot / "deploy/prometheus/webbooster.rules.yml").string()
-       << "]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n";
-  for (const Series& s : all) {
-    test << "      - series: '" << s.name << "job=\"webbooster\",instance=\"o\"}'\n"
-         << "        values: '" << s.calm << " " << s.bad << "'\n";
-  }
-  const char* query = "        - expr: count by (alertname) (ALERTS{alertstate=\"firing\"})\n";
-  test << "    promql_expr_test:\n"
-       << query << "          eval_time: 419m\n          exp_samples: []\n";
-  // At the end all fire but the warning that gave way to WebboosterDetached; it fires before.
-  const std::regex alert("alert: ([A-Za-z]+)");
-  const std::string rules = RulesText();
-  test << query << "          eval_time: 458m\n          exp_samples:\n";
-  size_t alerts = 0;
-  for (std::sregex_iterator it(rules.begin(), rules.end(), alert), end; it != end; ++it, ++alerts) {
-    if ((*it)[1] == "WebboosterInterfaceDetached") continue;
-    test << "            - {labels: '{alertname=\"" << (*it)[1] << "\"}', value: 1}\n";
-  }
-  EXPECT_EQ(alerts, 13u);
-  test << "        - expr: "
-          "count(ALERTS{alertstate=\"firing\",alertname=\"WebboosterInterfaceDetached\"})\n"
-       << "          eval_time: 435m\n          exp_samples: [{labels: '{}', value: 1}]\n";
-  std::ofstream(dir_ / "test.yml") << test.str();
-  EXPECT_EQ(Promtool("test rules " + (dir_ / "test.yml").string()), 0) << output_;
-}
-
-TEST_F(MetricsTest, EveryAlertIsDocumented) {
-  std::ifstream file(kRoot / "docs/METRICS.md");
-  const std::string docs{std::istreambuf_iterator<char>(file), {}};
-  const std::string rules = RulesText();
-  const std::regex alert("alert: ([A-Za-z]+)[^}]*severity: ([a-z]+)");
-  for (std::sregex_iterator it(rules.begin(), rules.end(), alert), end; it != end; ++it)
-    EXPECT_THAT(docs, HasSubstr("| `" + (*it)[1].str() + "` | " + (*it)[2].str() + " |"));
 }
 
 }  // namespace
