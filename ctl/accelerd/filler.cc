@@ -88,8 +88,9 @@ void Filler::Work() {
 std::vector<FillResult> Filler::FillNow(const cache::ObjectKey& key) {
   Fetchers fetchers;
   std::vector<FillResult> results;
-  for (uint8_t encoding = 0; encoding <= content_.config().accept_encodings.size(); encoding++) {
-    results.push_back(FillPatiently({key, encoding}, fetchers));
+  const size_t encodings = content_.config().accept_encodings.size();
+  for (size_t encoding = 0; encoding <= encodings; encoding++) {
+    results.push_back(FillPatiently({key, static_cast<uint8_t>(encoding)}, fetchers));
     if (ConcernsAllClasses(results.back().reason)) break;
   }
   return results;

@@ -196,14 +196,17 @@ void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
     const wb_conn_state& s = programs_.states[slot];
     if (Unused(s)) continue;
     const uint64_t linger = s.flags & WB_CF_RST ? kAfterResetNs : kLingerNs;
-    if ((s.closed_ns != 0 && now > s.closed_ns + linger) || dead.contains(s.ifindex)) {
-      Forget(slot);
-    } else if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0) {
+    // Of one whose cgroup is not the one that is followed any more, nobody tells that it ended.
+    const auto untold = [&] {
+      return (s.flags & WB_CF_CLOSING) && s.closed_ns == 0 &&
+             now > std::max(s.last_send_ns, s.last_kernel_ns) + kLingerNs &&
+             ++asked <= kAskedPerSweep && SocketIsGone(s.key, s.ifindex);
+    };
+    if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0 && !dead.contains(s.ifindex)) {
       Abort(slot);
-    } else if ((s.flags & WB_CF_CLOSING) && s.closed_ns == 0 &&
-               now > std::max(s.last_send_ns, s.last_kernel_ns) + kLingerNs &&
-               ++asked <= kAskedPerSweep && SocketIsGone(s.key, s.ifindex)) {
-      Forget(slot);  // nobody told: its cgroup is not the one that is followed any more
+    } else if ((s.closed_ns != 0 && now > s.closed_ns + linger) || dead.contains(s.ifindex) ||
+               untold()) {
+      Forget(slot);
     }
   }
   absl::erase_if(resting_, [this](const auto& rested) {
