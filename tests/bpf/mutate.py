@@ -126,8 +126,11 @@ MUTATIONS = [
              "if (connection__find(&t->order.key, &t->r) || t->r.id != t->order.id) return -WB_R_TIMER_STALE;",
              "if (connection__find(&t->order.key, &t->r)) return -WB_R_TIMER_STALE;", "*TimerOfAnother*"),
     Mutation("black-hole", "xdp_timer.bpf.c",
-             "if (t->order.smaller) less = connection__smaller(st, cls);", "if (cls == 99) less = 1;",
-             "*TimerThatHeardNothing*"),
+             "if (t->order.smaller && !(st->flags & WB_CF_BOOSTER)) less = connection__smaller(st, cls);",
+             "if (cls == 99) less = 1;", "*TimerThatHeardNothing*"),
+    Mutation("links-stay", "xdp_timer.bpf.c",
+             "if (t->order.smaller && !(st->flags & WB_CF_BOOSTER)) less = connection__smaller(st, cls);",
+             "if (t->order.smaller) less = connection__smaller(st, cls);", "*TimerLeavesTheSegmentsOfBoosterLinks*"),
     Mutation("hole-not-twice", "lib/repair.h", "from = st->rtx_high;", ";", "*SackHole*"),
     # Invariant 4: doubt goes to the kernel.
     Mutation("fragment", "lib/packet.h", "if (ip->frag_off & bpf_htons(0x3fff)) return -WB_R_FRAGMENT;", "",
@@ -153,7 +156,7 @@ MUTATIONS = [
              "kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq;", "*QuotedDataOfTheKernels*"),
     Mutation("late-options", "lib/late.h", "if (p->doff_bytes > sizeof(*tcp)) sum += translate__options_sum(in->o); "
              "/* else raw is another packet's */", "sum += translate__options_sum(in->o);", "*RequestWithTheFirstAckIsAnswered*"),
-    Mutation("checksum", JUDGE, "if (!err && !sum) err = -WB_R_CHECKSUM;", "",
+    Mutation("checksum", JUDGE, "if (!err && (!sum || (sum == 2 && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;", "",
              "*ChecksumMustHold*"),
     Mutation("field-twice", "lib/request.h", "if (s->seen & (1u << field)) return request__fail(s, WB_R_REQ_FIELD);", "",
              "*OddFields*"),

@@ -193,5 +193,15 @@ TEST_P(PathMtuTest, TimerThatHeardNothingSendsSmallerSegments) {
   t.TimerFires(0, Len(o.get), true).Answered(0, {o.get}, r, r, {{"timer_resent", 1}});
 }
 
+TEST_P(PathMtuTest, TimerLeavesTheSegmentsOfBoosterLinks) {
+  const Object o = h.Publish("/a", {.body = 9000});
+  Timeline t(h, Conn());
+  t.state().flags |= WB_CF_BOOSTER;
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  const uint16_t before = t.segment_size();
+  t.TimerFires(0, Len(o.get), true).Answered(0, {o.get}, r, r, {{"timer_resent", 1}});
+  EXPECT_EQ(t.segment_size(), before);
+}
+
 }  // namespace
 }  // namespace wb::bpf_test

@@ -20,6 +20,7 @@ DISORDER = ("--dup", "0.01", "--reorder", "0.01")
 # Of a chance result that the accelerator is to blame for: three standard deviations.
 Z = 3
 P99_FACTOR, P99_SLACK_S = 1.05, 0.010
+LEAST_SAMPLES = 100
 LEAST_RTO_S = 0.2  # of Linux
 RTO_S = 0.18  # waits of this length are for a retransmission timeout of the peer's, 200 ms at least
 DOUBLING = 2.1
@@ -56,7 +57,8 @@ def judge(name, pool):
     Maximum: it is decided by how often in a row one packet was lost, each time doubling the wait.
     Of two equal ports, one suffers a longer row than the other every other time. That the second
     largest time lies a doubling above the reference's largest, or the largest two doublings, has
-    a chance below 1 in 1000. That there are waits at all is judged by their number.
+    a chance below 1 in 1000. That there are waits at all is judged by their number, and a few
+    replies (of curl, which may also lose a SYN and wait for 1 s) have no largest worth comparing.
     """
     mine, reference = sorted(pool.mine), sorted(pool.reference)
     low, high = order_statistic(mine, 0.99, -Z), order_statistic(reference, 0.99, Z)
@@ -72,8 +74,9 @@ def judge(name, pool):
           f"{text}: p99 at least {1000 * low:.1f} ms, nginx's at most {1000 * high:.1f} ms")
     check(late <= share * reference_late + Z * math.sqrt(late + share * reference_late) + 1,
           f"{text}: more waits for the peer's timeout")
-    check(mine[-2] <= DOUBLING * longest + MAX_SLACK_S and
-          mine[-1] <= DOUBLING**2 * longest + MAX_SLACK_S, f"{text}: maximum")
+    check(len(reference) < LEAST_SAMPLES or (
+        mine[-2] <= DOUBLING * longest + MAX_SLACK_S and
+        mine[-1] <= DOUBLING**2 * longest + MAX_SLACK_S), f"{text}: maximum")
 
 
 class Trial:
