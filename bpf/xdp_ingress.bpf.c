@@ -23,6 +23,8 @@ wb_inline int ingress__packet(struct xdp_md *ctx, struct wb_ingress *in) {
     if (in->w->p.payload_len) ingress__note_early(ctx, in);
     return XDP_PASS;
   }
+  in->w->reason = WB_R_PURE_ACK;
+  if (ingress__kernels_alone(&in->w->p, in->r.st)) return XDP_PASS;
   in->w->reason = WB_R_SHORT;
   if (ingress__options(ctx, in)) return XDP_PASS;
   in->w->now = bpf_ktime_get_ns();

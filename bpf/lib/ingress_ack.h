@@ -39,12 +39,22 @@ wb_inline int ingress__ours_alone(const struct wb_conn_state *st, __u32 flights)
          !st->req_left && st->k_snd_una == st->k_snd_nxt;
 }
 
+wb_inline int ingress__pure(const struct wb_pkt *p) {
+  return (p->flags & (WB_TCP_ACK | WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG | WB_TCP_ECE | WB_TCP_CWR)) == WB_TCP_ACK &&
+         !p->payload_len;
+}
+
+/* The acknowledgments of a download on a connection that never had a hit: nothing to translate, and what they say the next
+ * request says again. Now and then one is taken nevertheless, lest the state falls 2^31 behind. */
+#define WB_ACK_LAG (1u << 29)
+wb_inline int ingress__kernels_alone(const struct wb_pkt *p, const struct wb_conn_state *st) {
+  return ingress__pure(p) && !connection__spliced(st) && p->ack - st->snd_una < WB_ACK_LAG;
+}
+
 /* Returns WB_PASS with in->w->x planned, or an XDP verdict. */
 wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
   const struct wb_pkt *p = &in->w->p;
-  int pure = !(p->flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG | WB_TCP_ECE | WB_TCP_CWR)) && (p->flags & WB_TCP_ACK) &&
-             !p->payload_len;
-  int repair = 0, consume = 0;
+  int pure = ingress__pure(p), repair = 0, consume = 0;
   in->w->reason = pure ? WB_R_PURE_ACK : WB_R_CONTROL;
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;

@@ -11,7 +11,8 @@
 #include "bpf/maps/conns.h"
 
 #define WB_RESPONSE_HEADER_MAX WB_CUT_BYTES
-#define WB_STEPS_PER_PACKET 64 /* headers, chunks and bodies */
+#define WB_RESPONSE_READ 384   /* bytes read at once: what nearly every header fits, and no more of the body */
+#define WB_STEPS_PER_PACKET 64 /* reads of headers, chunks and bodies */
 #define WB_CHUNK_LINE_MAX 16
 
 /* Classifies the field at s->pos, which begins with a C or a T. */
@@ -136,7 +137,7 @@ struct wb_follow {
   __u32 end;
   __u32 left; /* of the body */
   __u32 head_mask;
-  __u32 have; /* bytes in the buffer from the packet before */
+  __u32 have; /* bytes in the buffer from before, of this packet or the last */
   __u32 cut;  /* bytes in the buffer for the next */
   __u32 state;
   __u32 pending;
@@ -169,13 +170,13 @@ wb_inline void response__done(struct wb_follow *f) {
   f->state = f->pending ? WB_RS_HEAD : WB_RS_IDLE;
 }
 
-/* A header, n bytes of it in the buffer, the first f->have of them from the packet before. Returns 0 or -1: lost. */
+/* A header, n bytes of it in the buffer, the first f->have of them from before. Returns 0 or -1: lost. */
 wb_inline int response__header(struct wb_scan *s, struct wb_follow *f, __u32 n) {
   __s64 body = response__scan(s, n, f->head_mask & 1);
   if (f->asked == WB_ASKED_WAITS && s->status)
     f->asked = s->status == 200 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;
   if (body < 0) return -1;
-  f->off += s->end - f->have;
+  f->off -= n - s->end;
   f->left = 0;
   if (body == WB_BODY_CHUNKED) {
     f->state = WB_RS_CHUNK;
@@ -193,7 +194,7 @@ wb_inline int response__chunk_line(struct wb_scan *s, struct wb_follow *f, __u32
   __u32 line = 0;
   __s64 size = response__chunk(s, n, &line);
   if (size < 0) return -1;
-  f->off += line - f->have;
+  f->off -= n - line;
   if (size)
     f->left = size + 2; /* and its CRLF */
   else
@@ -220,16 +221,20 @@ static long response__step(__u32 i, void *arg) {
   __u32 have = f->have, most = f->state == WB_RS_CHUNK ? WB_CHUNK_LINE_MAX : WB_RESPONSE_HEADER_MAX;
   if (!f->pending || have >= most) goto lost;
   if (n > most - have) n = most - have;
+  if (n > WB_RESPONSE_READ) n = WB_RESPONSE_READ;
   have = WB_MASK(have, WB_RESPONSE_HEADER_MAX - 1);
-  if (n == 0 || n > WB_RESPONSE_HEADER_MAX || bpf_skb_load_bytes(a->skb, f->off, &a->scan->buf[have], n)) goto lost;
+  if (n == 0 || n > WB_RESPONSE_READ || bpf_skb_load_bytes(a->skb, f->off, &a->scan->buf[have], n)) goto lost;
+  f->off += n;
   n += have;
   if (f->state == WB_RS_CHUNK  ? response__chunk_line(a->scan, f, n)
       : f->state == WB_RS_HEAD ? response__header(a->scan, f, n)
                                : -1) {
     if (!a->scan->cut || n >= most) goto lost;
-    f->cut = n;
-    f->off = f->end;
-    return 1;
+    if (f->off < f->end)
+      f->have = n;
+    else
+      f->cut = n;
+    return 0;
   }
   f->have = 0;
   return 0;

@@ -191,16 +191,21 @@ void ConnTable::Forget(uint32_t slot) {
 }
 
 void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
+  const auto slots = static_cast<uint32_t>(programs_.states.size());
+  const uint32_t first = first_asked_;
   uint32_t asked = 0;
-  for (uint32_t slot = 0; slot < programs_.states.size(); slot++) {
+  for (uint32_t i = 0; i < slots; i++) {
+    const uint32_t slot = (first + i) % slots;
     const wb_conn_state& s = programs_.states[slot];
     if (Unused(s)) continue;
     const uint64_t linger = s.flags & WB_CF_RST ? kAfterResetNs : kLingerNs;
     // Of one whose cgroup is not the one that is followed any more, nobody tells that it ended.
     const auto untold = [&] {
-      return (s.flags & WB_CF_CLOSING) && s.closed_ns == 0 &&
-             now > std::max(s.last_send_ns, s.last_kernel_ns) + kLingerNs &&
-             ++asked <= kAskedPerSweep && SocketIsGone(s.key, s.ifindex);
+      if (!(s.flags & WB_CF_CLOSING) || s.closed_ns != 0 || asked == kAskedPerSweep ||
+          now <= std::max(s.last_send_ns, s.last_kernel_ns) + kLingerNs)
+        return false;
+      if (++asked == kAskedPerSweep) first_asked_ = (slot + 1) % slots;
+      return SocketIsGone(s.key, s.ifindex);
     };
     if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0 && !dead.contains(s.ifindex)) {
       Abort(slot);

@@ -76,6 +76,8 @@ class ConnTable {
   absl::flat_hash_map<uint32_t, Pending> watched_;
   // By slot: nothing outstanding, but backed off.
   absl::flat_hash_map<uint32_t, Pending> resting_;
+  // Slot at which the next sweep begins, so that each has its turn to be asked about.
+  uint32_t first_asked_ = 0;
 };
 
 }  // namespace wb::kern

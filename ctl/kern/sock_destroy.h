@@ -9,8 +9,8 @@
 
 namespace wb::kern {
 
-// OK also when there is no such socket any more. `ifindex`: of the interface that the connection
-// uses.
+// OK also when there is no such socket any more; the listener is none. `ifindex`: of the interface
+// that the connection uses.
 absl::Status DestroySocket(const wb_conn_key& key, uint32_t ifindex);
 
 // Has the kernel no socket of the connection, not even one in TIME_WAIT? Doubt is no.

@@ -44,6 +44,23 @@ TEST_P(AcceptanceTest, KernelMaySendMoreThan4GiBAfterTheLastHit) {
   }
 }
 
+TEST_P(AcceptanceTest, KernelMaySendMoreThan2GiBBeforeTheFirstHit) {
+  Timeline t(h, Conn());
+  t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+  uint32_t at = 0;
+  for (int i = 0; i < 11; ++i) {
+    at += 1u << 28;
+    t.state().k_snd_nxt = Conn().us0 + at;
+    t.In(m, at).PassesUntouched({{"ack_passed", 1}});
+  }
+  t.Out(at, m, reply).Leaves(at, m, {});
+  t.In(m, at + k).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(m, at + k, hit).Answered(at + k, {o.get}, m, m + r);
+  t.In(m + r, at + k + g).Dropped({{"ack_consumed", 1}});
+  EXPECT_EQ(t.state().flight_count, 0u);
+}
+
 TEST_P(AcceptanceTest, WindowThatAResponseOfTheKernelsWaitsForReachesIt) {
   Timeline t(h, Conn());
   t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
@@ -103,7 +120,7 @@ TEST_P(AcceptanceTest, AcknowledgmentThatTheKernelLostReachesItAgain) {
   t.Arm();
   t.Out(0, m, reply).Leaves(g, r + m, {{"out_translated", 1}});
   EXPECT_FALSE(t.state().flags & WB_CF_ARMED);
-  t.Arm();
+  t.ArmUnacknowledged();
   t.In(r + m, g + k - 1, hit).Passes(m, k - 1, {{"kernel_unacked", 1}, {"translated", 1}});
 }
 

@@ -81,6 +81,10 @@ TEST_F(ReasonsTest, ChecksumMustHoldUnlessTheDeviceLeavesItUnfinished) {
   h.control().partial_checksums[0] = 1;
   Expect("checksum", [&](Timeline& t) { return Hit(t).BadTcpChecksum().Build(); });
   ExpectHit([&](Timeline& t) { return Hit(t).PartialChecksum().Build(); });
+  // In generic mode TC sends in the place of a packet whose checksum nobody has finished.
+  for (uint32_t n = 1; n <= WB_FANOUT_MAX; ++n) h.SetFanout(0, n, false);
+  Expect("checksum", [&](Timeline& t) { return Hit(t).PartialChecksum().Build(); });
+  for (uint32_t n = 1; n <= WB_FANOUT_MAX; ++n) h.SetFanout(0, n, true);
 }
 
 TEST_F(ReasonsTest, OddTcpOptionsPass) {

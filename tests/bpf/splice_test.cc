@@ -88,10 +88,17 @@ TEST_P(SpliceTest, HitFollowsAKernelResponseOnceTheKernelSawItsAck) {
 }
 
 TEST_P(SpliceTest, NoHitWhileTheKernelsSocketWasNotFoundQuiescent) {
-  h.Publish("/a");
+  const Object o = h.Publish("/a");
+  const uint32_t g = Len(o.get);
   Timeline t(h, Conn());
   KernelServesFirst(t, miss, reply);
   t.In(m, k, hit).PassesUntouched({{"kernel_unacked", 1}});
+  Timeline u(h, Conn());  // all is acknowledged, by what was seen here
+  u.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  u.In(r, g, miss).Passes(0, 0, {{"miss", 1}, {"translated", 1}});
+  u.Out(0, m, reply).Leaves(g, r + m, {{"out_translated", 1}});
+  u.In(r + m, g + k).Passes(m, k, {{"ack_passed", 1}, {"translated", 1}});
+  u.In(r + m, g + k, hit).Passes(m, k, {{"kernel_unacked", 1}, {"translated", 1}});
 }
 
 TEST_P(SpliceTest, RequestWithTheFirstAckOfKernelDataPasses) {
@@ -99,7 +106,7 @@ TEST_P(SpliceTest, RequestWithTheFirstAckOfKernelDataPasses) {
   Timeline t(h, Conn());
   t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
   t.Out(0, m, reply).Leaves(0, m, {});
-  t.Arm();
+  t.ArmUnacknowledged();
   t.In(m, k, hit).PassesUntouched({{"kernel_unacked", 1}});
 }
 
@@ -267,6 +274,32 @@ TEST_P(SpliceTest, ResponseCutAnywhereIsFollowed) {
   }
 }
 
+TEST_P(SpliceTest, HeaderOfAnyLengthIsFollowedAndOneTooLongIsNot) {
+  constexpr uint32_t kMost = 1024;  // WB_CUT_BYTES
+  const Object o = h.Publish("/a");
+  const uint32_t least = Len(KernelResponse("200 OK", "X: \r\nContent-Length: 50\r\n", 0));
+  for (uint32_t head = 370; head <= kMost + 20; head += head < 400 || head > kMost - 20 ? 1 : 37) {
+    for (const uint32_t cut : {head + 50, head / 2, head + 1}) {
+      SCOPED_TRACE(std::to_string(head) + " cut at " + std::to_string(cut));
+      const std::string field = "X: " + std::string(head - least, 'x') + "\r\n";
+      const std::string response = KernelResponse("200 OK", field + "Content-Length: 50\r\n", 50);
+      ASSERT_EQ(Len(response), head + 50);
+      Timeline t(h, Conn());
+      t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+      const Reasons lost = head > kMost ? Reasons{{"out_unsynced", 1}} : Reasons{};
+      const bool split = cut<head + 50, at_once = cut> head;
+      t.Out(0, m, response.substr(0, cut)).Leaves(0, m, at_once ? lost : Reasons{});
+      if (split) t.Out(cut, m, response.substr(cut)).Leaves(cut, m, at_once ? Reasons{} : lost);
+      t.In(m, head + 50).PassesUntouched({{"ack_passed", 1}});
+      t.Arm();
+      if (head > kMost)
+        t.In(m, head + 50, hit).PassesUntouched({{"unsynced", 1}});
+      else
+        t.In(m, head + 50, hit).Answered(head + 50, {o.get}, m, m + r);
+    }
+  }
+}
+
 TEST_P(SpliceTest, ChunkedResponseIsFollowedToItsLastChunk) {
   const Object o = h.Publish("/a");
   const std::string head = KernelResponse("200 OK", "Transfer-Encoding: chunked\r\n", 0);
@@ -423,7 +456,7 @@ TEST_P(SpliceTest, NoHitWhileTheKernelMissesAnAcknowledgment) {
   t.Arm();
   t.In(m, k, hit).Answered(k, {o.get}, m, m + r);
   t.Out(0, m, reply).Withheld({{"out_straddle", 1}});
-  t.Arm();
+  t.ArmUnacknowledged();
   t.In(m + r, k + Len(o.get), hit).Passes(m, k, {{"kernel_unacked", 1}, {"translated", 1}});
 }
 

@@ -87,8 +87,13 @@ class Timeline {
   support::Segment FromKernel(uint32_t seq, uint32_t ack, const std::string& payload,
                               const Unusual& unusual = {}) const;
   Outcome Send(const Bytes& frame, uint32_t ifindex = kLoopback);
-  // The kernel's socket is asked and found quiescent.
-  void Arm() { state().flags |= WB_CF_ARMED; }
+  // What a look at a quiescent socket leaves; a test run has none to look at.
+  void Arm() {
+    state().flags |= WB_CF_ARMED;
+    state().k_snd_una = state().k_snd_nxt;
+  }
+  // The same, but for what the kernel was told.
+  void ArmUnacknowledged() { state().flags |= WB_CF_ARMED; }
   // As if `ms` had gone by since the last transmission.
   void Later(uint64_t ms);
 

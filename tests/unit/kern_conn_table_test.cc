@@ -4,11 +4,16 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
+#include <vector>
 
 #include "ctl/kern/conn_table.h"
 #include "tests/bpf/timeline.h"
+#include "webbooster/base/unique_fd.h"
 
 namespace wb::kern {
 namespace {
@@ -203,6 +208,45 @@ TEST_F(ConnTableTest, AConnectionWhoseEndWasNotReportedIsForgotten) {
   table.Sweep(MonotonicNs() + 66000000000u, {});
   EXPECT_EQ(t.state().id, 0u);
   EXPECT_NE(u.state().id, 0u);
+}
+
+// More than one sweep asks about, all alive, and behind them one that is gone.
+TEST_F(ConnTableTest, EachConnectionHasItsTurnToBeAskedAbout) {
+  constexpr int kAlive = 100;
+  sockaddr_in address = {};
+  socklen_t len = sizeof(address);
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const base::UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(bind(listener.get(), any, len), 0);
+  ASSERT_EQ(listen(listener.get(), kAlive), 0);
+  ASSERT_EQ(getsockname(listener.get(), any, &len), 0);
+  wb_conn_key key = {};
+  key.local_port_be16 = address.sin_port;
+  for (uint32_t* words : {key.local_be32, key.remote_be32}) {
+    words[2] = htonl(0xffff);
+    words[3] = htonl(INADDR_LOOPBACK);
+  }
+  wb_conn_state state = {};
+  state.flags = WB_CF_CLOSING;
+  state.ifindex = bpf_test::kLoopback;
+  std::vector<base::UniqueFd> clients;
+  std::vector<wb_conn_state*> alive;
+  for (int i = 0; i < kAlive; ++i) {
+    clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in own = {};
+    ASSERT_EQ(connect(clients.back().get(), any, len), 0) << strerror(errno);
+    ASSERT_EQ(getsockname(clients.back().get(), reinterpret_cast<sockaddr*>(&own), &len), 0);
+    key.remote_port_be16 = own.sin_port;
+    alive.push_back(&h.Enter(key, state));
+  }
+  key.remote_port_be16 = htons(1);
+  const wb_conn_state& gone = h.Enter(key, state);
+  ConnTable table(h.programs());
+  for (int i = 0; i < 3; ++i) table.Sweep(MonotonicNs(), {});
+  EXPECT_EQ(gone.id, 0u);
+  for (const wb_conn_state* s : alive) EXPECT_NE(s->id, 0u);
 }
 
 TEST_F(ConnTableTest, KnowsSlotsAndPortsInUse) {
