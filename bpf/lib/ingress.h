@@ -42,6 +42,7 @@ struct wb_work {
   __u64 now;
   __u32 reason; /* to be counted */
   __u32 port;   /* enum wb_port, of ours */
+  __u32 proved_snd_nxt; /* of quiescence__proved */
 };
 
 struct {

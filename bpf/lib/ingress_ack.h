@@ -48,7 +48,7 @@ wb_inline int ingress__pure(const struct wb_pkt *p) {
  * request says again. Now and then one is taken nevertheless, lest the state falls 2^31 behind. */
 #define WB_ACK_LAG (1u << 29)
 wb_inline int ingress__kernels_alone(const struct wb_pkt *p, const struct wb_conn_state *st) {
-  return ingress__pure(p) && !connection__spliced(st) && p->ack - st->snd_una < WB_ACK_LAG;
+  return ingress__pure(p) && !connection__spliced(st) && !st->flight_count && p->ack - st->snd_una < WB_ACK_LAG;
 }
 
 /* Returns WB_PASS with in->w->x planned, or an XDP verdict. */

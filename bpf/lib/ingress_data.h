@@ -183,8 +183,10 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     __s64 acked = -1;
     if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len))
       acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
-    if ((proved & WB_Q_ACKED) && st->k_rcv_nxt == st->k_passed_end && !st->resp_pending) {
+    if ((proved & WB_Q_ACKED) && st->k_snd_nxt == in->w->proved_snd_nxt && st->k_rcv_nxt == st->k_passed_end &&
+        !st->resp_pending) {
       st->k_snd_una = st->k_snd_nxt;
+      if (!st->flight_count) st->snd_una = connection__wire_snd_nxt(st); /* an older packet may ask than acknowledged */
       st->flags |= WB_CF_ARMED;
     }
     err = q->reason ? -(int)q->reason : acked < 0 ? -WB_R_BAD_ACK : ingress__may_send(st, in, q->bytes, job->npieces, late);

@@ -91,7 +91,9 @@ wb_inline int pmtu__packet(struct xdp_md *ctx, struct wb_ingress *in) {
   int known = 0, less = 0;
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;
-  if (connection__same(&in->r) && seq - st->snd_una < connection__wire_snd_nxt(st) - st->snd_una) {
+  if (connection__same(&in->r) && !connection__spliced(st)) {
+    known = 1; /* the kernel's own: what is outstanding, only it knows */
+  } else if (connection__same(&in->r) && seq - st->snd_una < connection__wire_snd_nxt(st) - st->snd_una) {
     __u32 una_wire = st->k_snd_una + st->d_out;
     less = connection__smaller(st, cls);
     kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq - st->d_out;

@@ -15,7 +15,7 @@
 #define WB_Q_IDLE 1  /* all is written, sent and read */
 #define WB_Q_ACKED 2 /* and acknowledged, as the kernel knows */
 
-/* Returns bits of WB_Q_*. */
+/* Returns bits of WB_Q_*, which hold while st->k_snd_nxt is in->w->proved_snd_nxt. */
 wb_inline __u32 quiescence__proved(struct xdp_md *ctx, struct wb_ingress *in) {
   const struct wb_conn_key *k = &in->w->p.key;
   struct bpf_sock_tuple t = {};
@@ -39,6 +39,7 @@ wb_inline __u32 quiescence__proved(struct xdp_md *ctx, struct wb_ingress *in) {
   struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
   if (tp && sk->state == BPF_TCP_ESTABLISHED) {
     const struct wb_conn_state *st = in->r.st;
+    in->w->proved_snd_nxt = tp->snd_nxt;
     if (tp->write_seq == tp->snd_nxt && tp->rcv_nxt == tp->copied_seq && tp->snd_nxt == st->k_snd_nxt &&
         tp->rcv_nxt == st->k_rcv_nxt)
       proved = tp->snd_una == tp->snd_nxt ? WB_Q_IDLE | WB_Q_ACKED : WB_Q_IDLE;

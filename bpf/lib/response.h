@@ -12,7 +12,7 @@
 
 #define WB_RESPONSE_HEADER_MAX WB_CUT_BYTES
 #define WB_RESPONSE_READ 384   /* bytes read at once: what nearly every header fits, and no more of the body */
-#define WB_STEPS_PER_PACKET 64 /* reads of headers, chunks and bodies */
+#define WB_STEPS_PER_PACKET 128 /* reads of headers, chunks and bodies */
 #define WB_CHUNK_LINE_MAX 16
 
 /* Classifies the field at s->pos, which begins with a C or a T. */

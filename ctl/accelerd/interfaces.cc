@@ -210,7 +210,10 @@ absl::StatusOr<api::DetachResult> Interfaces::Detach(const api::DetachRequest& r
     if (request.force) {
       absl::MutexLock lock(&table_mu_);
       result.reset_connections += table_.ResetSpliced(a.ifindex);
-      if (absl::Now() > begin + absl::Seconds(5)) break;
+      if (absl::Now() > begin + absl::Seconds(5))
+        return absl::InternalError(
+            absl::StrCat(left, " connections on ", request.interface,
+                         " cannot be reset (see the log): the programs stay until they end"));
     } else if (absl::Now() > deadline) {
       return absl::DeadlineExceededError(
           absl::StrCat(left, " connections on ", request.interface,

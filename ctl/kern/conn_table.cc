@@ -99,7 +99,7 @@ void ConnTable::Order(const wb_conn_state& state, uint32_t wire_seq, uint32_t by
 void ConnTable::Abort(uint32_t slot) {
   const wb_conn_state& s = programs_.states[slot];
   spdlog::error("a reply to be repaired is no longer in the cache: the connection is reset");
-  if (absl::Status status = DestroySocket(s.key, s.ifindex); !status.ok()) {
+  if (absl::Status status = DestroySocket(s.key, s.ifindex, s.id); !status.ok()) {
     spdlog::warn("{}", status.ToString());  // the next sweep tries again
   } else if (s.closed_ns == 0) {
     Forget(slot);  // its socket had gone without a word
@@ -146,7 +146,7 @@ bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* 
   if (pending.tries >= kMaxTries) {
     spdlog::info("a peer has acknowledged nothing for {} tries: its connection is reset",
                  kMaxTries);
-    if (absl::Status status = DestroySocket(s.key, s.ifindex); !status.ok())
+    if (absl::Status status = DestroySocket(s.key, s.ifindex, s.id); !status.ok())
       spdlog::warn("{}", status.ToString());
     return false;
   }
@@ -205,7 +205,7 @@ void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
           now <= std::max(s.last_send_ns, s.last_kernel_ns) + kLingerNs)
         return false;
       if (++asked == kAskedPerSweep) first_asked_ = (slot + 1) % slots;
-      return SocketIsGone(s.key, s.ifindex);
+      return SocketIsGone(s.key, s.ifindex, s.id);
     };
     if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0 && !dead.contains(s.ifindex)) {
       Abort(slot);
@@ -249,7 +249,7 @@ uint64_t ConnTable::ResetSpliced(uint32_t ifindex) {
   ForEach([&](const wb_conn_state& s) {
     if ((s.d_in | s.d_out) == 0 || s.closed_ns != 0 || (ifindex != 0 && s.ifindex != ifindex))
       return;
-    if (absl::Status status = DestroySocket(s.key, s.ifindex); !status.ok())
+    if (absl::Status status = DestroySocket(s.key, s.ifindex, s.id); !status.ok())
       spdlog::warn("{}", status.ToString());
     else
       n++;
@@ -270,7 +270,7 @@ uint64_t ConnTable::ResetSlot(uint32_t if_slot) {
   for (uint32_t slot = 0; slot < programs_.states.size(); slot++) {
     const wb_conn_state& s = programs_.states[slot];
     if (Unused(s) || s.if_slot != if_slot) continue;
-    if (absl::Status status = DestroySocket(s.key, s.ifindex); !status.ok())
+    if (absl::Status status = DestroySocket(s.key, s.ifindex, s.id); !status.ok())
       spdlog::warn("{}", status.ToString());
     Forget(slot);
     n++;

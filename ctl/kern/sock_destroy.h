@@ -9,12 +9,13 @@
 
 namespace wb::kern {
 
-// OK also when there is no such socket any more; the listener is none. `ifindex`: of the interface
-// that the connection uses.
-absl::Status DestroySocket(const wb_conn_key& key, uint32_t ifindex);
+// `ifindex`: of the interface that the connection uses; `cookie`: of its socket (SO_COOKIE, and
+// wb_conn_state.id). OK also when there is no such socket any more. Unavailable: this kernel cannot
+// tell (tcp_diag); other errors: it cannot destroy (INET_DIAG_DESTROY).
+absl::Status DestroySocket(const wb_conn_key& key, uint32_t ifindex, uint64_t cookie);
 
-// Has the kernel no socket of the connection, not even one in TIME_WAIT? Doubt is no.
-bool SocketIsGone(const wb_conn_key& key, uint32_t ifindex);
+// Has the kernel no such socket, not even one in TIME_WAIT? Doubt is no.
+bool SocketIsGone(const wb_conn_key& key, uint32_t ifindex, uint64_t cookie);
 
 }  // namespace wb::kern
 

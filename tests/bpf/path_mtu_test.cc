@@ -92,6 +92,26 @@ class PathMtuTest : public TimelineTest {
 
 INSTANTIATE_TEST_SUITE_P(Starts, PathMtuTest, testing::ValuesIn(kStarts));
 
+// Nobody but the kernel knows then what is outstanding: its acknowledgments are passed unread.
+TEST_P(PathMtuTest, BeforeTheFirstHitOnlyTheKernelBelievesIt) {
+  const Object o = h.Publish("/a", {.body = 3000});
+  const std::string reply = KernelResponse("200 OK", "Content-Length: 1000\r\n", 1000);
+  const uint32_t k = Len(reply);
+  for (const bool v6 : {false, true}) {
+    ConnOptions options = Conn();
+    options.v6 = v6;
+    Timeline t(h, options);
+    const uint16_t size = t.segment_size();
+    t.In(0, 0, miss).PassesUntouched({{"miss", 1}});
+    t.Out(0, m, reply).Leaves(0, m, {});
+    t.In(m, k).PassesUntouched({{"ack_passed", 1}});
+    const Outcome icmp = Icmp(t, 0, v6 ? 1280 : 576);
+    EXPECT_EQ(icmp.reasons, (Reasons{{"path_mtu", 1}}));
+    EXPECT_TRUE(icmp.ran.frame == icmp.before);
+    EXPECT_EQ(t.segment_size(), size);
+  }
+}
+
 TEST_P(PathMtuTest, QuotedReplyMakesSegmentsSmallerAndTellsTheKernel) {
   const Object o = h.Publish("/a", {.body = 3000});
   const uint32_t g = Len(o.get);

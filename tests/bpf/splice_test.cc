@@ -274,6 +274,26 @@ TEST_P(SpliceTest, ResponseCutAnywhereIsFollowed) {
   }
 }
 
+TEST_P(SpliceTest, ManyResponsesInOnePacketAreFollowed) {
+  constexpr uint32_t kResponses = 32;  // the most that are awaited
+  const Object o = h.Publish("/a");
+  std::string all;
+  for (uint32_t i = 0; i < kResponses; i++)
+    all += KernelResponse("200 OK", "Content-Length: 5\r\n", 5);
+  Timeline t(h, Conn());
+  for (uint32_t i = 0; i < kResponses; i++) {
+    t.In(i * m, 0, miss);
+  }
+  h.TakeReasons();
+  ASSERT_EQ(t.state().resp_pending, kResponses);
+  t.Out(0, kResponses * m, all).Leaves(0, kResponses * m, {});
+  EXPECT_EQ(t.state().resp_pending, 0u);
+  t.In(kResponses * m, Len(all)).PassesUntouched({{"ack_passed", 1}});
+  t.Arm();
+  t.In(kResponses * m, Len(all), hit)
+      .Answered(Len(all), {o.get}, kResponses * m, kResponses * m + r);
+}
+
 TEST_P(SpliceTest, HeaderOfAnyLengthIsFollowedAndOneTooLongIsNot) {
   constexpr uint32_t kMost = 1024;  // WB_CUT_BYTES
   const Object o = h.Publish("/a");

@@ -231,7 +231,7 @@ TEST_F(ConnTableTest, EachConnectionHasItsTurnToBeAskedAbout) {
   wb_conn_state state = {};
   state.flags = WB_CF_CLOSING;
   state.ifindex = bpf_test::kLoopback;
-  std::vector<base::UniqueFd> clients;
+  std::vector<base::UniqueFd> clients, servers;
   std::vector<wb_conn_state*> alive;
   for (int i = 0; i < kAlive; ++i) {
     clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -240,6 +240,9 @@ TEST_F(ConnTableTest, EachConnectionHasItsTurnToBeAskedAbout) {
     ASSERT_EQ(getsockname(clients.back().get(), reinterpret_cast<sockaddr*>(&own), &len), 0);
     key.remote_port_be16 = own.sin_port;
     alive.push_back(&h.Enter(key, state));
+    servers.emplace_back(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    socklen_t size = sizeof(alive.back()->id);
+    ASSERT_EQ(getsockopt(servers.back().get(), SOL_SOCKET, SO_COOKIE, &alive.back()->id, &size), 0);
   }
   key.remote_port_be16 = htons(1);
   const wb_conn_state& gone = h.Enter(key, state);

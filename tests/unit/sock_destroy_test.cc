@@ -47,6 +47,13 @@ sockaddr_in6 Loopback(int family, uint16_t port_be16, bool any) {
   return address;
 }
 
+uint64_t CookieOf(int fd) {
+  uint64_t cookie = 0;
+  socklen_t len = sizeof(cookie);
+  EXPECT_EQ(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len), 0);
+  return cookie;
+}
+
 uint16_t PortOf(int fd) {  // network order
   sockaddr_in6 address = {};
   socklen_t len = sizeof(address);
@@ -72,6 +79,7 @@ struct Connection {
     EXPECT_EQ(setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
     server = base::UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     EXPECT_TRUE(server);
+    cookie = CookieOf(server.get());
     key.local_port_be16 = PortOf(listener.get());
     key.remote_port_be16 = PortOf(client.get());
     const bool v6 = kind.client == AF_INET6;
@@ -81,6 +89,7 @@ struct Connection {
     }
   }
   base::UniqueFd listener, client, server;
+  uint64_t cookie = 0;
   wb_conn_key key = {};
 };
 
@@ -91,19 +100,22 @@ TEST(SockDestroyTest, ConnectionOfAnyKindIsFoundAndReset) {
     for (const Kind& kind : kKinds) {
       SCOPED_TRACE(kind.what);
       Connection c(kind);
-      EXPECT_FALSE(SocketIsGone(c.key, lo));
+      EXPECT_FALSE(SocketIsGone(c.key, lo, c.cookie));
       wb_conn_key other = c.key;
       other.remote_port_be16 ^= htons(1);
-      EXPECT_TRUE(SocketIsGone(other, lo));
-      EXPECT_TRUE(DestroySocket(other, lo).ok());
-      EXPECT_FALSE(SocketIsGone(c.key, lo));
-      const absl::Status done = DestroySocket(c.key, lo);
+      EXPECT_TRUE(SocketIsGone(other, lo, c.cookie));
+      EXPECT_TRUE(DestroySocket(other, lo, c.cookie).ok());
+      // Another socket with the same addresses: neither found nor harmed.
+      EXPECT_TRUE(SocketIsGone(c.key, lo, c.cookie + 1));
+      EXPECT_TRUE(DestroySocket(c.key, lo, c.cookie + 1).ok());
+      EXPECT_FALSE(SocketIsGone(c.key, lo, c.cookie));
+      const absl::Status done = DestroySocket(c.key, lo, c.cookie);
       EXPECT_TRUE(done.ok()) << done;
       char byte;
       EXPECT_EQ(recv(c.client.get(), &byte, 1, 0), -1);
       EXPECT_EQ(errno, ECONNRESET);
-      EXPECT_TRUE(SocketIsGone(c.key, lo));
-      EXPECT_TRUE(DestroySocket(c.key, lo).ok());
+      EXPECT_TRUE(SocketIsGone(c.key, lo, c.cookie));
+      EXPECT_TRUE(DestroySocket(c.key, lo, c.cookie).ok());
       // The kernel's lookup falls back to the listener, which must not suffer.
       int listens = 0;
       socklen_t len = sizeof(listens);
@@ -121,7 +133,7 @@ TEST(SockDestroyTest, ASocketInTimeWaitIsNotGone) {
     char byte;
     EXPECT_EQ(recv(c.client.get(), &byte, 1, 0), 0);
     c.client = {};
-    EXPECT_FALSE(SocketIsGone(c.key, if_nametoindex("lo")));
+    EXPECT_FALSE(SocketIsGone(c.key, if_nametoindex("lo"), c.cookie));
   });
 }
 
