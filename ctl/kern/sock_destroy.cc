@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -96,8 +97,10 @@ absl::Status RequestEither(uint16_t type, const wb_conn_key& key, uint32_t ifind
   const absl::Status status =
       Request(fd.get(), type, SocketId(key, ifindex, cookie, family), family);
   if (!absl::IsNotFound(status)) return status;
-  static const bool finds = FindsTcpSockets(fd.get());
-  if (!finds) return absl::UnavailableError("sock_diag finds no TCP sockets: is tcp_diag there?");
+  static std::atomic<bool> finds = false;  // it did once
+  if (!finds && !FindsTcpSockets(fd.get()))
+    return absl::UnavailableError("sock_diag finds no TCP sockets: is tcp_diag there?");
+  finds = true;
   return status;
 }
 
