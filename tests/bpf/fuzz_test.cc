@@ -319,6 +319,13 @@ class Fuzz {
     ASSERT_EQ(sum % 0xffff, sum_was % 0xffff) << "the checksum follows the change";
   }
 
+  void ExpectPassed(const Bytes& was, const Bytes& is, const std::optional<Place>& p, bool spliced,
+                    uint32_t d_seq, uint32_t d_ack, uint32_t ack_instead) {
+    if (is == was) return;
+    ASSERT_TRUE(spliced && p) << "changed, but not spliced";
+    ExpectOnlyNumbersChanged(was, is, *p, d_seq, d_ack, ack_instead);
+  }
+
   void FromPeer(Timeline& t) {
     const wb_conn_state& s = t.state();
     Unusual u;
@@ -339,11 +346,8 @@ class Fuzz {
     switch (ran.verdict) {
       case XDP_PASS:
         passed_++;
-        if (owner && (state.d_in | state.d_out) && ran.frame != frame)
-          ExpectOnlyNumbersChanged(frame, ran.frame, *p, 0u - state.d_in, 0u - state.d_out,
-                                   state.k_snd_una);
-        else
-          ASSERT_TRUE(ran.frame == frame) << "changed, but not spliced";
+        ExpectPassed(frame, ran.frame, p, owner && (state.d_in | state.d_out), 0u - state.d_in,
+                     0u - state.d_out, state.k_snd_una);
         break;
       case XDP_DROP:
         dropped_++;
@@ -447,11 +451,8 @@ class Fuzz {
       ASSERT_LT(static_cast<int32_t>(Load(frame, p->tcp + 4, 4) - state.k_floor), 0);
     } else {
       ASSERT_EQ(ran.verdict, static_cast<uint32_t>(TC_ACT_UNSPEC));
-      if (owner && (state.d_in | state.d_out) && ran.frame != frame)
-        ExpectOnlyNumbersChanged(frame, ran.frame, *p, state.d_out, state.d_in,
-                                 Load(frame, p->tcp + 8, 4) + state.d_in);
-      else
-        ASSERT_TRUE(ran.frame == frame) << "changed, but not spliced";
+      ExpectPassed(frame, ran.frame, p, owner && (state.d_in | state.d_out), state.d_out,
+                   state.d_in, p ? Load(frame, p->tcp + 8, 4) + state.d_in : 0);
     }
     ASSERT_NO_FATAL_FAILURE(ExpectOthersAsBefore(before, owner));
   }

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The alert rules, run by promtool on made-up series; what they and the manuals name exists.
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // <regex> of GCC 12 with sanitizers
-#endif
 #include <gmock/gmock.h>
 
 #include <regex>

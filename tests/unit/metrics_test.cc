@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The metrics as Prometheus sees them: scraped over HTTP, linted by promtool, compared with
 // docs/METRICS.md.
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // <regex> of GCC 12 with sanitizers
-#endif
 #include <gmock/gmock.h>
 
 #include <regex>
