@@ -87,8 +87,7 @@ bool FindsTcpSockets(int fd) {
   return Request(fd, SOCK_DIAG_BY_FAMILY, SocketId(key, 0, cookie, AF_INET), AF_INET).ok();
 }
 
-absl::Status RequestEither(uint16_t type, const wb_conn_key& key, uint32_t ifindex,
-                           uint64_t cookie) {
+absl::Status AskAbout(uint16_t type, const wb_conn_key& key, uint32_t ifindex, uint64_t cookie) {
   base::UniqueFd fd(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!fd) return base::PosixError("open", "sock_diag");
   const bool v4 =
@@ -107,12 +106,12 @@ absl::Status RequestEither(uint16_t type, const wb_conn_key& key, uint32_t ifind
 }  // namespace
 
 absl::Status DestroySocket(const wb_conn_key& key, uint32_t ifindex, uint64_t cookie) {
-  const absl::Status status = RequestEither(SOCK_DESTROY, key, ifindex, cookie);
+  const absl::Status status = AskAbout(SOCK_DESTROY, key, ifindex, cookie);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
 bool SocketIsGone(const wb_conn_key& key, uint32_t ifindex, uint64_t cookie) {
-  return absl::IsNotFound(RequestEither(SOCK_DIAG_BY_FAMILY, key, ifindex, cookie));
+  return absl::IsNotFound(AskAbout(SOCK_DIAG_BY_FAMILY, key, ifindex, cookie));
 }
 
 }  // namespace wb::kern
