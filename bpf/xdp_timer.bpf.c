@@ -9,18 +9,12 @@ struct wb_timer {
   struct wb_order order;
 };
 
-wb_inline __u32 timer__addr_sum(const struct wb_conn_key *k, __u8 family) {
-  __u64 sum = bpf_htons(IPPROTO_TCP);
-  for (int i = family == 4 ? 3 : 0; i < 4; i++) sum += (__u64)k->remote_be32[i] + k->local_be32[i];
-  return csum__fold(sum);
-}
-
 wb_inline int timer__send(struct xdp_md *ctx, struct wb_timer *t, __u64 now) {
   struct wb_conn_state *st = t->r.st;
   __u32 slot = 0;
   struct wb_job *job = fanout__job(&slot);
   if (!job) return -WB_R_SHORT;
-  fanout__address(job, &t->order.key, st, timer__addr_sum(&t->order.key, st->family), bpf_htonl(st->ts_recent), now);
+  fanout__address(job, &t->order.key, st, fanout__addr_sum(&t->order.key, st->family), bpf_htonl(st->ts_recent), now);
   int err = repair__job(job, &t->r, &t->plan);
   if (err) return err;
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;

@@ -53,12 +53,24 @@ wb_inline int fanout__piece(struct wb_piece *piece, const struct wb_variant *v, 
   return n;
 }
 
+/* Was a directory or tag of the variant purged? */
+wb_inline int fanout__purged(const struct wb_variant *v) {
+  __u32 n = v->generation_n;
+  for (__u32 i = 0; i < WB_VARIANT_GENERATIONS; i++) {
+    if (i >= n) break;
+    __u32 index = v->generation[i].index;
+    const __u64 *value = bpf_map_lookup_elem(&wb_generations, &index);
+    if (!value || (__u32)*value != v->generation[i].value) return 1;
+  }
+  return 0;
+}
+
 /* Is the variant fresh? Returns 0 or -reason. */
 wb_inline int fanout__fresh(const struct wb_variant *v, int leased, __u64 now, __u32 *domain_flags) {
   __u32 domain = v->domain;
   const struct wb_domain *d = bpf_map_lookup_elem(&wb_domains, &domain);
   if (!d || !(v->flags & WB_VF_LIVE) || v->domain_gen != d->gen) return -WB_R_STALE;
-  if (v->expires_ns && now >= v->expires_ns) return -WB_R_STALE;
+  if ((v->expires_ns && now >= v->expires_ns) || fanout__purged(v)) return -WB_R_STALE;
   if (!leased && !(v->flags & WB_VF_OWN_FRESHNESS)) return -WB_R_LEASE;
   *domain_flags = d->flags;
   if (!(d->flags & WB_DF_ENABLED)) return -WB_R_NO_SERVE;
@@ -76,6 +88,13 @@ wb_inline __u32 fanout__sum32(const void *p, int words) {
   const __u32 *w = p;
   __u64 sum = 0;
   for (int i = 0; i < words; i++) sum += w[i];
+  return csum__fold(sum);
+}
+
+/* The pseudo-header's sum but for the length, of packets that no packet from the peer is the cause of. */
+wb_inline __u32 fanout__addr_sum(const struct wb_conn_key *k, __u8 family) {
+  __u64 sum = bpf_htons(IPPROTO_TCP);
+  for (int i = family == 4 ? 3 : 0; i < 4; i++) sum += (__u64)k->remote_be32[i] + k->local_be32[i];
   return csum__fold(sum);
 }
 

@@ -33,6 +33,15 @@ struct {
   __type(value, struct wb_domain);
 } wb_domains WB_MAP;
 
+/* What directories and tags are hashed to -> its generation. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, WB_GENERATIONS);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, __u64);
+} wb_generations WB_MAP;
+
 /* Domain and target -> variants. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/accelerd/content.h"
 
-#include <algorithm>
+#include <sys/stat.h>
+#include <time.h>
 
+#include <algorithm>
+#include <filesystem>
+
+#include "ctl/cache/generation.h"
 #include "ctl/cache/object_key.h"
 #include "spdlog/spdlog.h"
 
@@ -24,11 +29,11 @@ bool Concerned(const cache::Location& location, const cache::WatchEvent& event) 
       location.paths, [&](const std::string& path) { return cache::Concerns(event.path, path); });
 }
 
-void Log(const absl::Status& status) {
+}  // namespace
+
+void Content::Log(const absl::Status& status) {
   if (!status.ok()) spdlog::error("cache: {}", status.ToString());
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<Content>> Content::Create(const config::Config& config,
                                                          kern::Programs& programs,
@@ -45,6 +50,7 @@ Content::Content(const config::Config& config, kern::Programs& programs, kern::O
       programs_(programs),
       store_(store),
       key_(key),
+      prover_(programs),
       watch_fd_(watcher.fd()),
       watcher_(std::move(watcher)),
       arena_(Banks(programs)),
@@ -95,6 +101,24 @@ void Content::OnEvent(const cache::WatchEvent& event) {
   }
   for (const ObjectKey& key : keys) Withdraw(key);
   stats_.invalidations += keys.size();
+  if (!keys.empty()) MeasureStaleness(event);
+}
+
+// From the change, as the file system dates it, until nothing is answered any more that rests on
+// what was there before. An upper bound: such times may lag by a tick of the kernel's.
+void Content::MeasureStaleness(const cache::WatchEvent& event) {
+  struct stat info;
+  std::string path = event.path;
+  if (path.empty()) return;
+  if (lstat(path.c_str(), &info) != 0) {  // gone: when the directory changed
+    path = std::filesystem::path(path).parent_path();
+    if (lstat(path.c_str(), &info) != 0) return;
+  }
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  const double seconds = static_cast<double>(now.tv_sec - info.st_ctim.tv_sec) +
+                         static_cast<double>(now.tv_nsec - info.st_ctim.tv_nsec) / 1e9;
+  staleness_.Add(std::max(seconds, 0.0));
 }
 
 void Content::Retire(const ObjectKey& key, const cache::Variant& variant) {
@@ -103,6 +127,10 @@ void Content::Retire(const ObjectKey& key, const cache::Variant& variant) {
     if (variant.encodings & (1u << e))
       if (auto hex = Key(key, e)) Log(store_.DropKey(*hex));
   retired_.push_back({kern::MonotonicNs(), variant.slot, variant.range});
+  if (auto aged = aged_.find(variant.slot); aged != aged_.end()) {
+    aging_.erase({aged->second.first, variant.slot});
+    aged_.erase(aged);
+  }
 }
 
 void Content::Withdraw(const ObjectKey& key) {
@@ -122,44 +150,6 @@ void Content::WritePath(const ObjectKey& key) {
       for (uint32_t e = 0; e < WB_ENCODINGS; e++)
         if (v.encodings & (1u << e)) slots[e] = v.slot;
   Log(store_.SetPath(key.domain, key.target, slots));
-}
-
-uint64_t Content::PurgeAll(const std::vector<ObjectKey>& keys) {
-  for (const ObjectKey& key : keys) Withdraw(key);
-  stats_.purges += keys.size();
-  return keys.size();
-}
-
-uint64_t Content::PurgeUrl(uint16_t domain, const std::string& target) {
-  absl::MutexLock lock(&mu_);
-  const ObjectKey key{domain, target};
-  for (OpenFill& fill : fills_)
-    if (fill.key == key) fill.dirty = true;
-  if (index_.Find(key) == nullptr) return 0;
-  return PurgeAll({key});
-}
-
-uint64_t Content::PurgePrefix(uint16_t domain, const std::string& prefix) {
-  {
-    absl::MutexLock lock(&mu_);
-    for (OpenFill& fill : fills_)
-      if (fill.key.domain == domain && fill.key.target.starts_with(prefix)) fill.dirty = true;
-  }
-  // In pieces. What is filled between them was asked of the web server after the purge.
-  uint64_t purged = 0;
-  for (size_t n = kPiece; n == kPiece; purged += n) {
-    absl::MutexLock lock(&mu_);
-    n = PurgeAll(index_.WithPrefix(domain, prefix, kPiece));
-  }
-  return purged;
-}
-
-uint64_t Content::PurgeDomain(uint16_t domain) {
-  {
-    absl::MutexLock lock(&mu_);
-    store_.RaiseDomainGeneration(domain);  // effective here; the rest is tidying
-  }
-  return PurgePrefix(domain, "/");
 }
 
 void Content::Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t now) {

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
+#include "ctl/accelerd/prover.h"
+#include "ctl/accelerd/staleness.h"
 #include "ctl/api/service.h"
 #include "ctl/cache/arena.h"
 #include "ctl/cache/docroot.h"
@@ -40,6 +43,24 @@ namespace wb::accelerd {
 inline constexpr uint64_t kRestNs = 1000000000;
 // Objects that are looked at under one hold of the lock.
 inline constexpr size_t kPiece = 256;
+// The reason of an object whose sampled verification failed.
+inline constexpr std::string_view kQuarantined = "quarantined";
+
+// A hit that the web server is asked for, too.
+struct SampledHit {
+  cache::ObjectKey key;
+  uint8_t encoding = 0;
+  uint32_t slot = 0;
+  uint32_t gen = 0;      // of the variant
+  std::string response;  // as it is answered
+};
+enum class Verdict {
+  kSame,      // the same bytes
+  kMismatch,  // other bytes, though nothing says that they may differ: quarantined
+  kRenewed,   // other bytes, as the document's own freshness allows: dropped, to be fetched anew
+  kGone,      // changed or purged meanwhile
+  kUnknown,   // the web server did not answer, or not now (429, 5xx)
+};
 
 // A fill between its beginning and its publication.
 struct OpenFill {
@@ -48,11 +69,12 @@ struct OpenFill {
   std::optional<cache::Location> location;  // none: not a file of a document root
   cache::Watcher::Handle handle;
   bool dirty = false;  // something changed, or it was purged
+  uint64_t begun = 0;  // purges of tags before it
 };
 
 struct FillResult {
   bool ok = false;
-  std::string reason;
+  std::string reason;  // a stable word; behind a colon what it is about, if anything
   uint64_t bytes = 0;
   uint64_t segments = 0;
 };
@@ -83,8 +105,21 @@ class Content {
 
   // Objects purged. None of them is answered any more when this returns, whatever is being filled.
   uint64_t PurgeUrl(uint16_t domain, const std::string& target);
+  // A directory's, a tag's and a domain's take one store, and Tidy() cleans up afterwards; those of
+  // other prefixes take the objects one by one.
   uint64_t PurgePrefix(uint16_t domain, const std::string& prefix);
+  uint64_t PurgeTag(uint16_t domain, const std::string& tag);
   uint64_t PurgeDomain(uint16_t domain);
+  // Removes some of what such purges have made stale. False: nothing is left to do.
+  bool Tidy();
+
+  // Documents that are stale, answered while they are asked for anew (stale-while-revalidate), and
+  // were asked for since: to be filled again. To be called a few times a second.
+  std::vector<std::pair<cache::ObjectKey, uint8_t>> TakeStale(uint64_t now_ns);
+
+  // Sampled verification. nullopt: the slot is not answered.
+  std::optional<SampledHit> Sample(uint32_t slot) const;
+  Verdict Verify(const SampledHit& hit, const absl::StatusOr<std::string>& fetched);
 
   api::CacheList List(const api::CacheFilter& filter) const;
   void AddStats(api::CacheStats& stats) const;
@@ -117,21 +152,50 @@ class Content {
                                           const api::CacheFilter& filter) const;
   void DrainLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnEvent(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MeasureStaleness(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Withdraw(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Quarantine(const SampledHit& hit, std::string_view what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Retire(const cache::ObjectKey& key, const cache::Variant& variant)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WritePath(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  FillResult Refuse(const OpenFill& fill, std::string reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  FillResult Refuse(const OpenFill& fill, std::string reason, const std::string& detail = "",
+                    bool answered = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   using Sources = std::array<std::optional<cache::TemplateSource>, WB_PART_KINDS>;
-  FillResult Publish(OpenFill& fill, const Sources& sources, const cache::Judgement& judgement)
+  // What may be published of a fetch; `reason` says why not.
+  struct Candidate {
+    std::string reason;
+    std::string detail;
+    absl::StatusOr<cache::Response> get = absl::UnavailableError("");
+    cache::Judgement judgement;
+    std::vector<std::string> tags;
+    Sources sources;
+    bool answered = false;  // the web server answered for good: what it answered before is wrong
+  };
+  Candidate Examine(const OpenFill& fill,
+                    const absl::StatusOr<cache::FetchedObject>& fetched) const;
+  // Written, but not answered yet.
+  struct Draft {
+    uint32_t slot = 0;
+    cache::ArenaRange range;
+    bool own_freshness = false;
+    std::vector<uint32_t> generations;
+  };
+  std::optional<Draft> Write(const OpenFill& fill, const Candidate& candidate)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Discard(const Draft& draft) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  FillResult Publish(OpenFill& fill, const Candidate& candidate, const Draft& draft)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Changed(const OpenFill& fill, const Candidate& candidate, bool has_file_now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint64_t RaiseGeneration(uint32_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Share(const OpenFill& fill, const cache::Variant& twin)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  const cache::Variant* FindTwin(const OpenFill& fill, const Sources& sources) const
+  const cache::Variant* FindTwin(const OpenFill& fill, const Candidate& candidate) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Fresh(const cache::Variant& variant, uint64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Filled(const cache::Variant& variant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<cache::Location> Locate(const cache::ObjectKey& key) const;
+  static void Log(const absl::Status& status);
   void Warn(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<cache::ArenaRange> MakeRoom(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string EncodingValue(uint8_t encoding) const;
@@ -142,6 +206,7 @@ class Content {
   kern::Programs& programs_;
   kern::ObjectStore& store_ ABSL_GUARDED_BY(mu_);
   const std::optional<BoosterKey> key_;
+  const Prover prover_;
   int watch_fd_ = -1;
 
   mutable absl::Mutex mu_;
@@ -154,9 +219,18 @@ class Content {
   std::map<std::pair<cache::ObjectKey, uint8_t>, uint64_t> refused_classes_ ABSL_GUARDED_BY(mu_);
   std::deque<uint32_t> free_slots_ ABSL_GUARDED_BY(mu_);
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mu_);
+  // Slots of documents with stale-while-revalidate, by when to look at them next; and their hits
+  // when they were last looked at.
+  std::set<std::pair<uint64_t, uint32_t>> aging_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<uint32_t, std::pair<uint64_t, uint64_t>> aged_ ABSL_GUARDED_BY(mu_);
+  uint64_t tag_purges_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::flat_hash_map<uint32_t, uint64_t> tag_purged_ ABSL_GUARDED_BY(mu_);  // by generation: when
+  std::optional<cache::ObjectKey> tidy_from_ ABSL_GUARDED_BY(mu_);
+  std::set<std::pair<uint16_t, std::string>> tidy_below_ ABSL_GUARDED_BY(mu_);
   uint64_t full_until_ns_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t quiet_until_ns_ ABSL_GUARDED_BY(mu_) = 0;  // no warning of fills before
   api::CacheStats stats_ ABSL_GUARDED_BY(mu_);
+  StalenessHistogram staleness_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace wb::accelerd

@@ -4,7 +4,9 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "ctl/accelerd/content.h"
+#include "ctl/cache/generation.h"
 #include "ctl/cache/template.h"
 #include "spdlog/spdlog.h"
 
@@ -18,6 +20,7 @@ constexpr uint64_t kQuietNs = 10 * kSecond;  // between two warnings
 constexpr size_t kMaxRefusedClasses = 65536;
 // One part of the cache in so many is kept free, for what is evicted must rest before it is reused.
 constexpr uint64_t kReserveShare = 32;
+constexpr uint64_t kAgingNs = kSecond;  // between two looks at a stale document
 
 // Before a refused object is looked at again.
 uint64_t RetryNs(std::string_view reason) {
@@ -26,10 +29,6 @@ uint64_t RetryNs(std::string_view reason) {
   if (reason == "changing" || reason == "not_the_file" || reason == "not_watched")
     return 5 * kSecond;
   return 30 * kSecond;
-}
-
-void Log(const absl::Status& status) {
-  if (!status.ok()) spdlog::error("cache: {}", status.ToString());
 }
 
 }  // namespace
@@ -50,8 +49,9 @@ std::optional<cache::Location> Content::Locate(const ObjectKey& key) const {
 }
 
 bool Content::Fresh(const cache::Variant& variant, uint64_t now) const {
-  const uint64_t expires_ns = programs_.variants[variant.slot].expires_ns;
-  return expires_ns == 0 || now < expires_ns;
+  const wb_variant& v = programs_.variants[variant.slot];
+  const uint64_t until = v.fresh_ns != 0 ? v.fresh_ns : v.expires_ns;
+  return (until == 0 || now < until) && !store_.Purged(variant.slot);
 }
 
 FillResult Content::Filled(const cache::Variant& variant) const {
@@ -61,12 +61,16 @@ FillResult Content::Filled(const cache::Variant& variant) const {
 
 std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding, bool insist,
                                          FillHandle* fill) {
-  OpenFill open{key, encoding, Locate(key), {}, false};
+  OpenFill open{key, encoding, Locate(key), {}, false, 0};
   absl::MutexLock lock(&mu_);
+  open.begun = tag_purges_;
   const uint64_t now = kern::MonotonicNs();
   if (const cache::Variant* v = index_.FindVariant(key, encoding); v != nullptr && Fresh(*v, now))
     return Filled(*v);
   const cache::Object* object = index_.Find(key);
+  if (object != nullptr && object->reason == kQuarantined &&
+      now < static_cast<uint64_t>(object->retry_ns))
+    return FillResult{false, object->reason};
   if (!insist && object != nullptr && object->state == cache::ObjectState::kRefused &&
       now < static_cast<uint64_t>(object->retry_ns))
     return FillResult{false, object->reason};
@@ -91,52 +95,100 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
   return std::nullopt;
 }
 
-std::optional<FillResult> Content::Finish(FillHandle handle,
-                                          const absl::StatusOr<cache::FetchedObject>& fetched) {
-  FillResult result;
-  absl::StatusOr<cache::Response> get = absl::UnavailableError("");
-  cache::Judgement judgement;
-  if (!fetched.ok()) {
-    result.reason = "fetch_failed";
-  } else if (!fetched->refused.empty()) {
-    result.reason = fetched->refused;
-  } else {
-    get = cache::ParseResponse(fetched->get);
-    judgement = cache::Judge(*get, {.watched = handle->location.has_value()});
-    result.reason = judgement.reason;
-  }
+// Whether the web server's answer is one for good, so that what it answered before is wrong.
+bool Definite(const cache::FetchedObject& fetched) {
+  const auto get = cache::ParseResponse(fetched.get);
+  return get.ok() && get->status < 500 && get->status != 429;
+}
+
+Content::Candidate Content::Examine(const OpenFill& fill,
+                                    const absl::StatusOr<cache::FetchedObject>& fetched) const {
+  const config::Domain& domain = config_.domains[fill.key.domain];
+  Candidate c;
+  const auto refuse = [&](std::string_view reason, std::string detail = "") {
+    c.reason = reason;
+    c.detail = std::move(detail);
+    return std::move(c);
+  };
+  if (!fetched.ok()) return refuse("fetch_failed");
+  c.answered = Definite(*fetched);
+  if (!fetched->refused.empty()) return refuse(fetched->refused, fetched->detail);
+  c.get = cache::ParseResponse(fetched->get);
+  c.judgement = cache::Judge(*c.get, {.watched = fill.location.has_value()});
+  if (!c.judgement.ok) return refuse(c.judgement.reason);
   // Where there is a file, only the file is published: anything else would be answered unwatched
   // for its max-age although a change of the file may concern it.
-  if (result.reason.empty() && handle->location &&
-      !cache::DocumentRoot(config_.domains[handle->key.domain].document_root)
-           .Verify(handle->key.target, *handle->location,
-                   get->Find("Content-Encoding").value_or(""), get->body, judgement.last_modified)
+  if (fill.location &&
+      !cache::DocumentRoot(domain.document_root)
+           .Verify(fill.key.target, *fill.location, c.get->Find("Content-Encoding").value_or(""),
+                   c.get->body, c.judgement.last_modified)
            .ok())
-    result.reason = "not_the_file";
-  // Made since Begin() looked for it.
-  const bool has_file_now = !handle->location && Locate(handle->key).has_value();
-  absl::MutexLock lock(&mu_);
-  DrainLocked();
-  OpenFill fill = std::move(*handle);
-  fills_.erase(handle);
-  const bool changed = has_file_now || fill.dirty || !watcher_.Alive(fill.handle);
-  if (!fetched.ok()) {
-    stats_.fills_failed++;
-    Warn(fetched.status());
-  } else if (!changed && !result.reason.empty()) {
-    result = Refuse(fill, result.reason);
-  } else if (!changed) {
-    Sources sources;
-    sources[WB_PART_GET] = cache::SourceOf(*get);
-    if (auto head = cache::ParseResponse(fetched->head); head.ok())
-      sources[WB_PART_HEAD] = cache::SourceOf(*head);
-    if (auto nm = cache::ParseResponse(fetched->not_modified); nm.ok())
-      sources[WB_PART_NOT_MODIFIED] = cache::SourceOf(*nm);
-    const cache::Variant* twin = FindTwin(fill, sources);
-    result = twin != nullptr ? Share(fill, *twin) : Publish(fill, sources, judgement);
+    return refuse("not_the_file");
+  if (!domain.tag_field.empty()) {
+    auto tags = cache::ReadTags(*c.get, domain.tag_field);
+    if (!tags) return refuse("tags");
+    c.tags = *std::move(tags);
   }
-  watcher_.Release(fill.handle);  // empty when the object took it
-  if (changed) return std::nullopt;
+  c.sources[WB_PART_GET] = cache::SourceOf(*c.get);
+  if (auto head = cache::ParseResponse(fetched->head); head.ok())
+    c.sources[WB_PART_HEAD] = cache::SourceOf(*head);
+  if (auto nm = cache::ParseResponse(fetched->not_modified); nm.ok())
+    c.sources[WB_PART_NOT_MODIFIED] = cache::SourceOf(*nm);
+  return c;
+}
+
+// Has anything happened since Begin() that what was fetched may be too old for?
+bool Content::Changed(const OpenFill& fill, const Candidate& candidate, bool has_file_now) {
+  DrainLocked();
+  if (has_file_now || fill.dirty || !watcher_.Alive(fill.handle)) return true;
+  return std::ranges::any_of(candidate.tags, [&](const std::string& tag) {
+    const auto it =
+        tag_purged_.find(cache::TagGeneration(config_.domains[fill.key.domain].name, tag));
+    return it != tag_purged_.end() && it->second > fill.begun;
+  });
+}
+
+std::optional<FillResult> Content::Finish(FillHandle fill,
+                                          const absl::StatusOr<cache::FetchedObject>& fetched) {
+  const Candidate candidate = Examine(*fill, fetched);
+  // Made since Begin() looked for it.
+  const bool has_file_now = !fill->location && Locate(fill->key).has_value();
+  std::optional<FillResult> result;
+  std::optional<Draft> draft;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!fetched.ok()) {
+      stats_.fills_failed++;
+      Warn(fetched.status());
+      result = FillResult{false, "fetch_failed"};
+    } else if (!Changed(*fill, candidate, has_file_now)) {
+      if (!candidate.reason.empty()) {
+        result = Refuse(*fill, candidate.reason, candidate.detail, candidate.answered);
+      } else if (const cache::Variant* twin = FindTwin(*fill, candidate)) {
+        result = Share(*fill, *twin);
+      } else if (draft = Write(*fill, candidate); !draft) {
+        stats_.fills_failed++;
+        result = FillResult{false, "no_room"};
+      }
+    }
+  }
+  // Without the lock: nobody is answered with it yet.
+  const absl::Status proof =
+      draft ? prover_.Prove(draft->slot, candidate.sources) : absl::OkStatus();
+  absl::MutexLock lock(&mu_);
+  if (draft && (Changed(*fill, candidate, has_file_now) || !proof.ok())) {
+    Discard(*draft);
+    if (!proof.ok()) {
+      Warn(absl::Status(proof.code(),
+                        absl::StrCat(config_.domains[fill->key.domain].name, fill->key.target,
+                                     " is not what would be sent: ", proof.message())));
+      result = Refuse(*fill, "proof", std::string(proof.message()), false);
+    }
+  } else if (draft) {
+    result = Publish(*fill, candidate, *draft);
+  }
+  watcher_.Release(fill->handle);  // empty when the object took it
+  fills_.erase(fill);
   return result;
 }
 
@@ -145,12 +197,18 @@ FillResult Content::GiveUp(const ObjectKey& key, uint8_t encoding) {
   if (const cache::Variant* v = index_.FindVariant(key, encoding);
       v != nullptr && Fresh(*v, kern::MonotonicNs()))
     return Filled(*v);  // by somebody else, meanwhile
-  return Refuse({key, encoding, {}, {}, false}, "changing");
+  return Refuse({key, encoding, {}, {}, false, 0}, "changing");
 }
 
-FillResult Content::Refuse(const OpenFill& fill, std::string reason) {
+// `answered`: the web server's answer stands against what is answered from the cache.
+FillResult Content::Refuse(const OpenFill& fill, std::string reason, const std::string& detail,
+                           bool answered) {
   stats_.fills_refused[reason]++;
-  const uint64_t retry = kern::MonotonicNs() + RetryNs(reason);
+  const uint64_t now = kern::MonotonicNs(), retry = now + RetryNs(reason);
+  if (!detail.empty()) reason += ": " + detail;
+  if (const cache::Variant* v = index_.FindVariant(fill.key, fill.encoding);
+      v != nullptr && answered && !Fresh(*v, now))
+    Withdraw(fill.key);
   const cache::Object* object = index_.Find(fill.key);
   if (object != nullptr && !object->variants.empty()) {
     if (refused_classes_.size() >= kMaxRefusedClasses) refused_classes_.clear();
@@ -201,7 +259,8 @@ std::optional<cache::ArenaRange> Content::MakeRoom(size_t bytes) {
 
 // A variant of the object with the same bytes: web servers answer most classes of Accept-Encoding
 // alike.
-const cache::Variant* Content::FindTwin(const OpenFill& fill, const Sources& sources) const {
+const cache::Variant* Content::FindTwin(const OpenFill& fill, const Candidate& candidate) const {
+  const auto& sources = candidate.sources;
   const cache::Object* object = index_.Find(fill.key);
   if (object == nullptr) return nullptr;
   std::set<std::string> paths;
@@ -210,7 +269,7 @@ const cache::Variant* Content::FindTwin(const OpenFill& fill, const Sources& sou
   const uint64_t now = kern::MonotonicNs();
   for (const cache::Variant& variant : object->variants) {
     const wb_variant& live = programs_.variants[variant.slot];
-    bool same = Fresh(variant, now) && live.domain_gen == programs_.domains[live.domain].gen;
+    bool same = Fresh(variant, now);
     for (int kind = 0; kind < WB_PART_KINDS && same; kind++) {
       const wb_part& part = live.part[kind];
       same = sources[kind] ? cache::SameTemplate(arena_.bank(part.bank), part, *sources[kind])
@@ -230,28 +289,35 @@ FillResult Content::Share(const OpenFill& fill, const cache::Variant& twin) {
   return result;
 }
 
-FillResult Content::Publish(OpenFill& fill, const Sources& sources,
-                            const cache::Judgement& judgement) {
-  const bool watched = fill.location.has_value();
+std::optional<Content::Draft> Content::Write(const OpenFill& fill, const Candidate& candidate) {
+  const auto& sources = candidate.sources;
+  const cache::Judgement& judgement = candidate.judgement;
   size_t bytes = 0;
   for (const auto& s : sources)
     if (s) bytes += cache::TemplateBytes(*s, kern::kSegmentSizes);
-  auto range = MakeRoom(bytes);
-  if (!range) {
-    stats_.fills_failed++;
-    return {false, "no_room"};
-  }
-  const uint32_t slot = free_slots_.front();
+  const auto range = MakeRoom(bytes);
+  if (!range) return std::nullopt;
+  Draft draft;
+  draft.range = *range;
+  draft.slot = free_slots_.front();
   free_slots_.pop_front();
+  draft.own_freshness = judgement.lifetime && (!fill.location || judgement.immutable);
+  const std::string& domain = config_.domains[fill.key.domain].name;
+  for (std::string_view directory : cache::Directories(fill.key.target))
+    draft.generations.push_back(cache::DirectoryGeneration(domain, directory));
+  for (const std::string& tag : candidate.tags)
+    draft.generations.push_back(cache::TagGeneration(domain, tag));
 
-  const uint64_t now = kern::MonotonicNs();
   kern::VariantContent content;
   content.domain = fill.key.domain;
   content.etag = judgement.etag;
   content.last_modified = judgement.last_modified;
+  content.generations = draft.generations;
   if (judgement.lifetime) {
-    content.expires_ns = now + static_cast<uint64_t>(judgement.lifetime->count()) * 1000000;
-    content.own_freshness = !watched || judgement.immutable;
+    const uint64_t lifetime = static_cast<uint64_t>(judgement.lifetime->count()) * 1000000;
+    const uint64_t stale = static_cast<uint64_t>(judgement.stale.count()) * kSecond;
+    content.expires_ns = kern::MonotonicNs() + lifetime + stale;
+    if (stale != 0) content.fresh_ns = content.expires_ns - stale;
   }
   uint32_t off = range->off;
   for (int kind = 0; kind < WB_PART_KINDS; kind++) {
@@ -260,26 +326,66 @@ FillResult Content::Publish(OpenFill& fill, const Sources& sources,
                                               *sources[kind], kern::kSegmentSizes);
     off += static_cast<uint32_t>(cache::TemplateBytes(*sources[kind], kern::kSegmentSizes));
   }
-  store_.Publish(slot, content);
+  store_.Write(draft.slot, content);
+  return draft;
+}
 
+// Nobody was ever answered with it: it need not rest.
+void Content::Discard(const Draft& draft) {
+  store_.Reuse(draft.slot);
+  arena_.Free(draft.range);
+  free_slots_.push_back(draft.slot);
+}
+
+FillResult Content::Publish(OpenFill& fill, const Candidate& candidate, const Draft& draft) {
+  const bool watched = fill.location.has_value();
+  store_.Publish(draft.slot, draft.own_freshness);
   cache::Variant variant;
-  variant.slot = slot;
+  variant.slot = draft.slot;
   variant.encodings = static_cast<uint16_t>(1u << fill.encoding);
-  variant.range = *range;
-  variant.bytes = static_cast<uint32_t>(sources[WB_PART_GET]->bytes.size());
-  variant.admitted_ns = static_cast<int64_t>(now);
+  variant.range = draft.range;
+  variant.bytes = static_cast<uint32_t>(candidate.sources[WB_PART_GET]->bytes.size());
+  variant.admitted_ns = static_cast<int64_t>(kern::MonotonicNs());
   const std::vector<std::string> paths =
       watched ? fill.location->paths : std::vector<std::string>();
-  for (const cache::Variant& old : index_.AddVariant(fill.key, variant, paths))
+  for (const cache::Variant& old : index_.AddVariant(fill.key, variant, paths, draft.generations))
     Retire(fill.key, old);
   if (watched) {
     cache::Watcher::Handle& held = handles_[fill.key];
     watcher_.Release(held);
     held = std::exchange(fill.handle, {});
   }
-  if (auto hex = Key(fill.key, fill.encoding)) Log(store_.SetKey(*hex, slot));
+  if (const uint64_t fresh = programs_.variants[draft.slot].fresh_ns; fresh != 0) {
+    aging_.emplace(fresh, draft.slot);
+    aged_[draft.slot] = {fresh, 0};
+  }
+  if (auto hex = Key(fill.key, fill.encoding)) Log(store_.SetKey(*hex, draft.slot));
   WritePath(fill.key);
   return Filled(variant);
+}
+
+std::vector<std::pair<ObjectKey, uint8_t>> Content::TakeStale(uint64_t now) {
+  std::vector<std::pair<ObjectKey, uint8_t>> jobs;
+  absl::MutexLock lock(&mu_);
+  while (!aging_.empty() && aging_.begin()->first <= now) {
+    const uint32_t slot = aging_.begin()->second;
+    auto& [at, hits] = aged_[slot];
+    aging_.erase(aging_.begin());
+    const wb_variant& v = programs_.variants[slot];
+    // Hits from before it was stale do not count (RFC 5861, 3: a request for it).
+    const uint64_t seen = std::exchange(hits, store_.Hits(slot));
+    if (at != v.fresh_ns && seen != hits)
+      if (const ObjectKey* key = index_.FindSlot(slot))
+        for (uint8_t e = 0; e < WB_ENCODINGS; e++)
+          if (const cache::Variant* of = index_.FindVariant(*key, e); of && of->slot == slot)
+            jobs.emplace_back(*key, e);
+    at = now + kAgingNs;
+    if (at < v.expires_ns)
+      aging_.emplace(at, slot);
+    else
+      aged_.erase(slot);
+  }
+  return jobs;
 }
 
 }  // namespace wb::accelerd

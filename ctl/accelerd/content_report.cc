@@ -24,6 +24,7 @@ std::pair<uint64_t, uint64_t> Content::DomainUse(uint16_t domain) const {
 void Content::AddStats(api::CacheStats& stats) const {
   absl::MutexLock lock(&mu_);
   stats = stats_;
+  stats.staleness = staleness_.Read();
   stats.objects = index_.objects() - index_.refused();
   stats.variants = index_.variants();
   stats.bytes_used = index_.body_bytes();
@@ -42,7 +43,7 @@ api::CacheList Content::List(const api::CacheFilter& filter) const {
       absl::MutexLock lock(&mu_);
       next = index_.Visit(*next, kPiece, [&](const ObjectKey& key, const cache::Object& object) {
         for (const cache::Variant& v : object.variants)
-          piece.push_back({key, v, programs_.variants[v.slot]});
+          if (!store_.Purged(v.slot)) piece.push_back({key, v, programs_.variants[v.slot]});
       });
     }
     for (const Listed& listed : piece)

@@ -20,6 +20,7 @@
 #include "ctl/accelerd/interfaces.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
+#include "ctl/accelerd/verifier.h"
 #include "ctl/api/server.h"
 #include "ctl/metrics/collector.h"
 #include "ctl/metrics/exporter.h"
@@ -94,8 +95,9 @@ class Daemon {
     WB_RETURN_IF_ERROR(AttachAll());
     Settle();
     filler_ = std::make_unique<Filler>(*content_);
-    service_ =
-        std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_, *interfaces_);
+    verifier_ = std::make_unique<Verifier>(*content_, *programs_);
+    service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_,
+                                              *interfaces_, *verifier_);
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;
     return Publish();
@@ -126,6 +128,8 @@ class Daemon {
       content_->DrainWatch();
       clock_->Tick();  // after the files: the heartbeat vouches for them
       ring_buffer__consume(ring.get());
+      for (Filler::Job& job : content_->TakeStale(kern::MonotonicNs()))
+        filler_->Enqueue(std::move(job));
       uint64_t expirations;
       if (read(timer.get(), &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
         return PosixError("read", "the timer");
@@ -139,6 +143,7 @@ class Daemon {
     exporter_.reset();
     server_.reset();
     if (filler_ != nullptr) filler_->Stop();
+    if (verifier_ != nullptr) verifier_->Stop();
     if (interfaces_ != nullptr && interfaces_->Leave())
       if (absl::Status status = programs_->Unpin(); !status.ok())
         spdlog::error("{}", status.ToString());
@@ -193,6 +198,7 @@ class Daemon {
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Interfaces> interfaces_;
   std::unique_ptr<Filler> filler_;
+  std::unique_ptr<Verifier> verifier_;
   std::unique_ptr<AccelService> service_;
   std::unique_ptr<metrics::Exporter> exporter_;
   std::unique_ptr<api::Server> server_;

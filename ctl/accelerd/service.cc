@@ -36,12 +36,13 @@ std::string Severity(doctor::Severity severity) {
 }  // namespace
 
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
-                           Filler& filler, Interfaces& interfaces)
+                           Filler& filler, Interfaces& interfaces, const Verifier& verifier)
     : programs_(programs),
       store_(store),
       content_(content),
       filler_(filler),
       interfaces_(interfaces),
+      verifier_(verifier),
       started_(absl::Now()) {}
 
 absl::StatusOr<api::VersionInfo> AccelService::Version() {
@@ -68,6 +69,12 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.connections.opened_total = reasons[WB_R_SOCK_OPENED];
   s.connections.refused = reasons[WB_R_SOCK_REFUSED] + reasons[WB_R_SOCK_FULL];
   content_.AddStats(s.cache);
+  api::VerificationStats& verified = s.cache.verifications;
+  verified.same = verifier_.count(Verdict::kSame);
+  verified.mismatch = verifier_.count(Verdict::kMismatch);
+  verified.renewed = verifier_.count(Verdict::kRenewed);
+  verified.gone = verifier_.count(Verdict::kGone);
+  verified.unknown = verifier_.count(Verdict::kUnknown);
   for (uint32_t d = 0; d < content_.config().domains.size(); d++) {
     WB_ASSIGN_OR_RETURN(const wb_domain_stats stats,
                         kern::ReadDomain(programs_, static_cast<uint32_t>(d)));
@@ -162,6 +169,8 @@ absl::StatusOr<uint64_t> AccelService::Purge(const api::PurgeRequest& request) {
       WB_ASSIGN_OR_RETURN(const cache::ObjectKey key, Parse(request.value));
       return content_.PurgePrefix(key.domain, key.target);
     }
+    case api::PurgeKind::kTag:
+      return PurgeTag(request);
     case api::PurgeKind::kDomain: {
       const auto domain = content_.FindDomain(request.value);
       if (!domain) return absl::NotFoundError(absl::StrCat("there is no domain ", request.value));
@@ -173,6 +182,23 @@ absl::StatusOr<uint64_t> AccelService::Purge(const api::PurgeRequest& request) {
   uint64_t n = 0;
   for (size_t d = 0; d < content_.config().domains.size(); d++)
     n += content_.PurgeDomain(static_cast<uint16_t>(d));
+  return n;
+}
+
+absl::StatusOr<uint64_t> AccelService::PurgeTag(const api::PurgeRequest& request) {
+  const auto& domains = content_.config().domains;
+  std::optional<uint16_t> only;
+  if (!request.domain.empty()) {
+    only = content_.FindDomain(request.domain);
+    if (!only) return absl::NotFoundError(absl::StrCat("there is no domain ", request.domain));
+    if (domains[*only].tag_field.empty())
+      return absl::FailedPreconditionError(
+          absl::StrCat(request.domain, " has no tag_field in the configuration"));
+  }
+  uint64_t n = 0;
+  for (uint16_t d = 0; d < domains.size(); d++)
+    if (!domains[d].tag_field.empty() && (!only || *only == d))
+      n += content_.PurgeTag(d, request.value);
   return n;
 }
 

@@ -11,6 +11,7 @@
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/filler.h"
 #include "ctl/accelerd/interfaces.h"
+#include "ctl/accelerd/verifier.h"
 #include "ctl/api/service.h"
 
 namespace wb::accelerd {
@@ -18,7 +19,7 @@ namespace wb::accelerd {
 class AccelService : public api::Service {
  public:
   AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
-               Interfaces& interfaces);
+               Interfaces& interfaces, const Verifier& verifier);
 
   absl::StatusOr<api::ServerStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
@@ -37,6 +38,7 @@ class AccelService : public api::Service {
 
  private:
   absl::Status Switch(const std::string& name, bool enabled);
+  absl::StatusOr<uint64_t> PurgeTag(const api::PurgeRequest& request);
   absl::StatusOr<cache::ObjectKey> Parse(const std::string& url) const;
   void Summarize(const std::vector<FillResult>& by_class, api::WarmResult& result) const;
 
@@ -45,6 +47,7 @@ class AccelService : public api::Service {
   Content& content_;
   Filler& filler_;
   Interfaces& interfaces_;
+  const Verifier& verifier_;
   const absl::Time started_;
 };
 

@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMaxDomainChars = 253;
 constexpr size_t kMaxLabelChars = 63;
+constexpr size_t kMaxTagChars = 256;
 
 bool IsVisible(char c) { return c > 0x20 && c < 0x7F; }
 bool IsLabelChar(char c) {
@@ -45,6 +46,15 @@ absl::Status CheckInterfaceName(std::string_view name) {
   if (name == "." || name == ".." || !std::all_of(name.begin(), name.end(), IsVisible) ||
       name.find_first_of("/:") != name.npos) {
     return absl::InvalidArgumentError("interface name is not one the kernel allows");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTag(std::string_view tag) {
+  if (tag.empty() || tag.size() > kMaxTagChars || tag.find(',') != tag.npos ||
+      !std::all_of(tag.begin(), tag.end(), IsVisible)) {
+    return absl::InvalidArgumentError(absl::StrCat("a tag has 1 to ", kMaxTagChars,
+                                                   " visible ASCII characters other than a comma"));
   }
   return absl::OkStatus();
 }

@@ -16,6 +16,8 @@ inline constexpr size_t kMaxUrlChars = 4096;
 absl::Status CheckDomainName(std::string_view name);
 // As the kernel has it: 1 to 15 visible characters, no '/' or ':', not "." or "..".
 absl::Status CheckInterfaceName(std::string_view name);
+// Visible ASCII without commas, 1 to 256 characters.
+absl::Status CheckTag(std::string_view tag);
 // An absolute http or https URL, or the beginning of one, in visible ASCII.
 absl::Status CheckUrl(std::string_view url);
 

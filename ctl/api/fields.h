@@ -39,6 +39,22 @@ void Fields(auto& a, Is<ConnectionStats> auto& s) {
   a("refused", s.refused);
 }
 
+void Fields(auto& a, Is<Staleness> auto& s) {
+  a("count", s.count);
+  a("sum_s", s.sum_s);
+  a("max_s", s.max_s);
+  a("p99_s", s.p99_s);
+  a("buckets", s.buckets);
+}
+
+void Fields(auto& a, Is<VerificationStats> auto& s) {
+  a("same", s.same);
+  a("mismatch", s.mismatch);
+  a("renewed", s.renewed);
+  a("gone", s.gone);
+  a("unknown", s.unknown);
+}
+
 void Fields(auto& a, Is<CacheStats> auto& s) {
   a("objects", s.objects);
   a("variants", s.variants);
@@ -51,6 +67,8 @@ void Fields(auto& a, Is<CacheStats> auto& s) {
   a("evictions", s.evictions);
   a("purges", s.purges);
   a("invalidations", s.invalidations);
+  a("staleness", s.staleness);
+  a("verifications", s.verifications);
 }
 
 void Fields(auto& a, Is<RepairStats> auto& s) {
@@ -165,6 +183,7 @@ void Fields(auto& a, Is<AttachBody> auto& s) { a("mode", s.mode); }
 void Fields(auto& a, Is<PurgeRequest> auto& s) {
   a.Need("kind", s.kind);
   a("value", s.value);
+  a("domain", s.domain);
 }
 
 void Fields(auto& a, Is<DetachBody> auto& s) {

@@ -116,12 +116,17 @@ JsonOr Warm(const Call& call) {
 }
 
 absl::Status CheckPurgeValue(const PurgeRequest& request) {
+  if (!request.domain.empty() && request.kind != PurgeKind::kTag)
+    return absl::InvalidArgumentError("domain: only with kind tag");
   switch (request.kind) {
     case PurgeKind::kAll:
       if (request.value.empty()) return absl::OkStatus();
       return absl::InvalidArgumentError("value: not allowed with kind all");
     case PurgeKind::kDomain:
       return CheckDomainName(request.value);
+    case PurgeKind::kTag:
+      if (absl::Status tag = CheckTag(request.value); !tag.ok()) return tag;
+      return request.domain.empty() ? absl::OkStatus() : CheckDomainName(request.domain);
     case PurgeKind::kUrl:
     case PurgeKind::kPrefix:
       return CheckUrl(request.value);

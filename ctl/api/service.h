@@ -25,7 +25,7 @@ namespace wb::api {
 using base::AttachMode;
 enum class RunMode { kServe, kDrain };
 enum class CacheSort { kHits, kBytes, kUrl };
-enum class PurgeKind { kUrl, kPrefix, kDomain, kAll };
+enum class PurgeKind { kUrl, kPrefix, kTag, kDomain, kAll };
 
 template <typename T>
 using NameTable = std::pair<std::string_view, T>;
@@ -33,8 +33,9 @@ inline constexpr std::array<NameTable<RunMode>, 2> kRunModes = {
     {{"serve", RunMode::kServe}, {"drain", RunMode::kDrain}}};
 inline constexpr std::array<NameTable<CacheSort>, 3> kCacheSorts = {
     {{"hits", CacheSort::kHits}, {"bytes", CacheSort::kBytes}, {"url", CacheSort::kUrl}}};
-inline constexpr std::array<NameTable<PurgeKind>, 4> kPurgeKinds = {{{"url", PurgeKind::kUrl},
+inline constexpr std::array<NameTable<PurgeKind>, 5> kPurgeKinds = {{{"url", PurgeKind::kUrl},
                                                                      {"prefix", PurgeKind::kPrefix},
+                                                                     {"tag", PurgeKind::kTag},
                                                                      {"domain", PurgeKind::kDomain},
                                                                      {"all", PurgeKind::kAll}}};
 
@@ -86,6 +87,24 @@ struct ConnectionStats {
   uint64_t refused = 0;
 };
 
+// How long after a change of a file its old bytes could still be answered.
+struct Staleness {
+  uint64_t count = 0;
+  double sum_s = 0;
+  double max_s = 0;
+  double p99_s = 0;  // The upper bound of the bucket that it lies in; max_s in the last one.
+  std::map<std::string, uint64_t> buckets;  // By upper bound in seconds, cumulative, with "+Inf".
+};
+
+// Sampled hits by what came of asking the web server, too.
+struct VerificationStats {
+  uint64_t same = 0;
+  uint64_t mismatch = 0;  // The object is under quarantine.
+  uint64_t renewed = 0;   // A document that changed within its own freshness.
+  uint64_t gone = 0;      // Changed or purged meanwhile.
+  uint64_t unknown = 0;   // The web server did not answer.
+};
+
 struct CacheStats {
   uint64_t objects = 0;
   uint64_t variants = 0;
@@ -98,6 +117,8 @@ struct CacheStats {
   uint64_t evictions = 0;
   uint64_t purges = 0;
   uint64_t invalidations = 0;
+  Staleness staleness;
+  VerificationStats verifications;
 };
 
 struct RepairStats {
@@ -178,7 +199,8 @@ struct WarmResult {
 
 struct PurgeRequest {
   PurgeKind kind = PurgeKind::kUrl;
-  std::string value;  // Empty exactly for kAll.
+  std::string value;        // Empty exactly for kAll.
+  std::string domain = {};  // Of a tag; empty: of all domains. Else empty.
 };
 
 // Of ctl/doctor, as text.

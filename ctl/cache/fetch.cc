@@ -85,7 +85,10 @@ absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::s
   // Last, so that what lies between two equal answers belongs to them.
   WB_ASSIGN_OR_RETURN(const std::string again_raw, Fetch(request));
   WB_ASSIGN_OR_RETURN(const Response again, ParseResponse(again_raw));
-  if (!Judge(again, kAnyFreshness).ok || !SameButForDate(get, again)) object.refused = "volatile";
+  if (!Judge(again, kAnyFreshness).ok || !SameButForDate(get, again)) {
+    object.refused = "volatile";
+    object.detail = Differences(get, again);
+  }
   return object;
 }
 

@@ -25,6 +25,7 @@ struct FetchRequest {
 
 struct FetchedObject {
   std::string refused;  // a reason of Judge(), or "volatile"; "" when the rest is good
+  std::string detail;   // of "volatile": what differs, as Differences() says it
   std::string get;      // raw responses; read them with ParseResponse()
   std::string head;     // "": HEAD was not answered as it should be, so leave it to the web server
   std::string not_modified;  // "": no validator, or the server did not answer 304

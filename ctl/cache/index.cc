@@ -52,7 +52,8 @@ bool Index::BeginFill(const ObjectKey& key) {
 }
 
 std::vector<Variant> Index::AddVariant(const ObjectKey& key, const Variant& variant,
-                                       const std::vector<std::string>& paths) {
+                                       const std::vector<std::string>& paths,
+                                       const std::vector<uint32_t>& generations) {
   WB_CHECK(variant.slot != 0 && !slots_.contains(variant.slot), "slot in use");
   WB_CHECK(variant.encodings != 0, "variant for no class");
   auto it = objects_.find(key);
@@ -72,6 +73,8 @@ std::vector<Variant> Index::AddVariant(const ObjectKey& key, const Variant& vari
   body_bytes_ += variant.bytes;
   arena_bytes_ += variant.range.len;
   AddPaths(it, paths);
+  for (uint32_t generation : generations)
+    if (object.generations.insert(generation).second) ++depending_[generation];
   return replaced;
 }
 
@@ -212,6 +215,11 @@ DomainUse Index::Use(uint16_t domain) const {
   return it == use_.end() ? DomainUse{} : it->second;
 }
 
+uint64_t Index::DependingOn(uint32_t generation) const {
+  const auto it = depending_.find(generation);
+  return it == depending_.end() ? 0 : it->second;
+}
+
 void Index::Retire(const ArenaRange& range, uint64_t epoch) {
   WB_CHECK(retired_.empty() || retired_.back().first <= epoch, "epochs never fall");
   retired_.emplace_back(epoch, range);
@@ -239,6 +247,10 @@ void Index::Unlink(const ObjectKey& key, const Variant& variant) {
 }
 
 void Index::Forget(Objects::iterator it) {
+  for (uint32_t generation : it->second.generations) {
+    const auto users = depending_.find(generation);
+    if (--users->second == 0) depending_.erase(users);
+  }
   for (const std::string& path : it->second.paths) {
     const auto users = by_path_.find(path);
     users->second.erase(&it->first);

@@ -52,7 +52,8 @@ struct Object {
   int64_t retry_ns = 0;                                 // kRefused
   std::list<const ObjectKey*>::iterator refused_place;  // kRefused; the index's own
   std::vector<Variant> variants;
-  std::set<std::string> paths;  // real paths that it depends on (Location::paths)
+  std::set<std::string> paths;     // real paths that it depends on (Location::paths)
+  std::set<uint32_t> generations;  // indices of wb_generations that its variants depend on
 };
 
 struct Eviction {
@@ -91,7 +92,8 @@ class Index {
   // kLive. Classes that other variants of it answered are taken from them; those with none left are
   // removed and returned, for the caller to retire.
   [[nodiscard]] std::vector<Variant> AddVariant(const ObjectKey& key, const Variant& variant,
-                                                const std::vector<std::string>& paths);
+                                                const std::vector<std::string>& paths,
+                                                const std::vector<uint32_t>& generations = {});
   // One class more for a variant that is there. It is taken from the variant that answered it,
   // which is removed and returned if it has none left.
   [[nodiscard]] std::vector<Variant> ShareVariant(uint32_t slot, uint8_t encoding);
@@ -122,6 +124,8 @@ class Index {
   std::vector<ObjectKey> WithPrefix(uint16_t domain, std::string_view target_prefix,
                                     size_t limit) const;
   DomainUse Use(uint16_t domain) const;
+  // Objects of which a variant depends, or did while it lived, on that index of wb_generations.
+  uint64_t DependingOn(uint32_t generation) const;
 
   // A range that replies may still be repaired from, until ReleaseRetired() is told an epoch >=
   // this one. Epochs never fall.
@@ -157,6 +161,7 @@ class Index {
   std::list<uint32_t>::iterator hand_ = queue_.end();
   std::list<const ObjectKey*> refused_;  // oldest first
   std::unordered_map<uint16_t, DomainUse> use_;
+  std::unordered_map<uint32_t, uint64_t> depending_;  // objects by Object::generations
   std::deque<std::pair<uint64_t, ArenaRange>> retired_;
   uint64_t body_bytes_ = 0;
   uint64_t arena_bytes_ = 0;

@@ -67,6 +67,8 @@ struct CacheControl {
   std::string_view refused;
   std::optional<uint64_t> max_age;
   std::optional<uint64_t> s_maxage;
+  std::optional<uint64_t> stale_while_revalidate;
+  bool must_revalidate = false;
   bool immutable = false;
 };
 
@@ -98,6 +100,8 @@ CacheControl ReadCacheControl(const Response& response) {
     if (name == "private") cc.refused = "private";
     if (name == "max-age") ReadSeconds(value, cc.max_age, cc.refused);
     if (name == "s-maxage") ReadSeconds(value, cc.s_maxage, cc.refused);
+    if (name == "stale-while-revalidate") ReadSeconds(value, cc.stale_while_revalidate, cc.refused);
+    if (name == "must-revalidate" || name == "proxy-revalidate") cc.must_revalidate = true;
     if (name == "immutable") cc.immutable = true;
   });
   if (!whole) cc.refused = "cache_control_malformed";
@@ -181,13 +185,16 @@ Judgement Judge(const Response& response, const Policy& policy) {
   if (judgement.fresh && (!policy.watched || has_expires || cc.immutable)) {
     judgement.lifetime = std::chrono::milliseconds(*judgement.fresh) / (has_expires ? 2 : 1);
   }
+  // An Expires that has passed would tell every client so.
+  if (judgement.lifetime && !has_expires && !cc.must_revalidate)
+    judgement.stale = std::chrono::seconds(cc.stale_while_revalidate.value_or(0));
   judgement.etag = ReadEtag(response);
   const std::string_view modified = response.Find("Last-Modified").value_or("");
   if (ParseHttpDate(modified)) judgement.last_modified = modified;
   if (!policy.watched && judgement.fresh.value_or(std::chrono::seconds(0)).count() <= 0) {
     return refuse("no_freshness");
   }
-  if (judgement.lifetime && *judgement.lifetime < kMinLifetime) {
+  if (judgement.lifetime && *judgement.lifetime + judgement.stale < kMinLifetime) {
     return refuse("freshness_too_short");
   }
   judgement.ok = true;
@@ -207,6 +214,22 @@ std::string_view JudgeNotModified(const Response& not_modified, const Response& 
   if (!not_modified.body.empty()) return "length_mismatch";
   if (const std::string_view fault = CommonFault(not_modified); !fault.empty()) return fault;
   return SameValidators(not_modified, get, /*may_lack=*/true);
+}
+
+std::string Differences(const Response& a, const Response& b) {
+  std::string names;
+  const auto add = [&](std::string_view name) {
+    if (names.empty() || !absl::StrContains(names, absl::string_view(name.data(), name.size())))
+      names.append(names.empty() ? "" : ", ").append(name);
+  };
+  if (a.status != b.status) add("status");
+  if (a.fields.size() != b.fields.size()) add("fields");
+  for (size_t i = 0; i < std::min(a.fields.size(), b.fields.size()); i++)
+    if (Lower(a.fields[i].name) != "date" &&
+        (a.fields[i].name != b.fields[i].name || a.fields[i].value != b.fields[i].value))
+      add(a.fields[i].name);
+  if (a.body != b.body) add("body");
+  return names;
 }
 
 bool SameButForDate(const Response& a, const Response& b) {

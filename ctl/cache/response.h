@@ -61,6 +61,8 @@ struct Judgement {
   // field ages in the template, so that even a watched object has to be fetched again at half of
   // `fresh`.
   std::optional<std::chrono::milliseconds> lifetime;
+  // For how long after that while it is asked for anew (stale-while-revalidate, RFC 5861).
+  std::chrono::seconds stale{0};
   bool immutable = false;  // RFC 8246
   std::string_view etag;   // with its quotes, without W/; "" when absent or longer than WB_ETAG_MAX
   std::string_view last_modified;  // "" unless an IMF-fixdate
@@ -73,6 +75,10 @@ struct Judgement {
 // reason why not.
 [[nodiscard]] std::string_view JudgeHead(const Response& head, const Response& get);
 [[nodiscard]] std::string_view JudgeNotModified(const Response& not_modified, const Response& get);
+
+// What differs between two answers to the same request, Date aside: names of fields, "status",
+// "fields" (their number), "body", separated by commas. May be empty although bytes differ.
+[[nodiscard]] std::string Differences(const Response& a, const Response& b);
 
 // The same bytes but for the Date, which is at the same place. Both passed a judgement.
 [[nodiscard]] bool SameButForDate(const Response& a, const Response& b);

@@ -25,6 +25,7 @@ namespace wb::config {
 
 using std::chrono::hours;
 using std::chrono::milliseconds;
+using std::chrono::minutes;
 using std::chrono::seconds;
 
 using base::AttachMode;
@@ -72,12 +73,16 @@ inline constexpr size_t kMaxNames = 1024;  // Domain names and aliases together.
 inline constexpr size_t kMaxNameChars = WB_HOST_MAX - 1;
 inline constexpr size_t kMaxPorts = 8;
 inline constexpr size_t kMaxPrefixChars = WB_TARGET_MAX;
+inline constexpr size_t kMaxFieldNameChars = 64;
 constexpr size_t kMaxExcludes = 64;  // Per domain.
 inline constexpr Range<uint64_t> kMemoryBytes = {1ULL << 20, 448ULL << 20};
 inline constexpr Range<uint32_t> kConnections = {1024, 1048576};
 inline constexpr Range<uint32_t> kObjects = {64, 262144};
 inline constexpr Range<uint32_t> kFillConcurrency = {1, 64};
 inline constexpr Range<uint32_t> kFillRate = {1, 100000};
+inline constexpr Range<uint32_t> kVerifyOneIn = {0, 1000000000};
+inline constexpr Range<uint32_t> kVerifyRate = {1, 1000};
+inline constexpr Range<milliseconds> kQuarantine = {seconds(1), hours(24)};
 inline constexpr Range<milliseconds> kLease = {milliseconds(50), seconds(60)};
 inline constexpr Range<milliseconds> kKeepaliveRefresh = {seconds(1), hours(1)};
 inline constexpr Range<milliseconds> kDrainDeadline = {seconds(1), hours(1)};
@@ -123,6 +128,14 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
+// One in so many hits is asked of the web server, too, and must be the same.
+struct Verification {
+  uint32_t one_in = 1000;                // 0: none
+  uint32_t rate = 5;                     // at most so many a second
+  milliseconds quarantine = minutes(5);  // Before an object that was not the same is cached again.
+  bool operator==(const Verification&) const = default;
+};
+
 struct Boosters {
   std::vector<std::string> addresses;  // Trusted peers: canonical IPv4 or IPv6 literals, unique.
   std::string key_file;  // Absolute; required with addresses. Read it with ReadBoosterKey().
@@ -143,6 +156,7 @@ struct Domain {
   QueryPolicy query = QueryPolicy::kKey;
   bool enabled = true;
   std::vector<std::string> exclude;  // Path prefixes that are never cached; each begins with '/'.
+  std::string tag_field;  // Response field that names an object's tags; empty: objects have none.
   bool operator==(const Domain&) const = default;
 };
 
@@ -165,6 +179,7 @@ struct Config {
   milliseconds keepalive_refresh = seconds(30);
   milliseconds drain_deadline =
       seconds(90);  // `detach` waits this long for spliced connections to end.
+  Verification verification;
   Boosters boosters;
   // Exact Accept-Encoding field values that have a variant of their own; entry i is class i + 1.
   // Class 0 is "no such field". Requests with any other value go to the web server.

@@ -92,6 +92,14 @@ void ReadLimits(const Value& value, Limits* limits) {
   map.Finish();
 }
 
+void ReadVerification(const Value& value, Verification* verification) {
+  Map map(value);
+  map["one_in"].Integer(&verification->one_in, kVerifyOneIn);
+  map["rate"].Integer(&verification->rate, kVerifyRate);
+  map["quarantine"].Duration(&verification->quarantine, kQuarantine);
+  map.Finish();
+}
+
 void ReadBoosters(const Value& value, Boosters* boosters) {
   Map map(value);
   const Value addresses = map["addresses"];
@@ -145,6 +153,7 @@ void ReadDomain(const Value& value, Domain* domain, NameTable* names) {
   map["enabled"].Boolean(&domain->enabled);
   const Value exclude = map["exclude"];
   exclude.Texts(&domain->exclude, {0, kMaxExcludes}, ParsePathPrefix);
+  map["tag_field"].TextOrEmpty(&domain->tag_field, ParseFieldName);
   const auto& prefixes = domain->exclude;
   if (std::find(prefixes.begin(), prefixes.end(), "/") != prefixes.end()) {
     exclude.Warn("\"/\" excludes every path; enabled: false says it better");
@@ -189,6 +198,7 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
                      "): it would close connections that are in use"));
   }
   map["drain_deadline"].Duration(&config->drain_deadline, kDrainDeadline);
+  ReadVerification(map["verification"], &config->verification);
   ReadBoosters(map["boosters"], &config->boosters);
   map["accept_encodings"].Texts(&config->accept_encodings, {0, kMaxAcceptEncodings},
                                 ParseAcceptEncoding);

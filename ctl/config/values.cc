@@ -186,6 +186,14 @@ absl::StatusOr<std::string> ParseAcceptEncoding(std::string_view text) {
   return CheckLength(text, kMaxAcceptEncodingChars, "field value");
 }
 
+absl::StatusOr<std::string> ParseFieldName(std::string_view text) {
+  const bool token = AllOf(text, [](char c) {  // RFC 9110, 5.6.2
+    return IsLowerOrDigit(ToLower(c)) || Contains("!#$%&'*+-.^_`|~", c);
+  });
+  if (!token) return Bad(Quote(text), " is not the name of a field");
+  return CheckLength(text, kMaxFieldNameChars, "field name");
+}
+
 absl::StatusOr<std::string> ParsePathPrefix(std::string_view text) {
   const bool valid = AllOf(text, [](char c) { return IsVisible(c) && c != '?' && c != '#'; });
   if (!valid || !text.starts_with("/")) {

@@ -34,6 +34,7 @@ absl::StatusOr<std::string> ParseInstance(std::string_view text);
 absl::StatusOr<std::string> ParseHostName(std::string_view text);
 absl::StatusOr<std::string> ParseInterfaceName(std::string_view text);
 absl::StatusOr<std::string> ParseAcceptEncoding(std::string_view text);
+absl::StatusOr<std::string> ParseFieldName(std::string_view text);
 absl::StatusOr<std::string> ParsePathPrefix(std::string_view text);
 // An absolute path of at most `max_chars` without "." and ".." components.
 absl::StatusOr<std::string> ParseAbsolutePath(std::string_view text,

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "webbooster.skel.h"
+#include "webbooster/base/check.h"
 #include "webbooster/base/posix_error.h"
 
 namespace wb::kern {
@@ -98,11 +99,32 @@ void ObjectStore::RaiseDomainGeneration(uint32_t domain) {
   std::atomic_ref(programs_.domains[domain].gen).fetch_add(1, std::memory_order_acq_rel);
 }
 
-void ObjectStore::Publish(uint32_t slot, const VariantContent& content) {
+void ObjectStore::RaiseGeneration(uint32_t index) {
+  std::atomic_ref(programs_.generations[index]).fetch_add(1, std::memory_order_acq_rel);
+}
+
+bool ObjectStore::Purged(uint32_t slot) const {
+  const wb_variant& v = programs_.variants[slot];
+  if (v.domain_gen != std::atomic_ref(programs_.domains[v.domain].gen).load()) return true;
+  for (uint32_t i = 0; i < v.generation_n; i++)
+    if (v.generation[i].value !=
+        static_cast<uint32_t>(std::atomic_ref(programs_.generations[v.generation[i].index]).load()))
+      return true;
+  return false;
+}
+
+void ObjectStore::Write(uint32_t slot, const VariantContent& content) {
   wb_variant& v = programs_.variants[slot];
   v.domain = content.domain;
   v.domain_gen = programs_.domains[content.domain].gen;
   v.expires_ns = content.expires_ns;
+  v.fresh_ns = content.fresh_ns;
+  v.generation_n = static_cast<uint32_t>(content.generations.size());
+  WB_CHECK(v.generation_n <= WB_VARIANT_GENERATIONS, "generations of a variant");
+  for (uint32_t i = 0; i < v.generation_n; i++) {
+    const uint32_t index = content.generations[i];
+    v.generation[i] = {index, static_cast<uint32_t>(programs_.generations[index])};
+  }
   v.hits = 0;
   std::copy(content.part.begin(), content.part.end(), v.part);
   v.etag_len = static_cast<uint16_t>(content.etag.size() <= WB_ETAG_MAX ? content.etag.size() : 0);
@@ -110,9 +132,12 @@ void ObjectStore::Publish(uint32_t slot, const VariantContent& content) {
   v.last_modified_len = static_cast<uint16_t>(
       content.last_modified.size() <= WB_HTTP_DATE ? content.last_modified.size() : 0);
   (void)Pad(v.last_modified, content.last_modified.substr(0, v.last_modified_len));
+}
+
+void ObjectStore::Publish(uint32_t slot, bool own_freshness) {
   uint32_t flags = WB_VF_LIVE;
-  if (content.own_freshness) flags |= WB_VF_OWN_FRESHNESS;
-  std::atomic_ref(v.flags).store(flags, std::memory_order_release);
+  if (own_freshness) flags |= WB_VF_OWN_FRESHNESS;
+  std::atomic_ref(programs_.variants[slot].flags).store(flags, std::memory_order_release);
 }
 
 void ObjectStore::End(uint32_t slot) {

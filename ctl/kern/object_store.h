@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "ctl/kern/programs.h"
@@ -18,8 +19,9 @@ namespace wb::kern {
 
 struct VariantContent {
   uint32_t domain = 0;
-  bool own_freshness = false;
   uint64_t expires_ns = 0;  // CLOCK_MONOTONIC, 0: never by itself
+  uint64_t fresh_ns = 0;    // before expires_ns: stale-while-revalidate begins; 0: it does not
+  std::vector<uint32_t> generations;  // indices of wb_generations, at most WB_VARIANT_GENERATIONS
   std::array<wb_part, WB_PART_KINDS> part = {};
   std::string_view etag;  // with quotes, without W/
   std::string_view last_modified;
@@ -40,8 +42,14 @@ class ObjectStore {
   void SetDomain(uint32_t domain, uint32_t flags);  // enum wb_domain_flag
   void RaiseDomainGeneration(uint32_t domain);      // everything of the domain is stale
 
-  // Publishes bytes that are already in the arena. The slot must not be live.
-  void Publish(uint32_t slot, const VariantContent& content);
+  void RaiseGeneration(uint32_t index);  // everything that depends on it is stale
+
+  // Describes bytes that are already in the arena. The slot must not be live, and is not yet.
+  void Write(uint32_t slot, const VariantContent& content);
+  // What was written is answered from now on.
+  void Publish(uint32_t slot, bool own_freshness);
+  // Was the variant's domain, directory or tag purged since it was written?
+  bool Purged(uint32_t slot) const;
   // No hit from it any more, from the next packet on. Replies under way are still repaired from it.
   void End(uint32_t slot);
   // Its bytes are about to be reused: replies under way are no longer repaired from it.

@@ -187,6 +187,7 @@ absl::Status Programs::MapAll() {
   WB_RETURN_IF_ERROR(make(states, skel_->maps.wb_conn_states));
   WB_RETURN_IF_ERROR(make(active, skel_->maps.wb_active));
   WB_RETURN_IF_ERROR(make(domains, skel_->maps.wb_domains));
+  WB_RETURN_IF_ERROR(make(generations, skel_->maps.wb_generations));
   WB_RETURN_IF_ERROR(make(variants, skel_->maps.wb_variants));
   WB_RETURN_IF_ERROR(make(arena, skel_->maps.wb_arena));
   WB_RETURN_IF_ERROR(make(dates, skel_->maps.wb_dates));

@@ -70,6 +70,7 @@ class Programs {
   Mapped<wb_conn_state> states;
   Mapped<uint64_t> active;
   Mapped<wb_domain> domains;
+  Mapped<uint64_t> generations;
   Mapped<wb_variant> variants;
   Mapped<Bank> arena;
   Mapped<wb_date> dates;

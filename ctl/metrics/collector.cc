@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 
 namespace wb::metrics {
@@ -53,6 +55,19 @@ class Families {
     }
     list_.back().metric.push_back(std::move(sample));
     return *this;
+  }
+  void Histogram(const char* name, const char* help, const api::Staleness& s) {
+    Begin(name, help, MetricType::Histogram);
+    ClientMetric sample;
+    sample.histogram.sample_count = s.count;
+    sample.histogram.sample_sum = s.sum_s;
+    for (const auto& [bound, count] : s.buckets) {
+      double upper = std::numeric_limits<double>::infinity();
+      (void)absl::SimpleAtod(bound, &upper);
+      sample.histogram.bucket.push_back({count, upper});
+    }
+    std::ranges::sort(sample.histogram.bucket, {}, &ClientMetric::Bucket::upper_bound);
+    list_.back().metric.push_back(std::move(sample));
   }
   // A family without a sample is left out.
   std::vector<MetricFamily> Take() {
@@ -138,6 +153,16 @@ void AddCache(const api::CacheStats& c, Families* out) {
   out->Counter("webbooster_cache_purges_total", "Objects purged").Add(c.purges);
   out->Counter("webbooster_cache_invalidations_total", "Objects dropped because a file changed")
       .Add(c.invalidations);
+  out->Histogram("webbooster_cache_staleness_seconds",
+                 "From a change of a file until nothing that rests on its old bytes is answered",
+                 c.staleness);
+  out->Counter("webbooster_verifications_total",
+               "Hits that the web server was asked for, too, by what came of it")
+      .Add(c.verifications.same, {{"result", "same"}})
+      .Add(c.verifications.mismatch, {{"result", "mismatch"}})
+      .Add(c.verifications.renewed, {{"result", "renewed"}})
+      .Add(c.verifications.gone, {{"result", "gone"}})
+      .Add(c.verifications.unknown, {{"result", "unknown"}});
   out->Counter("webbooster_fills_total", "Fetches from the web server").Add(c.fills_total);
   out->Counter("webbooster_fills_failed_total",
                "Fetches without a response, or without room for it")

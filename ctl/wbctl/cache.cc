@@ -114,15 +114,19 @@ void Warm(Context& context, const WarmArgs& args) {
 }
 
 struct PurgeArgs {
-  std::string url, prefix, domain;
+  std::string url, prefix, tag, domain;
   bool all = false;
 };
 
 void Purge(Context& context, const PurgeArgs& args) {
-  api::PurgeRequest request{api::PurgeKind::kUrl, args.url};
-  if (!args.prefix.empty()) request = {api::PurgeKind::kPrefix, args.prefix};
-  if (!args.domain.empty()) request = {api::PurgeKind::kDomain, args.domain};
-  if (args.all) request = {api::PurgeKind::kAll, ""};
+  api::PurgeRequest request{api::PurgeKind::kUrl, args.url, ""};
+  if (!args.prefix.empty()) request = {api::PurgeKind::kPrefix, args.prefix, ""};
+  if (!args.tag.empty()) {
+    request = {api::PurgeKind::kTag, args.tag, args.domain};
+  } else if (!args.domain.empty()) {
+    request = {api::PurgeKind::kDomain, args.domain, ""};
+  }
+  if (args.all) request = {api::PurgeKind::kAll, "", ""};
   api::Client client = context.MakeClient();
   const absl::StatusOr<api::PurgeReply> reply = client.Purge(request);
   if (!reply.ok()) return context.Fail("cache purge", reply.status());
@@ -167,10 +171,21 @@ void AddPurge(CLI::App& cache, Context& context) {
       [](std::string& text) { return text.empty() ? std::string("must not be empty") : ""; }, "");
   what->add_option("URL", args->url, "one URL, all its variants")->check(not_empty);
   what->add_option("--prefix", args->prefix, "all URLs that begin so")->check(not_empty);
-  what->add_option("--domain", args->domain, "all of a domain")->check(not_empty);
+  CLI::Option* tag =
+      what->add_option("--tag", args->tag, "all whose response has the tag")->check(not_empty);
   what->add_flag("--all", args->all, "everything");
-  what->require_option(1);
-  purge->callback([&context, args] { Purge(context, *args); });
+  what->require_option(0, 1);
+  CLI::Option* domain =
+      purge->add_option("--domain", args->domain, "all of a domain; with --tag: only of it")
+          ->check(not_empty);
+  purge->callback([&context, args, what, tag, domain] {
+    const size_t kinds = what->count_all() == 0 ? 0 : 1;
+    if (kinds == 0 && domain->count() == 0)
+      throw CLI::RequiredError("one of URL, --prefix, --tag, --domain and --all");
+    if (kinds == 1 && domain->count() != 0 && tag->count() == 0)
+      throw CLI::ExcludesError("--domain", "the rest, but for --tag");
+    Purge(context, *args);
+  });
 }
 
 }  // namespace

@@ -143,8 +143,8 @@ Object Harness::Publish(const std::string& target, const ObjectOptions& o) {
 
   kern::VariantContent content;
   content.domain = o.domain;
-  content.own_freshness = o.own_freshness;
   content.expires_ns = o.expires_ns;
+  content.generations = o.generations;
   content.etag = o.etag;
   content.last_modified = o.last_modified;
   const std::string* bytes[WB_PART_KINDS] = {&object.get, &object.head, &object.not_modified};
@@ -159,7 +159,8 @@ Object Harness::Publish(const std::string& target, const ObjectOptions& o) {
     content.part[kind] = cache::WriteTemplate(arena_->bank(range->bank), range->bank, range->off,
                                               source, kern::kSegmentSizes);
   }
-  store_->Publish(object.slot, content);
+  store_->Write(object.slot, content);
+  store_->Publish(object.slot, o.own_freshness);
   auto& classes = paths_[{o.domain, target}];
   classes[o.encoding] = object.slot;
   WB_CHECK(store_->SetPath(static_cast<uint16_t>(o.domain), target, classes).ok(), "path");

@@ -56,6 +56,7 @@ struct ObjectOptions {
   bool with_date = true;
   bool own_freshness = false;
   uint64_t expires_ns = 0;
+  std::vector<uint32_t> generations = {};
   std::string key = {};   // of a booster, 32 digits
   uint32_t encoding = 0;  // class of Accept-Encoding that it is entered for
 };

@@ -19,8 +19,8 @@ class LoadTest : public BpfTest {};
 TEST_F(LoadTest, VerifierProcessesFewerInstructionsThanTheCeiling) {
   const std::map<std::string, uint32_t> ceilings = {
       {"wb_xdp_ingress", 200000}, {"wb_tc_egress", 200000}, {"wb_tc_ingress", 20000},
-      {"wb_xdp_segment", 4000},   {"wb_xdp_prove", 4000},   {"wb_xdp_timer", 60000},
-      {"wb_sockops", 10000}};
+      {"wb_xdp_segment", 4000},   {"wb_xdp_prove", 4000},   {"wb_xdp_admit", 8000},
+      {"wb_xdp_timer", 60000},    {"wb_sockops", 10000}};
   size_t programs = 0;
   bpf_program* p = nullptr;
   bpf_object__for_each_program(p, h.programs().skeleton()->obj) {
@@ -118,10 +118,11 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
                {M(R, bank), M(R, off), M(R, len), M(R, date_off), M(R, header_len), M(R, nseg),
                 M(R, sum_index)});
   using V = wb_variant;
-  ExpectLayout(types, "wb_variant", sizeof(V),
-               {M(V, gen), M(V, flags), M(V, domain), M(V, domain_gen), M(V, expires_ns),
-                M(V, hits), M(V, part), M(V, etag_len), M(V, last_modified_len), M(V, etag),
-                M(V, last_modified), M(V, pad)});
+  ExpectLayout(
+      types, "wb_variant", sizeof(V),
+      {M(V, gen), M(V, flags), M(V, domain), M(V, domain_gen), M(V, expires_ns), M(V, hits),
+       M(V, fresh_ns), M(V, generation_n), M(V, pad0), M(V, generation), M(V, part), M(V, etag_len),
+       M(V, last_modified_len), M(V, etag), M(V, last_modified), M(V, pad)});
   using X = wb_miss;
   ExpectLayout(types, "wb_miss", sizeof(X),
                {M(X, domain), M(X, target_len), M(X, target), M(X, encoding), M(X, pad)});

@@ -188,6 +188,21 @@ TEST_F(ReasonsTest, EndedPurgedAndExpiredObjectsAreStale) {
   ExpectReason("not_serving");
 }
 
+TEST_F(ReasonsTest, AnyRaisedGenerationOfAnObjectMakesItStale) {
+  std::vector<uint32_t> all(WB_VARIANT_GENERATIONS);
+  for (uint32_t i = 0; i < all.size(); ++i) all[i] = i * 5000 + 7;
+  for (uint32_t raised : all) {
+    object_ = h.Publish("/a", {.generations = all});
+    ExpectPlainHit();
+    h.store().RaiseGeneration(raised + 1);
+    ExpectPlainHit();
+    EXPECT_FALSE(h.store().Purged(object_.slot));
+    h.store().RaiseGeneration(raised);
+    ExpectReason("stale");
+    EXPECT_TRUE(h.store().Purged(object_.slot));
+  }
+}
+
 TEST_F(ReasonsTest, UncacheableIsNotReportedBeforeItsTime) {
   ASSERT_TRUE(h.store().SetUncacheable(kDomain, "/a", kern::MonotonicNs() + 3600000 * kMs).ok());
   ExpectReason("uncacheable");

@@ -164,6 +164,15 @@ TEST_F(KeyedTest, PurgedAndTooManySegmentsPass) {
   u.In(0, 0, many).PassesUntouched({{"stale", 1}});
 }
 
+TEST_F(KeyedTest, RaisedGenerationOfOneOfThemSendsAllToTheKernel) {
+  h.Publish("/k0", {.key = Key(0)});
+  h.Publish("/k1", {.generations = {3}, .key = Key(1)});
+  const std::string both = Compact("/k0", Key(0)) + Compact("/k1", Key(1));
+  h.store().RaiseGeneration(3);
+  Timeline t(h, Link());
+  t.In(0, 0, both).PassesUntouched({{"stale", 1}});
+}
+
 TEST_F(KeyedTest, OrdinaryRequestsOfABoosterAreScanned) {
   const Object o = h.Publish("/a");
   Timeline t(h, Link());

@@ -242,8 +242,9 @@ TEST_F(AdoptionTest, DetachWithoutADeadlineWaitsForTheConfiguredOne) {
     s.d_in = 1;
     s.id = 1;
     Filler filler(*accelerd.content);
+    const Verifier verifier(*accelerd.content, *accelerd.programs);
     AccelService service(*accelerd.programs, *accelerd.store, *accelerd.content, filler,
-                         *accelerd.interfaces);
+                         *accelerd.interfaces, verifier);
     const absl::Notification never;
     const absl::Time begin = absl::Now();
     const absl::Status status = service.Detach({"wba", false, std::nullopt}, never).status();

@@ -198,5 +198,49 @@ TEST(SameButForDateTest, ComparesEverythingElse) {
   EXPECT_FALSE(SameButForDate(*ParseResponse(a), *ParseResponse(d)));
 }
 
+std::chrono::seconds Stale(const std::string& cache_control, const std::string& more = "") {
+  const std::string raw = Raw("Cache-Control: " + cache_control + "\r\n" + more);
+  const auto response = ParseResponse(raw);
+  EXPECT_TRUE(response.ok());
+  const Judgement judgement = Judge(*response, {.watched = false});
+  EXPECT_TRUE(judgement.ok) << judgement.reason;
+  return judgement.stale;
+}
+
+TEST(JudgeTest, StaleWhileRevalidateIsWhatTheServerAllows) {
+  using std::chrono::seconds;
+  EXPECT_EQ(Stale("max-age=60"), seconds(0));
+  EXPECT_EQ(Stale("max-age=60, stale-while-revalidate=30"), seconds(30));
+  EXPECT_EQ(Stale("s-maxage=60, Stale-While-Revalidate=30"), seconds(30));
+  EXPECT_EQ(Stale("max-age=60, stale-while-revalidate=30, must-revalidate"), seconds(0));
+  EXPECT_EQ(Stale("max-age=60, stale-while-revalidate=30, proxy-revalidate"), seconds(0));
+  EXPECT_EQ(
+      Stale("max-age=60, stale-while-revalidate=30", "Expires: Sun, 06 Nov 1994 09:49:37 GMT\r\n"),
+      seconds(0));
+  // Worth caching only because it may be stale.
+  EXPECT_EQ(Stale("max-age=1, stale-while-revalidate=30"), seconds(30));
+  EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=1\r\n"), false), "freshness_too_short");
+  EXPECT_EQ(Verdict(Raw("Cache-Control: max-age=60, stale-while-revalidate=x\r\n"), false),
+            "cache_control_malformed");
+}
+
+std::string Differing(const std::string& a, const std::string& b) {
+  const auto x = ParseResponse(a), y = ParseResponse(b);
+  EXPECT_TRUE(x.ok() && y.ok());
+  return Differences(*x, *y);
+}
+
+TEST(DifferencesTest, NamesWhatDiffersButTheDate) {
+  const std::string one = Raw("A: 1\r\nB: 2\r\n");
+  EXPECT_EQ(Differing(one, one), "");
+  EXPECT_EQ(Differing(one, Raw("A: 1\r\nB: 2\r\n", "hello", "200 OK",
+                               "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n")),
+            "");
+  EXPECT_EQ(Differing(one, Raw("A: 3\r\nB: 4\r\n")), "A, B");
+  EXPECT_EQ(Differing(one, Raw("A: 1\r\nB: 2\r\n", "jello")), "body");
+  EXPECT_EQ(Differing(one, Raw("A: 1\r\nB: 2\r\nC: 3\r\n")), "fields");
+  EXPECT_EQ(Differing(one, Raw("A: 1\r\nB: 2\r\n", "hello", "404 No")), "status");
+}
+
 }  // namespace
 }  // namespace wb::cache

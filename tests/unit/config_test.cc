@@ -175,6 +175,7 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
       {"metrics.", "metrics: {@@@: 1}"},
       {"log.", "log: {@@@: 1}"},
       {"limits.", "limits: {@@@: 1}"},
+      {"verification.", "verification: {@@@: 1}"},
       {"boosters.", "boosters: {@@@: 1}"},
       {"domains[].", "domains: [{name: b.test, @@@: 1}]"}};
   for (const auto& [prefix, yaml] : maps) {
@@ -187,7 +188,7 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
     for (std::string key; std::getline(keys, key, ',');) known.insert(prefix + Unquoted(key));
   }
   for (const Row& row : DocumentedKeys()) documented.insert(row.key);
-  for (const char* map : {"api", "metrics", "log", "limits", "boosters"}) documented.insert(map);
+  for (const char* map : {"api", "metrics", "log", "limits", "verification", "boosters"}) documented.insert(map);
   EXPECT_EQ(known, documented);
 }
 
@@ -214,11 +215,13 @@ limits: {memory: 2097152, connections: 2000, objects: 65, fill_concurrency: 2, f
 lease: 1s
 keepalive_refresh: 1m
 drain_deadline: 1h
+verification: {one_in: 100, rate: 2, quarantine: 1m}
 boosters: {addresses: ["fd00:0:0::8", 192.0.2.1], key_file: /etc/k}
 accept_encodings: []
 domains:
   - {name: a.test, aliases: [b.test], ports: [80, 8080], origin: "[0::1]:81",
-     fill_from: "fd00:0::7", document_root: /srv, cookies: ignore, query: pass, enabled: true, exclude: [/x]}
+     fill_from: "fd00:0::7", document_root: /srv, cookies: ignore, query: pass, enabled: true, exclude: [/x],
+     tag_field: Cache-Tag}
 )");
   EXPECT_EQ(Text(result), "");
   Config want;
@@ -234,6 +237,7 @@ domains:
   want.lease = seconds(1);
   want.keepalive_refresh = seconds(60);
   want.drain_deadline = hours(1);
+  want.verification = {100, 2, minutes(1)};
   want.boosters = {{"fd00::8", "192.0.2.1"}, "/etc/k"};
   want.accept_encodings = {};
   want.domains = {{"a.test",
@@ -245,7 +249,8 @@ domains:
                    CookiePolicy::kIgnore,
                    QueryPolicy::kPass,
                    true,
-                   {"/x"}}};
+                   {"/x"},
+                   "Cache-Tag"}};
   EXPECT_TRUE(result.config == want);
   EXPECT_EQ(result.config.metrics.listen->ToString(), "[::1]:9000");
   EXPECT_FALSE(Parse(std::string(kDomain) + "metrics: {listen: ''}").config.metrics.listen);
@@ -325,6 +330,10 @@ TEST(ConfigParseTest, RefusesBadValues) {
         "fd00::1, origin: '127.0.0.1:80'", "192.0.2.1, origin: '[::1]:80'"}},
       {"domains[].cookies", {"yes"}},
       {"domains[].enabled", {"yes", "1", "True"}},
+      {"domains[].tag_field", {"[]", "'a b'", "'a:'", Repeat("a", 65)}},
+      {"verification.one_in", {"-1", "1000000001", "x"}},
+      {"verification.rate", {"0", "1001"}},
+      {"verification.quarantine", {"0s", "25h", "5"}},
       {"domains[].exclude", {"[admin]", "['/a?b']", "['/a b']", "[/" + Repeat("a", 184) + "]"}},
   };
   for (const auto& [key, values] : bad) {

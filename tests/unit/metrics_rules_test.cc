@@ -86,6 +86,7 @@ TEST_F(MetricsRulesTest, AlertsFireWhenTheyShouldAndNotBefore) {
       {"webbooster_connections_max{", "1000x420", "1000x40"},
       {"webbooster_repairs_total{cause=\"timer\",", "0+5x420", "2100+60x40"},
       {"webbooster_repairs_total{cause=\"sack\",", "0+500x420", "210000+500x40"},
+      {"webbooster_verifications_total{result=\"mismatch\",", "2x420", "2+1x40"},
       {"webbooster_fills_total{", "0+10x420", "4200+10x40"},
       {"webbooster_fills_failed_total{", "0+1x420", "420+9x40"},
   };
@@ -108,7 +109,7 @@ TEST_F(MetricsRulesTest, AlertsFireWhenTheyShouldAndNotBefore) {
     if ((*it)[1] == "WebboosterInterfaceDetached") continue;
     test << "            - {labels: '{alertname=\"" << (*it)[1] << "\"}', value: 1}\n";
   }
-  EXPECT_EQ(alerts, 13u);
+  EXPECT_EQ(alerts, 14u);
   test << "        - expr: "
           "count(ALERTS{alertstate=\"firing\",alertname=\"WebboosterInterfaceDetached\"})\n"
        << "          eval_time: 435m\n          exp_samples: [{labels: '{}', value: 1}]\n";

@@ -39,7 +39,7 @@ TEST_F(MetricsTest, NamesFollowTheScheme) {
 std::map<std::string, std::string> Documented() {
   std::map<std::string, std::string> rows;
   std::ifstream file(kRoot / "docs/METRICS.md");
-  const std::regex row(R"(\| `([a-z_]+)` \| (gauge|counter|summary) \|([^|]*)\| [^|]+\|)");
+  const std::regex row(R"(\| `([a-z_]+)` \| (gauge|counter|summary|histogram) \|([^|]*)\| [^|]+\|)");
   const std::regex label("`([a-z]+)`");
   for (std::string line; std::getline(file, line);) {
     std::smatch cells;
@@ -105,6 +105,16 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {"webbooster_cache_evictions_total", 19},
       {"webbooster_cache_purges_total", 20},
       {"webbooster_cache_invalidations_total", 21},
+      {"webbooster_cache_staleness_seconds_count", 25},
+      {"webbooster_cache_staleness_seconds_sum", 1.5},
+      {R"(webbooster_cache_staleness_seconds_bucket{le="0.01"})", 21},
+      {R"(webbooster_cache_staleness_seconds_bucket{le="0.5"})", 22},
+      {R"(webbooster_cache_staleness_seconds_bucket{le="+Inf"})", 25},
+      {R"(webbooster_verifications_total{result="same"})", 51},
+      {R"(webbooster_verifications_total{result="mismatch"})", 52},
+      {R"(webbooster_verifications_total{result="renewed"})", 53},
+      {R"(webbooster_verifications_total{result="gone"})", 54},
+      {R"(webbooster_verifications_total{result="unknown"})", 55},
       {"webbooster_domains", 2},
       {R"(webbooster_domain_enabled{domain="site.test"})", 1},
       {R"(webbooster_domain_enabled{domain="other.test"})", 0},

@@ -124,6 +124,13 @@ TEST_F(Wbctl, Purges) {
   EXPECT_EQ(service_.purge.value, "http://site.test/a");
   ExpectRun("cache purge --domain site.test", 0, "purged");
   EXPECT_EQ(service_.purge.kind, PurgeKind::kDomain);
+  ExpectRun("cache purge --tag news", 0, "purged");
+  EXPECT_EQ(service_.purge.kind, PurgeKind::kTag);
+  EXPECT_EQ(service_.purge.value, "news");
+  EXPECT_EQ(service_.purge.domain, "");
+  ExpectRun("cache purge --tag news --domain site.test", 0, "purged");
+  EXPECT_EQ(service_.purge.kind, PurgeKind::kTag);
+  EXPECT_EQ(service_.purge.domain, "site.test");
   ExpectRun("cache purge --all --json", 0, "{\"purged\":12}");
   EXPECT_EQ(service_.purge.kind, PurgeKind::kAll);
 }
@@ -152,6 +159,10 @@ TEST_F(Wbctl, RefusesWrongUsage) {
                                 "cache warm",
                                 "cache purge",
                                 "cache purge --all --domain site.test",
+                                "cache purge --all --tag news",
+                                "cache purge --tag news --prefix http://site.test/",
+                                "cache purge --prefix http://site.test/ --domain site.test",
+                                "cache purge --tag ''",
                                 "cache purge ''",
                                 "cache list --sort size",
                                 "cache list --limit 10001",

@@ -4,7 +4,7 @@
 #define WEBBOOSTER_ABI_LIMITS_H_
 
 /* Version of everything pinned: a change of any struct in abi/ or of a map's shape raises it. */
-#define WB_LAYOUT_VERSION 2
+#define WB_LAYOUT_VERSION 3
 
 /* Arena of template bytes: banks of one ARRAY element each; a template never straddles a bank. */
 #define WB_BANK_BYTES (2u << 20)
@@ -36,6 +36,10 @@
 #define WB_HTTP_DATE 29u /* IMF-fixdate, RFC 9110 5.6.7 */
 
 #define WB_DOMAINS_MAX 256u
+#define WB_GENERATIONS 65536u /* counters that directories and tags are hashed to; a power of two */
+#define WB_TAGS_MAX 8u        /* tags of a response */
+#define WB_DIRECTORIES_MAX 4u /* levels of directories that can be purged at one stroke */
+#define WB_VARIANT_GENERATIONS (WB_TAGS_MAX + WB_DIRECTORIES_MAX)
 #define WB_DATES 1024u /* seconds of Date texts kept: longer than a reply is repaired (14 tries); a power of two */
 #define WB_JOBS 128u  /* fan-outs pending in one NAPI poll of a CPU (budget 64); a power of two */
 

@@ -49,6 +49,13 @@ enum wb_variant_flag {
   WB_VF_OWN_FRESHNESS = 1 << 1, /* governed by expires_ns alone: needs no watcher */
 };
 
+/* What a purge makes stale at one stroke: a directory that the target lies in, or a tag of the response. Hashed: two of
+ * them may share an index of wb_generations, and then are purged together. */
+struct wb_generation {
+  __u32 index;
+  __u32 value; /* low bits of wb_generations[index] when the response was asked for; other ones: stale */
+};
+
 struct wb_variant {
   __u32 gen; /* raised whenever the variant's bytes change hands */
   __u32 flags;
@@ -56,6 +63,10 @@ struct wb_variant {
   __u32 domain_gen;
   __u64 expires_ns; /* CLOCK_MONOTONIC; 0: never by itself */
   __u64 hits;       /* approximate: for eviction */
+  __u64 fresh_ns;   /* accelerd's: from then on stale-while-revalidate (RFC 5861); 0: no such thing */
+  __u32 generation_n;
+  __u32 pad0;
+  struct wb_generation generation[WB_VARIANT_GENERATIONS];
   struct wb_part part[WB_PART_KINDS];
   __u16 etag_len; /* with quotes, without W/; 0: none */
   __u16 last_modified_len;
