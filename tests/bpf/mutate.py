@@ -51,6 +51,11 @@ MUTATIONS = [
     Mutation("ack-of-spliced", ACK,
              "return ingress__pure(p) && !connection__spliced(st) && !st->flight_count && p->ack - st->snd_una < WB_ACK_LAG;",
              "return ingress__pure(p) && !st->flight_count && p->ack - st->snd_una < WB_ACK_LAG;", "*WindowThatAResponse*"),
+    # Coherence: what was purged is not answered.
+    Mutation("generation", "lib/fanout.h", "if (!value || (__u32)*value != v->generation[i].value) return 1;",
+             "if (!value) return 1;", "*AnyRaisedGeneration*:*RaisedGenerationOfOne*"),
+    Mutation("generations-all", "lib/fanout.h", "__u32 n = v->generation_n;", "__u32 n = v->generation_n ? 1 : 0;",
+             "*AnyRaisedGeneration*"),
     # Invariant 2: quiescence of the kernel.
     Mutation("response-awaited", DATA, "if (st->resp_pending || st->req_left) return -WB_R_BUSY;", "", "*NoHitBeforeTheEnd*"),
     Mutation("kernel-acked", DATA,

@@ -223,9 +223,10 @@ def changes():
 
 
 def configuration():
-    """The lab's, but nobody watches the files."""
+    """The lab's, but nobody watches the files, and nobody happens to verify one."""
     text = (netlab.REPO / "deploy" / "lab" / "accelerd.yaml.in").read_text()
-    return "".join(line for line in text.splitlines(True) if "document_root" not in line)
+    text = "".join(line for line in text.splitlines(True) if "document_root" not in line)
+    return text + "verification: { one_in: 0 }\n"
 
 
 def purges():

@@ -162,7 +162,7 @@ TEST(ConfigDocumentTest, RangesAreTheParsers) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 8);
+  EXPECT_EQ(compared, 11);
 }
 
 // An unknown key that looks like nothing makes the parser list those it knows in that map.
