@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// accelerd's cache on the real maps: what races with a fill, step by step.
+#include "ctl/accelerd/content.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/bpf/harness.h"
+#include "webbooster/base/check.h"
+
+namespace wb::bpf_test {
+namespace {
+
+class ContentTest : public BpfTest {
+ protected:
+  ContentTest() {
+    config_.domains.resize(1);
+    config_.domains[0].name = "site.test";
+    config_.domains[0].tag_field = "Cache-Tag";
+    auto content = accelerd::Content::Create(config_, h.programs(), h.store(), std::nullopt);
+    WB_CHECK(content.ok(), "content");
+    content_ = *std::move(content);
+  }
+
+  static cache::FetchedObject Document(const std::string& tags) {
+    cache::FetchedObject fetched;
+    fetched.get =
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nCache-Control: max-age=600\r\n"
+        "Cache-Tag: " +
+        tags + "\r\nContent-Length: 5\r\n\r\nhello";
+    return fetched;
+  }
+
+  // Fills the target while `meanwhile` happens. "changed", "" or the reason of a refusal.
+  std::string Fill(
+      const std::string& target, const std::string& tags,
+      const std::function<void()>& meanwhile = [] {}) {
+    accelerd::Content::FillHandle fill;
+    const auto done = content_->Begin({0, target}, 0, true, &fill);
+    if (done) return "not begun: " + done->reason;
+    meanwhile();
+    const auto result = content_->Finish(fill, Document(tags));
+    return result ? result->reason : "changed";
+  }
+  uint64_t Listed() { return content_->List({}).total; }
+
+  config::Config config_;
+  std::unique_ptr<accelerd::Content> content_;
+};
+
+TEST_F(ContentTest, WhatWasPurgedWhileItWasFetchedIsNotPublished) {
+  EXPECT_EQ(Fill("/a/1", "news, all", [&] { content_->PurgeTag(0, "news"); }), "changed");
+  EXPECT_EQ(Fill("/a/1", "all, news", [&] { content_->PurgeTag(0, "news"); }), "changed");
+  EXPECT_EQ(Fill("/a/1", "news", [&] { content_->PurgePrefix(0, "/a/"); }), "changed");
+  EXPECT_EQ(Fill("/a/1", "news", [&] { content_->PurgePrefix(0, "/a/1"); }), "changed");
+  EXPECT_EQ(Fill("/a/1", "news", [&] { content_->PurgeUrl(0, "/a/1"); }), "changed");
+  EXPECT_EQ(Fill("/a/1", "news", [&] { content_->PurgeDomain(0); }), "changed");
+  EXPECT_EQ(Listed(), 0u);
+  EXPECT_EQ(Fill("/a/1", "news",
+                 [&] {
+                   content_->PurgeTag(0, "sport");
+                   content_->PurgePrefix(0, "/b/");
+                   content_->PurgeUrl(0, "/a/2");
+                 }),
+            "");
+  EXPECT_EQ(Listed(), 1u);
+}
+
+TEST_F(ContentTest, PurgesCountObjectsAndTidyingFreesThem) {
+  for (const char* target : {"/a/1", "/a/b/2", "/c/3"}) EXPECT_EQ(Fill(target, "all"), "");
+  EXPECT_EQ(Fill("/c/4", "other"), "");
+  EXPECT_EQ(content_->PurgeTag(0, "none"), 0u);
+  EXPECT_EQ(content_->PurgePrefix(0, "/a/b/"), 1u);
+  EXPECT_EQ(Listed(), 3u);
+  EXPECT_EQ(content_->PurgeTag(0, "all"), 3u);  // one of them waits for the tidying
+  EXPECT_EQ(Listed(), 1u);
+  EXPECT_EQ(content_->DomainUse(0).first, 4u);
+  while (content_->Tidy()) continue;
+  EXPECT_EQ(content_->DomainUse(0).first, 1u);
+  EXPECT_EQ(content_->PurgeTag(0, "all"), 0u);
+  EXPECT_EQ(Fill("/c/4", "other"), "not begun: ");  // it is there
+  EXPECT_EQ(content_->PurgeDomain(0), 1u);
+  EXPECT_EQ(Fill("/c/4", "other"), "");
+}
+
+TEST_F(ContentTest, QuarantineEndsWithAPurgeOnly) {
+  EXPECT_EQ(Fill("/a/1", "x"), "");
+  const auto hit = content_->Sample(1);
+  ASSERT_TRUE(hit);
+  EXPECT_EQ(content_->Verify(*hit, absl::UnavailableError("")), accelerd::Verdict::kUnknown);
+  EXPECT_EQ(content_->Verify(*hit, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"),
+            accelerd::Verdict::kUnknown);
+  EXPECT_EQ(content_->Verify(*hit, Document("x").get), accelerd::Verdict::kSame);
+  EXPECT_EQ(content_->Verify(*hit, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"),
+            accelerd::Verdict::kMismatch);
+  EXPECT_EQ(content_->Verify(*hit, Document("x").get), accelerd::Verdict::kGone);
+  EXPECT_EQ(Listed(), 0u);
+  EXPECT_EQ(Fill("/a/1", "x"), "not begun: quarantined");
+  content_->PurgePrefix(0, "/b/");
+  while (content_->Tidy()) continue;
+  EXPECT_EQ(Fill("/a/1", "x"), "not begun: quarantined");
+  content_->PurgePrefix(0, "/a/");
+  while (content_->Tidy()) continue;
+  EXPECT_EQ(Fill("/a/1", "x"), "");
+}
+
+TEST_F(ContentTest, ADocumentThatChangedWithinItsFreshnessIsDropped) {
+  EXPECT_EQ(Fill("/a/1", "x"), "");
+  const auto hit = content_->Sample(1);
+  ASSERT_TRUE(hit);
+  EXPECT_EQ(content_->Verify(*hit, Document("y").get), accelerd::Verdict::kRenewed);
+  EXPECT_EQ(Fill("/a/1", "y"), "");
+}
+
+TEST_F(ContentTest, TooManyTagsAreARefusal) {
+  EXPECT_EQ(Fill("/a/1", "1 2 3 4 5 6 7 8 9"), "tags");
+}
+
+}  // namespace
+}  // namespace wb::bpf_test
