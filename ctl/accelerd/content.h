@@ -4,7 +4,7 @@
 // 28): watch, fetch, read the events that have come meanwhile, and publish only if none of them
 // concerns the object. Thread-safe. The lock is never held for long: the thread that vouches for
 // the files by renewing the heartbeat takes it too. Filling is in content_fill.cc, lists are in
-// content_report.cc.
+// content_report.cc, changes of the configuration in content_apply.cc.
 #ifndef WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 #define WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 
@@ -23,6 +23,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
+#include "ctl/accelerd/reload_plan.h"
 #include "ctl/api/service.h"
 #include "ctl/cache/arena.h"
 #include "ctl/cache/docroot.h"
@@ -31,6 +32,7 @@
 #include "ctl/cache/response.h"
 #include "ctl/cache/watcher.h"
 #include "ctl/config/config.h"
+#include "ctl/config/snapshot.h"
 #include "ctl/kern/object_store.h"
 
 namespace wb::accelerd {
@@ -56,6 +58,20 @@ struct FillResult {
   uint64_t bytes = 0;
   uint64_t segments = 0;
 };
+
+// Does the change concern the class of Accept-Encoding of an object of the domain?
+bool Concerns(const Losses& losses, uint16_t domain, uint8_t encoding);
+
+// Of a class; empty: the absent field.
+inline std::string EncodingValue(const config::Config& config, uint8_t encoding) {
+  return encoding == 0 ? "" : config.accept_encodings[encoding - 1u];
+}
+// Is there such a class and such a domain?
+inline bool Exists(const config::Config& config, uint16_t domain, uint8_t encoding) {
+  return domain < config.domains.size() && !config.domains[domain].name.empty() &&
+         encoding <= config.accept_encodings.size() &&
+         (encoding == 0 || !config.accept_encodings[encoding - 1u].empty());
+}
 
 class Content {
  public:
@@ -98,7 +114,14 @@ class Content {
   bool HasRetired() const;
 
   std::optional<uint16_t> FindDomain(const std::string& host) const;
-  const config::Config& config() const { return config_; }
+  // The configuration in force.
+  config::Snapshot config() const;
+  // Puts another one in force, arranged as that one is (reload_plan.h), and drops what does not
+  // hold any more: when this returns nothing of it is answered, whatever is being filled. Objects
+  // of other domains stay as they are. Another booster key gives all objects new keys. One caller
+  // at a time.
+  void Apply(config::Config next, std::optional<BoosterKey> key);
+  bool OtherKey(const std::optional<BoosterKey>& key) const;
 
  private:
   struct Retired {
@@ -113,8 +136,8 @@ class Content {
   };
   Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,
           std::optional<BoosterKey> key, cache::Watcher watcher);
-  std::optional<api::CacheEntry> Describe(const Listed& listed,
-                                          const api::CacheFilter& filter) const;
+  static std::optional<api::CacheEntry> Describe(const config::Config& config, const Listed& listed,
+                                                 const api::CacheFilter& filter);
   void DrainLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnEvent(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Withdraw(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -131,20 +154,27 @@ class Content {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Fresh(const cache::Variant& variant, uint64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Filled(const cache::Variant& variant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::optional<cache::Location> Locate(const cache::ObjectKey& key) const;
+  static std::optional<cache::Location> Locate(const config::Config& config,
+                                               const cache::ObjectKey& key);
   void Warn(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<cache::ArenaRange> MakeRoom(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::string EncodingValue(uint8_t encoding) const;
-  std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const;
+  std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EnterKeys(const cache::ObjectKey& key, const cache::Variant& variant)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DropLosses(const Losses& losses, const config::Config& next);
+  void ChangeKey(std::optional<BoosterKey> key);
   uint64_t PurgeAll(const std::vector<cache::ObjectKey>& keys) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const config::Config& config_;
   kern::Programs& programs_;
   kern::ObjectStore& store_ ABSL_GUARDED_BY(mu_);
-  const std::optional<BoosterKey> key_;
   int watch_fd_ = -1;
 
+  mutable absl::Mutex config_mu_;  // within mu_, or alone
+  config::Snapshot config_ ABSL_GUARDED_BY(config_mu_);
+
   mutable absl::Mutex mu_;
+  std::optional<BoosterKey> key_ ABSL_GUARDED_BY(mu_);
   cache::Watcher watcher_ ABSL_GUARDED_BY(mu_);
   cache::Arena arena_ ABSL_GUARDED_BY(mu_);
   cache::Index index_ ABSL_GUARDED_BY(mu_);
@@ -154,6 +184,7 @@ class Content {
   std::map<std::pair<cache::ObjectKey, uint8_t>, uint64_t> refused_classes_ ABSL_GUARDED_BY(mu_);
   std::deque<uint32_t> free_slots_ ABSL_GUARDED_BY(mu_);
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mu_);
+  Losses blocked_ ABSL_GUARDED_BY(mu_);  // of a change that is under way: not filled
   uint64_t full_until_ns_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t quiet_until_ns_ ABSL_GUARDED_BY(mu_) = 0;  // no warning of fills before
   api::CacheStats stats_ ABSL_GUARDED_BY(mu_);

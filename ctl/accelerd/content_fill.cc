@@ -41,8 +41,9 @@ void Content::Warn(const absl::Status& status) {
   spdlog::warn("cache: {}", status.ToString());
 }
 
-std::optional<cache::Location> Content::Locate(const ObjectKey& key) const {
-  const std::string& root = config_.domains[key.domain].document_root;
+std::optional<cache::Location> Content::Locate(const config::Config& config, const ObjectKey& key) {
+  if (key.domain >= config.domains.size()) return std::nullopt;
+  const std::string& root = config.domains[key.domain].document_root;
   if (root.empty()) return std::nullopt;
   auto location = cache::DocumentRoot(root).Locate(key.target);
   if (!location.ok()) return std::nullopt;
@@ -61,8 +62,13 @@ FillResult Content::Filled(const cache::Variant& variant) const {
 
 std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding, bool insist,
                                          FillHandle* fill) {
-  OpenFill open{key, encoding, Locate(key), {}, false};
+  const config::Snapshot config = this->config();
+  if (!Exists(*config, key.domain, encoding)) return FillResult{false, "not_configured"};
+  OpenFill open{key, encoding, Locate(*config, key), {}, false};
   absl::MutexLock lock(&mu_);
+  // What was looked up may hold no more.
+  if (Concerns(blocked_, key.domain, encoding) || !(this->config() == config))
+    return FillResult{false, "reloading"};
   const uint64_t now = kern::MonotonicNs();
   if (const cache::Variant* v = index_.FindVariant(key, encoding); v != nullptr && Fresh(*v, now))
     return Filled(*v);
@@ -74,7 +80,7 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
       !insist && it != refused_classes_.end() && now < it->second)
     return FillResult{false, "encoding"};
   if (!insist && now < full_until_ns_) return FillResult{false, "no_room"};
-  for (const std::string& prefix : config_.domains[key.domain].exclude)
+  for (const std::string& prefix : config->domains[key.domain].exclude)
     if (key.target.starts_with(prefix)) return Refuse(open, "excluded");
   if (key.target.size() > WB_TARGET_MAX) return FillResult{false, "target_too_long"};
   if (open.location) {
@@ -105,21 +111,23 @@ std::optional<FillResult> Content::Finish(FillHandle handle,
     judgement = cache::Judge(*get, {.watched = handle->location.has_value()});
     result.reason = judgement.reason;
   }
+  const config::Snapshot config = this->config();
+  const bool exists = Exists(*config, handle->key.domain, handle->encoding);
   // Where there is a file, only the file is published: anything else would be answered unwatched
   // for its max-age although a change of the file may concern it.
-  if (result.reason.empty() && handle->location &&
-      !cache::DocumentRoot(config_.domains[handle->key.domain].document_root)
+  if (result.reason.empty() && handle->location && exists &&
+      !cache::DocumentRoot(config->domains[handle->key.domain].document_root)
            .Verify(handle->key.target, *handle->location,
                    get->Find("Content-Encoding").value_or(""), get->body, judgement.last_modified)
            .ok())
     result.reason = "not_the_file";
   // Made since Begin() looked for it.
-  const bool has_file_now = !handle->location && Locate(handle->key).has_value();
+  const bool has_file_now = !handle->location && Locate(*config, handle->key).has_value();
   absl::MutexLock lock(&mu_);
   DrainLocked();
   OpenFill fill = std::move(*handle);
   fills_.erase(handle);
-  const bool changed = has_file_now || fill.dirty || !watcher_.Alive(fill.handle);
+  const bool changed = !exists || has_file_now || fill.dirty || !watcher_.Alive(fill.handle);
   if (!fetched.ok()) {
     stats_.fills_failed++;
     Warn(fetched.status());

@@ -15,14 +15,14 @@
 #include "absl/strings/str_cat.h"
 #include "ctl/accelerd/clock.h"
 #include "ctl/accelerd/content.h"
+#include "ctl/accelerd/endpoints.h"
 #include "ctl/accelerd/filler.h"
 #include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
+#include "ctl/accelerd/notify.h"
+#include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
-#include "ctl/api/server.h"
-#include "ctl/metrics/collector.h"
-#include "ctl/metrics/exporter.h"
 #include "spdlog/spdlog.h"
 #include "webbooster.skel.h"
 #include "webbooster/base/posix_error.h"
@@ -42,19 +42,20 @@ absl::StatusOr<UniqueFd> BlockSignals() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return PosixError("block", "signals");
   UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return PosixError("make", "a signalfd");
   return fd;
 }
 
-absl::StatusOr<UniqueFd> MakeTimer(std::chrono::milliseconds interval) {
-  UniqueFd fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+// The heartbeat's timer goes off several times within a lease.
+absl::Status SetTimer(int timer, const config::Config& config) {
   itimerspec spec = {};
-  spec.it_interval.tv_nsec = spec.it_value.tv_nsec = interval.count() * 1000000;
-  if (!fd || timerfd_settime(fd.get(), 0, &spec, nullptr) != 0)
-    return PosixError("make", "a timer");
-  return fd;
+  spec.it_interval.tv_nsec = spec.it_value.tv_nsec =
+      std::min(config.lease / 5, kMaxTick).count() * 1000000;
+  if (timerfd_settime(timer, 0, &spec, nullptr) != 0) return PosixError("set", "a timer");
+  return absl::OkStatus();
 }
 
 int OnMiss(void* context, void* data, size_t size) {
@@ -70,10 +71,13 @@ int OnMiss(void* context, void* data, size_t size) {
 
 class Daemon {
  public:
-  explicit Daemon(const config::Config& config) : config_(config) {}
+  Daemon(const config::Config& config, const std::string& path, const std::string& text)
+      : config_(config), path_(path), text_(text) {}
 
   absl::Status Start() {
     WB_ASSIGN_OR_RETURN(signals_, BlockSignals());
+    timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!timer_) return PosixError("make", "a timer");
     // Before anything that another accelerd may be using is touched.
     WB_ASSIGN_OR_RETURN(lock_, InstanceLock::Take(config_.runtime_dir, config_.pin_dir));
     rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -107,10 +111,10 @@ class Daemon {
                          nullptr),
         ring_buffer__free);
     if (ring == nullptr) return PosixError("read", "the ring of misses");
-    WB_ASSIGN_OR_RETURN(UniqueFd timer, MakeTimer(std::min(config_.lease / 5, kMaxTick)));
+    WB_RETURN_IF_ERROR(SetTimer(timer_.get(), config_));
     UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
     for (int fd :
-         {signals_.get(), timer.get(), content_->watch_fd(), ring_buffer__epoll_fd(ring.get())}) {
+         {signals_.get(), timer_.get(), content_->watch_fd(), ring_buffer__epoll_fd(ring.get())}) {
       epoll_event event = {};
       event.events = EPOLLIN;
       event.data.fd = fd;
@@ -122,12 +126,12 @@ class Daemon {
       const int n = epoll_wait(poll.get(), events, 8, -1);
       if (n < 0 && errno != EINTR) return PosixError("wait for", "events");
       for (int i = 0; i < n; i++)
-        if (events[i].data.fd == signals_.get()) return absl::OkStatus();
+        if (events[i].data.fd == signals_.get() && Signalled()) return absl::OkStatus();
       content_->DrainWatch();
       clock_->Tick();  // after the files: the heartbeat vouches for them
       ring_buffer__consume(ring.get());
       uint64_t expirations;
-      if (read(timer.get(), &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
+      if (read(timer_.get(), &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
         return PosixError("read", "the timer");
     }
   }
@@ -136,8 +140,8 @@ class Daemon {
     spdlog::info("stopping");
     if (programs_ == nullptr) return;
     programs_->control[0].mode = WB_MODE_DRAIN;
-    exporter_.reset();
-    server_.reset();
+    if (reloader_ != nullptr) reloader_->Stop();
+    if (endpoints_ != nullptr) endpoints_->Stop();
     if (filler_ != nullptr) filler_->Stop();
     if (interfaces_ != nullptr && interfaces_->Leave())
       if (absl::Status status = programs_->Unpin(); !status.ok())
@@ -145,6 +149,16 @@ class Daemon {
   }
 
  private:
+  // True: it is time to stop.
+  bool Signalled() {
+    signalfd_siginfo info;
+    while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+      if (info.ssi_signo != SIGHUP) return true;
+      reloader_->Request();
+    }
+    return false;
+  }
+
   absl::Status AttachAll() {
     std::string cgroup = config_.cgroup;
     if (cgroup.empty()) {
@@ -171,21 +185,26 @@ class Daemon {
   }
 
   absl::Status Publish() {
-    if (config_.metrics.listen) {
-      WB_ASSIGN_OR_RETURN(exporter_, metrics::Exporter::Start(config_.metrics.listen->ToString(),
-                                                              std::make_shared<metrics::Collector>(
-                                                                  *service_, config_.instance)));
-    }
-    api::Server::Options options;
-    options.socket_path = config_.api.socket;
-    options.socket_mode = config_.api.mode;
-    WB_ASSIGN_OR_RETURN(server_, api::Server::Start(*service_, options));
+    endpoints_ = std::make_unique<Endpoints>(*service_);
+    const auto lease_changed = [timer = timer_.get()](const config::Config& config) {
+      if (absl::Status s = SetTimer(timer, config); !s.ok()) spdlog::error("{}", s.ToString());
+    };
+    reloader_ = std::make_unique<Reloader>(
+        Reloader::Parts{*programs_, *store_, *content_, *filler_, *interfaces_, *endpoints_,
+                        lease_changed},
+        path_, text_);
+    service_->SetReloader(reloader_.get());
+    WB_RETURN_IF_ERROR(endpoints_->Start(config_));
     spdlog::info("serving; control socket {}", config_.api.socket);
+    NotifyManager("READY=1");
     return absl::OkStatus();
   }
 
-  const config::Config& config_;
+  const config::Config& config_;  // as it was at the start
+  const std::string& path_;
+  const std::string& text_;
   UniqueFd signals_;
+  UniqueFd timer_;
   InstanceLock lock_;
   std::unique_ptr<kern::Programs> programs_;
   std::unique_ptr<kern::ObjectStore> store_;
@@ -194,14 +213,15 @@ class Daemon {
   std::unique_ptr<Interfaces> interfaces_;
   std::unique_ptr<Filler> filler_;
   std::unique_ptr<AccelService> service_;
-  std::unique_ptr<metrics::Exporter> exporter_;
-  std::unique_ptr<api::Server> server_;
+  std::unique_ptr<Endpoints> endpoints_;
+  std::unique_ptr<Reloader> reloader_;
 };
 
 }  // namespace
 
-absl::Status RunDaemon(const config::Config& config) {
-  Daemon daemon(config);
+absl::Status RunDaemon(const config::Config& config, const std::string& path,
+                       const std::string& text) {
+  Daemon daemon(config, path, text);
   absl::Status status = daemon.Start();
   if (status.ok()) status = daemon.Run();
   daemon.Stop();

@@ -189,6 +189,7 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
                      "): it would close connections that are in use"));
   }
   map["drain_deadline"].Duration(&config->drain_deadline, kDrainDeadline);
+  map["on_stop"].Enum(&config->on_stop, kStopPolicies);
   ReadBoosters(map["boosters"], &config->boosters);
   map["accept_encodings"].Texts(&config->accept_encodings, {0, kMaxAcceptEncodings},
                                 ParseAcceptEncoding);

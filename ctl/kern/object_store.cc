@@ -157,6 +157,17 @@ absl::Status ObjectStore::SetKey(std::string_view hex, uint32_t slot) {
   return Update(programs_.skeleton()->maps.wb_keys, hex.data(), &slot);
 }
 
+absl::StatusOr<size_t> ObjectStore::DropSomeKeys(size_t limit) {
+  bpf_map* map = programs_.skeleton()->maps.wb_keys;
+  std::array<uint8_t, WB_KEY_HEX> key;
+  size_t dropped = 0;
+  while (dropped < limit && bpf_map_get_next_key(bpf_map__fd(map), nullptr, key.data()) == 0) {
+    WB_RETURN_IF_ERROR(Delete(map, key.data()));
+    dropped++;
+  }
+  return dropped;
+}
+
 absl::Status ObjectStore::DropKey(std::string_view hex) {
   if (hex.size() != WB_KEY_HEX) return absl::InvalidArgumentError("a link key has 32 digits");
   return Delete(programs_.skeleton()->maps.wb_keys, hex.data());

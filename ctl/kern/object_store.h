@@ -7,14 +7,24 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "ctl/kern/programs.h"
 
 namespace wb::kern {
+
+// What wb_hosts, wb_encodings, wb_boosters and wb_ports are to hold.
+struct Names {
+  std::map<std::string, uint32_t> hosts;      // Host field value -> domain
+  std::map<std::string, uint32_t> encodings;  // value of Accept-Encoding -> class
+  std::set<std::array<uint32_t, 4>> boosters;
+  std::set<uint16_t> ports;  // followed
+};
 
 struct VariantContent {
   uint32_t domain = 0;
@@ -33,6 +43,15 @@ class ObjectStore {
   absl::Status SetEncoding(std::string_view value, uint32_t encoding);
   absl::Status SetPort(uint16_t port, wb_port value);
   absl::Status AddBooster(const std::array<uint32_t, 4>& address_be32);
+  // ResourceExhausted: more names than the maps have entries.
+  absl::Status CheckRoom(const Names& names) const;
+  // Takes away what is not in `names`; ports are left: what was spliced is translated on.
+  absl::Status KeepOnly(const Names& names);
+  // Adds, or changes, what is. Together with KeepOnly: afterwards there is exactly that.
+  absl::Status Enter(const Names& names);
+  // Hosts as they are, whoever entered them.
+  absl::StatusOr<std::map<std::string, uint32_t>> Hosts() const;
+
   // Empties ports, hosts, encodings, boosters, paths and keys, and ends every variant: after an
   // adoption. Ports in `translated` go on being translated, for the connections that need it.
   absl::Status Clear(const std::set<uint16_t>& translated = {});
@@ -55,6 +74,8 @@ class ObjectStore {
   absl::Status DropPath(uint16_t domain, std::string_view target);
   absl::Status SetKey(std::string_view hex, uint32_t slot);
   absl::Status DropKey(std::string_view hex);
+  // At most so many, whichever; returns how many.
+  absl::StatusOr<size_t> DropSomeKeys(size_t limit);
 
  private:
   Programs& programs_;

@@ -59,6 +59,8 @@ class Programs {
 
   // The programs for connections of sockets in the cgroup. Pinned: lives on without us.
   absl::Status AttachSockops(const std::string& cgroup_dir);
+  // In force from the next packet on.
+  void SetTimes(uint64_t lease_ns, uint64_t keepalive_refresh_ns);
   // Removes everything pinned; nothing may be attached to an interface any more.
   absl::Status Unpin();
 

@@ -94,12 +94,12 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   using G = wb_settings;
   ExpectLayout(
       types, "wb_settings", sizeof(G),
-      {M(G, netns_cookie), M(G, lease_ns), M(G, keepalive_refresh_ns), M(G, banks), M(G, variants),
+      {M(G, netns_cookie), M(G, banks), M(G, variants),
        M(G, max_connections), M(G, initial_window), M(G, max_cwnd_bytes), M(G, seg_size)});
   using C = wb_control;
   ExpectLayout(types, "wb_control", sizeof(C),
-               {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, drain),
-                M(C, partial_checksums)});
+               {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, lease_ns),
+                M(C, keepalive_refresh_ns), M(C, drain), M(C, partial_checksums)});
   using D = wb_date;
   ExpectLayout(types, "wb_date", sizeof(D),
                {M(D, second), M(D, sum_even), M(D, sum_odd), M(D, text)});
