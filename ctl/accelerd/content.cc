@@ -43,6 +43,7 @@ Content::Content(const config::Config& config, kern::Programs& programs, kern::O
                  std::optional<BoosterKey> key, cache::Watcher watcher)
     : programs_(programs),
       store_(store),
+      ledger_(programs),
       watch_fd_(watcher.fd()),
       config_(std::make_shared<const config::Config>(config)),
       key_(key),
@@ -102,6 +103,7 @@ void Content::OnEvent(const cache::WatchEvent& event) {
 }
 
 void Content::Retire(const ObjectKey& key, const cache::Variant& variant) {
+  ledger_.Break(variant.slot);
   store_.End(variant.slot);
   for (uint8_t e = 0; e < WB_ENCODINGS; e++)
     if (variant.encodings & (1u << e))
@@ -173,6 +175,7 @@ void Content::Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t n
       ++it;
       continue;
     }
+    ledger_.Forget(it->slot);
     store_.Reuse(it->slot);
     arena_.Free(it->range);
     free_slots_.push_back(it->slot);
@@ -182,15 +185,10 @@ void Content::Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t n
 }
 
 bool Content::HasRetired() const {
-  absl::MutexLock lock(&mu_);
-  return !retired_.empty();
-}
-
-void Content::ReserveSlots(const absl::flat_hash_set<uint32_t>& in_flight) {
-  absl::MutexLock lock(&mu_);
-  for (uint32_t slot : in_flight)
-    spdlog::warn("variant {} of an earlier process is still needed for repair", slot);
-  for (uint32_t slot : free_slots_) store_.Reuse(slot);
+  if (!mu_.TryLock()) return false;
+  const bool has = !retired_.empty();
+  mu_.Unlock();
+  return has;
 }
 
 }  // namespace wb::accelerd

@@ -4,7 +4,8 @@
 // 28): watch, fetch, read the events that have come meanwhile, and publish only if none of them
 // concerns the object. Thread-safe. The lock is never held for long: the thread that vouches for
 // the files by renewing the heartbeat takes it too. Filling is in content_fill.cc, lists are in
-// content_report.cc, changes of the configuration in content_apply.cc.
+// content_report.cc, changes of the configuration in content_apply.cc, the taking over of what an
+// earlier process cached in content_adopt.cc.
 #ifndef WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 #define WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 
@@ -29,10 +30,12 @@
 #include "ctl/cache/docroot.h"
 #include "ctl/cache/fetch.h"
 #include "ctl/cache/index.h"
+#include "ctl/cache/proof.h"
 #include "ctl/cache/response.h"
 #include "ctl/cache/watcher.h"
 #include "ctl/config/config.h"
 #include "ctl/config/snapshot.h"
+#include "ctl/kern/ledger.h"
 #include "ctl/kern/object_store.h"
 
 namespace wb::accelerd {
@@ -50,6 +53,7 @@ struct OpenFill {
   std::optional<cache::Location> location;  // none: not a file of a document root
   cache::Watcher::Handle handle;
   bool dirty = false;  // something changed, or it was purged
+  std::optional<cache::Proof> proof = {};  // made after the files were watched
 };
 
 struct FillResult {
@@ -72,6 +76,10 @@ inline bool Exists(const config::Config& config, uint16_t domain, uint8_t encodi
          encoding <= config.accept_encodings.size() &&
          (encoding == 0 || !config.accept_encodings[encoding - 1u].empty());
 }
+
+// What the objects of a domain are made from.
+std::string SiteOf(const config::Domain& domain);
+int64_t WallClock();  // seconds since 1970
 
 class Content {
  public:
@@ -109,8 +117,15 @@ class Content {
   // Gives memory back that no reply under way can need; `in_flight`: variants of unacknowledged
   // replies, read after `now_ns`. To be called a few times a second.
   void Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t now_ns);
-  // Nothing may be filled before: slots of an earlier process are still in flight.
-  void ReserveSlots(const absl::flat_hash_set<uint32_t>& in_flight);
+  // Takes over what an earlier process cached: what is proved to be as it was is live from now on
+  // as if this process had filled it, the rest is ended. To be called once, before any fill.
+  struct Adoption {
+    size_t objects = 0;
+    size_t variants = 0;
+    size_t dropped = 0;  // variants that were live and are not proved
+  };
+  Adoption Adopt();
+  // False, too, while the cache is busy: the caller has timers to look after.
   bool HasRetired() const;
 
   std::optional<uint16_t> FindDomain(const std::string& host) const;
@@ -124,6 +139,11 @@ class Content {
   bool OtherKey(const std::optional<BoosterKey>& key) const;
 
  private:
+  struct Proven {
+    cache::ObjectKey key;
+    cache::Variant variant;
+    std::vector<std::string> paths;
+  };
   struct Retired {
     uint64_t at_ns;
     uint32_t slot;
@@ -160,6 +180,12 @@ class Content {
   std::optional<cache::ArenaRange> MakeRoom(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ProvePath(const config::Config& config, const cache::ObjectKey& key, const wb_path& path,
+                 std::vector<Proven>& proven) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t GiveUpOthers(const std::vector<bool>& kept) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Note(uint32_t slot, const OpenFill& fill, const cache::ArenaRange& range, uint32_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Seal(uint32_t slot, const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EnterKeys(const cache::ObjectKey& key, const cache::Variant& variant)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DropLosses(const Losses& losses, const config::Config& next);
@@ -168,6 +194,7 @@ class Content {
 
   kern::Programs& programs_;
   kern::ObjectStore& store_ ABSL_GUARDED_BY(mu_);
+  kern::Ledger ledger_ ABSL_GUARDED_BY(mu_);
   int watch_fd_ = -1;
 
   mutable absl::Mutex config_mu_;  // within mu_, or alone

@@ -90,6 +90,7 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
       return Refuse(open, "not_watched");
     }
     open.handle = *std::move(handle);
+    open.proof = cache::Prove(*open.location, WallClock());
   }
   stats_.fills_total++;
   fills_.push_back(std::move(open));
@@ -261,6 +262,7 @@ FillResult Content::Publish(OpenFill& fill, const Sources& sources,
     content.expires_ns = now + static_cast<uint64_t>(judgement.lifetime->count()) * 1000000;
     content.own_freshness = !watched || judgement.immutable;
   }
+  Note(slot, fill, *range, static_cast<uint32_t>(sources[WB_PART_GET]->bytes.size()));
   uint32_t off = range->off;
   for (int kind = 0; kind < WB_PART_KINDS; kind++) {
     if (!sources[kind]) continue;
@@ -287,7 +289,31 @@ FillResult Content::Publish(OpenFill& fill, const Sources& sources,
   }
   if (auto hex = Key(fill.key, fill.encoding)) Log(store_.SetKey(*hex, slot));
   WritePath(fill.key);
+  Seal(slot, fill.key);
   return Filled(variant);
+}
+
+// For the next accelerd: see kern/ledger.h.
+void Content::Note(uint32_t slot, const OpenFill& fill, const cache::ArenaRange& range,
+                   uint32_t bytes) {
+  wb_ledger entry = {};
+  const cache::Proof proof = fill.proof.value_or(cache::Proof{});
+  std::ranges::copy(proof, entry.proof);
+  entry.admitted_ns = kern::MonotonicNs();
+  entry.bank = range.bank;
+  entry.off = range.off;
+  entry.len = range.len;
+  entry.bytes = bytes;
+  ledger_.Enter(slot, entry);
+}
+
+void Content::Seal(uint32_t slot, const ObjectKey& key) {
+  const wb_ledger& entry = ledger_.at(slot);
+  const bool of_a_file = handles_.contains(key);
+  if (of_a_file && entry.proof[0] == 0) return;  // too young to be proved
+  const config::Snapshot config = this->config();
+  if (Exists(*config, key.domain, 0))
+    ledger_.Seal(slot, SiteOf(config->domains[key.domain]), key.target);
 }
 
 }  // namespace wb::accelerd

@@ -35,7 +35,6 @@ using base::PosixError;
 using base::UniqueFd;
 
 constexpr std::chrono::milliseconds kMaxTick{100};
-constexpr uint64_t kSettleNs = 3000000000;  // for replies of an earlier process to be acknowledged
 
 absl::StatusOr<UniqueFd> BlockSignals() {
   sigset_t set;
@@ -82,24 +81,28 @@ class Daemon {
     WB_ASSIGN_OR_RETURN(lock_, InstanceLock::Take(config_.runtime_dir, config_.pin_dir));
     rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);  // kernels before 5.11
-    WB_ASSIGN_OR_RETURN(programs_, kern::Programs::Load(LoadOptionsOf(config_)));
-    // Nobody watched the files until now: nothing that was cached is answered.
-    programs_->control[0].mode = WB_MODE_DRAIN;
-    store_ = std::make_unique<kern::ObjectStore>(*programs_);
-    WB_RETURN_IF_ERROR(store_->Clear(kern::ConnTable(*programs_).PortsInUse()));
-    WB_RETURN_IF_ERROR(Configure(config_, *store_));
     std::optional<Content::BoosterKey> key;
     if (!config_.boosters.addresses.empty()) {
       WB_ASSIGN_OR_RETURN(key, config::ReadBoosterKey(config_.boosters.key_file));
     }
-    WB_ASSIGN_OR_RETURN(content_, Content::Create(config_, *programs_, *store_, key));
+    WB_ASSIGN_OR_RETURN(programs_, kern::Programs::Load(LoadOptionsOf(config_)));
+    // Nobody watched the files until now: nothing that was cached is answered until it is proved.
+    programs_->control[0].mode = WB_MODE_DRAIN;
+    store_ = std::make_unique<kern::ObjectStore>(*programs_);
+    WB_ASSIGN_OR_RETURN(const config::Config arranged, ArrangeAsBefore(config_, *programs_, *store_));
+    WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(arranged));
+    WB_RETURN_IF_ERROR(store_->CheckRoom(names));
+    WB_RETURN_IF_ERROR(Configure(arranged, *store_));
+    WB_RETURN_IF_ERROR(store_->RestPorts(kern::ConnTable(*programs_).PortsInUse()));
+    WB_ASSIGN_OR_RETURN(content_, Content::Create(arranged, *programs_, *store_, key));
     clock_ = std::make_unique<Clock>(*programs_);
     clock_->Tick();
     WB_RETURN_IF_ERROR(AttachAll());
-    Settle();
+    Adopt();
     filler_ = std::make_unique<Filler>(*content_);
     service_ =
         std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_, *interfaces_);
+    content_->DrainWatch();
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;
     return Publish();
@@ -138,12 +141,14 @@ class Daemon {
 
   void Stop() {
     spdlog::info("stopping");
+    NotifyManager("STOPPING=1");
     if (programs_ == nullptr) return;
-    programs_->control[0].mode = WB_MODE_DRAIN;
+    const bool keep = content_ == nullptr || OnStop() == config::StopPolicy::kKeep;
+    if (!keep) programs_->control[0].mode = WB_MODE_DRAIN;
     if (reloader_ != nullptr) reloader_->Stop();
     if (endpoints_ != nullptr) endpoints_->Stop();
     if (filler_ != nullptr) filler_->Stop();
-    if (interfaces_ != nullptr && interfaces_->Leave())
+    if (interfaces_ != nullptr && (keep ? interfaces_->Remain() : interfaces_->Leave()))
       if (absl::Status status = programs_->Unpin(); !status.ok())
         spdlog::error("{}", status.ToString());
   }
@@ -159,6 +164,11 @@ class Daemon {
     return false;
   }
 
+  config::StopPolicy OnStop() const {
+    const config::Snapshot config = content_->config();
+    return config->on_stop;
+  }
+
   absl::Status AttachAll() {
     std::string cgroup = config_.cgroup;
     if (cgroup.empty()) {
@@ -170,18 +180,15 @@ class Daemon {
     return interfaces_->AttachAll(config_.interfaces);
   }
 
-  // After an adoption: memory may be given out anew once no reply of the earlier process can still
-  // be repaired from it.
-  void Settle() {
+  // What an earlier process left in the maps, as far as it holds.
+  void Adopt() {
+    const Content::Adoption adoption = content_->Adopt();
     if (!programs_->adopted()) return;
-    const kern::ConnTable table(*programs_);
-    const uint64_t until = kern::MonotonicNs() + kSettleNs;
-    while (!table.VariantsInFlight().empty() && kern::MonotonicNs() < until) {
-      usleep(10000);
-      clock_->Tick();
-    }
-    content_->ReserveSlots(table.VariantsInFlight());
-    spdlog::info("took over {} connections", table.Count().followed);
+    spdlog::info(
+        "took over {} connections and {} cached objects in {} variants; {} others could not be "
+        "proved to be as they were",
+        kern::ConnTable(*programs_).Count().followed, adoption.objects, adoption.variants,
+        adoption.dropped);
   }
 
   absl::Status Publish() {

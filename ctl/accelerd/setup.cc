@@ -8,6 +8,8 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "ctl/accelerd/reload_plan.h"
+#include "ctl/kern/counters.h"
 #include "webbooster/base/posix_error.h"
 
 namespace wb::accelerd {
@@ -68,13 +70,38 @@ absl::StatusOr<kern::Names> NamesOf(const config::Config& config) {
   return names;
 }
 
+absl::StatusOr<config::Config> ArrangeAsBefore(const config::Config& config,
+                                               const kern::Programs& programs,
+                                               const kern::ObjectStore& store) {
+  if (!programs.adopted()) return config;
+  config::Config before;
+  before.accept_encodings.clear();
+  WB_ASSIGN_OR_RETURN(const kern::Names names, store.Entered());
+  for (const config::Domain& d : config.domains) {
+    const auto it = names.hosts.find(d.name);
+    if (it == names.hosts.end() || it->second >= WB_DOMAINS_MAX) continue;
+    if (before.domains.size() <= it->second) before.domains.resize(it->second + 1);
+    // Two names of one domain of before may be two domains now: the first has its place.
+    if (std::string& name = before.domains[it->second].name; name.empty()) name = d.name;
+  }
+  for (const auto& [value, encoding] : names.encodings) {
+    if (encoding == 0 || encoding >= WB_ENCODINGS) continue;
+    if (before.accept_encodings.size() < encoding) before.accept_encodings.resize(encoding);
+    before.accept_encodings[encoding - 1] = value;
+  }
+  return Arrange(before, config, [&](uint32_t id) {
+    const auto stats = kern::ReadDomain(programs, id);
+    return stats.ok() && stats->hits + stats->misses == 0;
+  });
+}
+
 absl::Status Configure(const config::Config& config, kern::ObjectStore& store) {
   WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(config));
   WB_RETURN_IF_ERROR(store.KeepOnly(names));
   WB_RETURN_IF_ERROR(store.Enter(names));
-  for (uint32_t id = 0; id < config.domains.size(); id++) {
-    const config::Domain& d = config.domains[id];
-    store.SetDomain(id, d.name.empty() ? 0 : DomainFlags(d, d.enabled));
+  for (uint32_t id = 0; id < WB_DOMAINS_MAX; id++) {
+    const bool there = id < config.domains.size() && !config.domains[id].name.empty();
+    store.SetDomain(id, there ? DomainFlags(config.domains[id], config.domains[id].enabled) : 0);
   }
   return absl::OkStatus();
 }

@@ -5,12 +5,15 @@
 #ifndef WEBBOOSTER_CTL_KERN_OBJECT_STORE_H_
 #define WEBBOOSTER_CTL_KERN_OBJECT_STORE_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,6 +38,11 @@ struct VariantContent {
   std::string_view last_modified;
 };
 
+// The target of a path's key.
+inline std::string TargetOf(const wb_path_key& key) {
+  return {reinterpret_cast<const char*>(key.target), std::min<size_t>(key.len, WB_TARGET_MAX)};
+}
+
 class ObjectStore {
  public:
   explicit ObjectStore(Programs& programs) : programs_(programs) {}
@@ -49,12 +57,10 @@ class ObjectStore {
   absl::Status KeepOnly(const Names& names);
   // Adds, or changes, what is. Together with KeepOnly: afterwards there is exactly that.
   absl::Status Enter(const Names& names);
-  // Hosts as they are, whoever entered them.
-  absl::StatusOr<std::map<std::string, uint32_t>> Hosts() const;
-
-  // Empties ports, hosts, encodings, boosters, paths and keys, and ends every variant: after an
-  // adoption. Ports in `translated` go on being translated, for the connections that need it.
-  absl::Status Clear(const std::set<uint16_t>& translated = {});
+  // Hosts and encodings as they are, whoever entered them.
+  absl::StatusOr<Names> Entered() const;
+  // Ports that were left are nobody's, but for those in `translated`.
+  absl::Status RestPorts(const std::set<uint16_t>& translated);
 
   void SetDomain(uint32_t domain, uint32_t flags);  // enum wb_domain_flag
   void RaiseDomainGeneration(uint32_t domain);      // everything of the domain is stale
@@ -72,6 +78,8 @@ class ObjectStore {
                        const std::array<uint32_t, WB_ENCODINGS>& variants);
   absl::Status SetUncacheable(uint16_t domain, std::string_view target, uint64_t retry_ns);
   absl::Status DropPath(uint16_t domain, std::string_view target);
+  // All there are, uncacheable ones too.
+  std::vector<std::pair<wb_path_key, wb_path>> Paths() const;
   absl::Status SetKey(std::string_view hex, uint32_t slot);
   absl::Status DropKey(std::string_view hex);
   // At most so many, whichever; returns how many.

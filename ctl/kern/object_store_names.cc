@@ -42,7 +42,25 @@ absl::Status DropUnless(bpf_map* map, const std::function<bool(const Key&)>& kee
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint8_t> PortValue(const Programs& programs, uint16_t port) {
+  const uint32_t key = port;
+  uint8_t value = WB_PORT_NONE;
+  if (bpf_map_lookup_elem(bpf_map__fd(programs.skeleton()->maps.wb_ports), &key, &value) != 0)
+    return base::PosixError("read", "the ports");
+  return value;
+}
+
 }  // namespace
+
+std::vector<std::pair<wb_path_key, wb_path>> ObjectStore::Paths() const {
+  bpf_map* map = programs_.skeleton()->maps.wb_paths;
+  std::vector<std::pair<wb_path_key, wb_path>> paths;
+  for (const wb_path_key& key : Keys<wb_path_key>(map)) {
+    wb_path path;
+    if (bpf_map_lookup_elem(bpf_map__fd(map), &key, &path) == 0) paths.emplace_back(key, path);
+  }
+  return paths;
+}
 
 absl::Status ObjectStore::CheckRoom(const Names& names) const {
   const uint32_t room = bpf_map__max_entries(programs_.skeleton()->maps.wb_hosts);
@@ -64,9 +82,7 @@ absl::Status ObjectStore::KeepOnly(const Names& names) {
   WB_RETURN_IF_ERROR(DropUnless<Address>(
       maps.wb_boosters, [&](const Address& a) { return names.boosters.contains(a); }));
   for (uint32_t port = 0; port < 65536; port++) {
-    uint8_t value = WB_PORT_NONE;
-    if (bpf_map_lookup_elem(bpf_map__fd(maps.wb_ports), &port, &value) != 0)
-      return base::PosixError("read", "the ports");
+    WB_ASSIGN_OR_RETURN(const uint8_t value, PortValue(programs_, static_cast<uint16_t>(port)));
     if (value == WB_PORT_FOLLOWED && !names.ports.contains(static_cast<uint16_t>(port)))
       WB_RETURN_IF_ERROR(SetPort(static_cast<uint16_t>(port), WB_PORT_LEFT));
   }
@@ -82,16 +98,30 @@ absl::Status ObjectStore::Enter(const Names& names) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::map<std::string, uint32_t>> ObjectStore::Hosts() const {
-  bpf_map* map = programs_.skeleton()->maps.wb_hosts;
-  std::map<std::string, uint32_t> hosts;
-  for (const wb_host_key& key : Keys<wb_host_key>(map)) {
-    uint32_t domain = 0;
-    if (bpf_map_lookup_elem(bpf_map__fd(map), &key, &domain) != 0)
+absl::StatusOr<Names> ObjectStore::Entered() const {
+  auto& maps = programs_.skeleton()->maps;
+  Names names;
+  for (const wb_host_key& key : Keys<wb_host_key>(maps.wb_hosts)) {
+    uint32_t& domain = names.hosts[Unpad(key.host)];
+    if (bpf_map_lookup_elem(bpf_map__fd(maps.wb_hosts), &key, &domain) != 0)
       return base::PosixError("read", "the hosts");
-    hosts[Unpad(key.host)] = domain;
   }
-  return hosts;
+  for (const wb_encoding_key& key : Keys<wb_encoding_key>(maps.wb_encodings)) {
+    uint32_t& encoding = names.encodings[Unpad(key.value)];
+    if (bpf_map_lookup_elem(bpf_map__fd(maps.wb_encodings), &key, &encoding) != 0)
+      return base::PosixError("read", "the encodings");
+  }
+  return names;
+}
+
+absl::Status ObjectStore::RestPorts(const std::set<uint16_t>& translated) {
+  for (uint32_t port = 0; port < 65536; port++) {
+    const auto p = static_cast<uint16_t>(port);
+    WB_ASSIGN_OR_RETURN(const uint8_t value, PortValue(programs_, p));
+    if (value == WB_PORT_LEFT && !translated.contains(p))
+      WB_RETURN_IF_ERROR(SetPort(p, WB_PORT_NONE));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace wb::kern

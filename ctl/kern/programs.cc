@@ -135,6 +135,7 @@ absl::Status Programs::Open(const LoadOptions& options) {
   resize(skel_->maps.wb_free_slots, options.connections);
   resize(skel_->maps.wb_active, (options.connections + 63) / 64);
   resize(skel_->maps.wb_variants, options.variants);
+  resize(skel_->maps.wb_ledger, options.variants);
   resize(skel_->maps.wb_paths, options.variants * 2);
   resize(skel_->maps.wb_keys, options.variants);
   resize(skel_->maps.wb_arena, banks);
@@ -188,6 +189,7 @@ absl::Status Programs::MapAll() {
   WB_RETURN_IF_ERROR(make(active, skel_->maps.wb_active));
   WB_RETURN_IF_ERROR(make(domains, skel_->maps.wb_domains));
   WB_RETURN_IF_ERROR(make(variants, skel_->maps.wb_variants));
+  WB_RETURN_IF_ERROR(make(ledger, skel_->maps.wb_ledger));
   WB_RETURN_IF_ERROR(make(arena, skel_->maps.wb_arena));
   WB_RETURN_IF_ERROR(make(dates, skel_->maps.wb_dates));
   return make(control, skel_->maps.wb_control);

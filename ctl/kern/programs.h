@@ -18,6 +18,7 @@
 #include "webbooster/abi/conn.h"
 #include "webbooster/abi/control.h"
 #include "webbooster/abi/key_field.h"
+#include "webbooster/abi/ledger.h"
 #include "webbooster/abi/object.h"
 
 struct webbooster_bpf;
@@ -73,6 +74,7 @@ class Programs {
   Mapped<uint64_t> active;
   Mapped<wb_domain> domains;
   Mapped<wb_variant> variants;
+  Mapped<wb_ledger> ledger;
   Mapped<Bank> arena;
   Mapped<wb_date> dates;
   Mapped<wb_control> control;
