@@ -103,6 +103,10 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   using D = wb_date;
   ExpectLayout(types, "wb_date", sizeof(D),
                {M(D, second), M(D, sum_even), M(D, sum_odd), M(D, text)});
+  using L = wb_ledger;
+  ExpectLayout(types, "wb_ledger", sizeof(L),
+               {M(L, seal), M(L, proof), M(L, admitted_ns), M(L, bank), M(L, off), M(L, len),
+                M(L, bytes)});
   using E = wb_domain;
   ExpectLayout(types, "wb_domain", sizeof(E), {M(E, gen), M(E, flags)});
   using N = wb_domain_stats;

@@ -214,6 +214,7 @@ limits: {memory: 2097152, connections: 2000, objects: 65, fill_concurrency: 2, f
 lease: 1s
 keepalive_refresh: 1m
 drain_deadline: 1h
+on_stop: detach
 boosters: {addresses: ["fd00:0:0::8", 192.0.2.1], key_file: /etc/k}
 accept_encodings: []
 domains:
@@ -234,6 +235,7 @@ domains:
   want.lease = seconds(1);
   want.keepalive_refresh = seconds(60);
   want.drain_deadline = hours(1);
+  want.on_stop = StopPolicy::kDetach;
   want.boosters = {{"fd00::8", "192.0.2.1"}, "/etc/k"};
   want.accept_encodings = {};
   want.domains = {{"a.test",
