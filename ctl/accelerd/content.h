@@ -190,6 +190,8 @@ class Content {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DropLosses(const Losses& losses, const config::Config& next);
   void ChangeKey(std::optional<BoosterKey> key);
+  void DropClasses(const cache::ObjectKey& key, uint16_t encodings)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t PurgeAll(const std::vector<cache::ObjectKey>& keys) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   kern::Programs& programs_;

@@ -70,17 +70,31 @@ void Content::DropLosses(const Losses& losses, const config::Config& next) {
   std::optional<ObjectKey> from = ObjectKey{};
   while (from) {
     absl::MutexLock lock(&mu_);
-    std::vector<ObjectKey> lost;
+    std::vector<ObjectKey> lost, smaller;
     from = index_.Visit(*from, kPiece, [&](const ObjectKey& key, const cache::Object& object) {
       bool goes = Lists(losses.domains, key.domain);
       if (Lists(losses.excludes, key.domain))
         goes = (object.state == cache::ObjectState::kRefused && object.reason == "excluded") !=
                Excluded(next.domains[key.domain], key.target);
-      for (const cache::Variant& v : object.variants) goes |= (v.encodings & losses.encodings) != 0;
-      if (goes) lost.push_back(key);
+      uint16_t classes = 0;
+      for (const cache::Variant& v : object.variants) classes |= v.encodings;
+      if (goes || (classes != 0 && (classes & ~losses.encodings) == 0))
+        lost.push_back(key);
+      else if ((classes & losses.encodings) != 0)
+        smaller.push_back(key);
     });
     for (const ObjectKey& key : lost) Withdraw(key);
+    for (const ObjectKey& key : smaller) DropClasses(key, losses.encodings);
   }
+}
+
+// The rest of the object's classes is answered on.
+void Content::DropClasses(const ObjectKey& key, uint16_t encodings) {
+  for (uint8_t e = 0; e < WB_ENCODINGS; e++)
+    if ((encodings & (1u << e)) && index_.FindVariant(key, e) != nullptr)
+      if (auto hex = Key(key, e)) Log(store_.DropKey(*hex));
+  for (const cache::Variant& variant : index_.DropClasses(key, encodings)) Retire(key, variant);
+  WritePath(key);
 }
 
 // The map is empty before any key is made of the new secret: none is left behind that points at

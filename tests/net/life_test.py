@@ -72,7 +72,7 @@ def forever(lab, targets, *options, **where):
 
 def finish(process, *, reasked=True):
     """Ends the load: SIGTERM to load.py, which then reports."""
-    check(process.poll() is None, f"the load has ended: {process.stderr.read()[-2000:]}")
+    check(process.poll() is None, "the load has ended before its time")
     process.send_signal(signal.SIGTERM)
     report = netlab.finish_load(process)
     check(report["completed"] > 100, f"hardly any load: {report}")
@@ -162,6 +162,13 @@ def is_hit(lab, target, domain=None, port=80):
     return lab.hits() > before
 
 
+def fills(lab):
+    """Fetches so far of what can be cached. MISSES are tried from time to time."""
+    cache = lab.status()["cache"]
+    check(set(cache["fills_refused"]) <= {"too_large"}, str(cache["fills_refused"]))
+    return cache["fills_total"] - cache["fills_refused"].get("too_large", 0)
+
+
 # Reload.
 
 
@@ -192,7 +199,7 @@ def reloads():
         steps[-1]()
         lab.wbctl("reload")
         before, memory = footprint(lab), 0
-        filled = lab.status()["cache"]
+        filled = fills(lab)
         for i in range(RELOADS):
             steps[i % len(steps)]()
             lab.wbctl("reload")
@@ -201,9 +208,8 @@ def reloads():
                 memory = rss_kib(lab)
         conf.write()
         lab.wbctl("reload")
-        cache = lab.status()["cache"]
-        check(cache["fills_total"] == filled["fills_total"] and cache["invalidations"] == 0,
-              f"unchanged domains were filled anew: {filled} {cache}")
+        check(fills(lab) == filled, f"{fills(lab) - filled} objects were fetched anew")
+        check(lab.status()["cache"]["invalidations"] == 0, "objects were dropped")
         reports = [finish(load) for load in loads]
         same_footprint(lab, before)
         grown = rss_kib(lab) - memory
@@ -312,10 +318,10 @@ def takes_effect():
         connection = lab.connect()
         for _ in range(3):
             connection.request(lab.request(HITS[0]))
-        refreshed = lab.reasons().get("in/refresh", 0)
+        refreshed = lab.reasons().get("in/keepalive_refresh", 0)
         time.sleep(1.2)
         connection.request(lab.request(HITS[0]))
-        check(lab.reasons()["in/refresh"] == refreshed + 1, "keepalive_refresh")
+        check(lab.reasons()["in/keepalive_refresh"] == refreshed + 1, "keepalive_refresh")
         # The data path has the new lease: frozen for longer than the old one, hits go on.
         os.kill(int(lab.env["ACCELERD_PID"]), signal.SIGSTOP)
         try:
@@ -389,7 +395,7 @@ def upgrades():
             status = lab.status()
             check(status["adopted"] and status["version"] == ["9.9.9", "0.1.0"][i % 2], str(status))
             check(status["hits_total"] >= hits, "counters were lost")
-            check(status["cache"]["variants"] == cached and status["cache"]["fills_total"] == 0,
+            check(status["cache"]["variants"] == cached and fills(lab) == 0,
                   f"the cache was not kept: {status['cache']}, {cached} variants before")
             hits_grow(lab, 100)
             memory.append(rss_kib(lab))
@@ -530,7 +536,7 @@ def layouts():
         conf.write()
         wait_until("no programs of refused starts", lambda: programs_of(lab) == programs)
         lab.accelerd("start")
-        check(lab.status()["adopted"] and lab.status()["cache"]["fills_total"] == 0, "not adopted")
+        check(lab.status()["adopted"] and fills(lab) == 0, "not adopted")
         hits_grow(lab)
         report = finish(load)
         say(f"  five refused starts: {report['completed']} requests, 0 failed")
