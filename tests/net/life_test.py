@@ -108,7 +108,7 @@ def on_interfaces(lab):
 def in_cgroup(lab):
     shown = subprocess.run(["bpftool", "-j", "cgroup", "show", lab.env["CGROUP"]],
                            capture_output=True, text=True).stdout
-    return [row.get("attach_type") for row in json.loads(shown or "[]")]
+    return [row.get("attach_type") for row in json.loads(shown.strip() or "[]")]
 
 
 def footprint(lab):
