@@ -52,7 +52,7 @@ struct OpenFill {
   uint8_t encoding = 0;
   std::optional<cache::Location> location;  // none: not a file of a document root
   cache::Watcher::Handle handle;
-  bool dirty = false;  // something changed, or it was purged
+  bool dirty = false;                      // something changed, or it was purged
   std::optional<cache::Proof> proof = {};  // made after the files were watched
 };
 

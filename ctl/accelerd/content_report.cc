@@ -65,8 +65,7 @@ api::CacheList Content::List(const api::CacheFilter& filter) const {
   return list;
 }
 
-std::optional<api::CacheEntry> Content::Describe(const config::Config& config,
-                                                 const Listed& listed,
+std::optional<api::CacheEntry> Content::Describe(const config::Config& config, const Listed& listed,
                                                  const api::CacheFilter& filter) {
   const auto& [key, variant, live] = listed;
   api::CacheEntry e;

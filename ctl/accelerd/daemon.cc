@@ -89,7 +89,8 @@ class Daemon {
     // Nobody watched the files until now: nothing that was cached is answered until it is proved.
     programs_->control[0].mode = WB_MODE_DRAIN;
     store_ = std::make_unique<kern::ObjectStore>(*programs_);
-    WB_ASSIGN_OR_RETURN(const config::Config arranged, ArrangeAsBefore(config_, *programs_, *store_));
+    WB_ASSIGN_OR_RETURN(const config::Config arranged,
+                        ArrangeAsBefore(config_, *programs_, *store_));
     WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(arranged));
     WB_RETURN_IF_ERROR(store_->CheckRoom(names));
     WB_RETURN_IF_ERROR(Configure(arranged, *store_));
@@ -196,10 +197,10 @@ class Daemon {
     const auto lease_changed = [timer = timer_.get()](const config::Config& config) {
       if (absl::Status s = SetTimer(timer, config); !s.ok()) spdlog::error("{}", s.ToString());
     };
-    reloader_ = std::make_unique<Reloader>(
-        Reloader::Parts{*programs_, *store_, *content_, *filler_, *interfaces_, *endpoints_,
-                        lease_changed},
-        path_, text_);
+    reloader_ =
+        std::make_unique<Reloader>(Reloader::Parts{*programs_, *store_, *content_, *filler_,
+                                                   *interfaces_, *endpoints_, lease_changed},
+                                   path_, text_);
     service_->SetReloader(reloader_.get());
     WB_RETURN_IF_ERROR(endpoints_->Start(config_));
     spdlog::info("serving; control socket {}", config_.api.socket);

@@ -45,8 +45,8 @@ class Interfaces {
                                            const absl::Notification& stop);
   // Starts the timer thread.
   void Start();
-  // Before the process ends: everything stays as it is, for the next one. True: nothing is attached,
-  // so that there is nothing to keep.
+  // Before the process ends: everything stays as it is, for the next one. True: nothing is
+  // attached, so that there is nothing to keep.
   bool Remain();
   // Before the process ends: interfaces without spliced connections are detached, the others go on
   // translating without us. True: nothing is left attached, by an earlier process neither.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the interfaces follow a change of the configuration: see Interfaces::Follow() in interfaces.h.
+// How the interfaces follow a change of the configuration: see Interfaces::Follow() in
+// interfaces.h.
 #include "absl/strings/str_cat.h"
 #include "ctl/accelerd/interfaces.h"
 #include "spdlog/spdlog.h"
@@ -25,8 +26,8 @@ std::vector<std::string> Interfaces::Follow(const std::vector<config::Interface>
       continue;
     }
     missing_[i.name] = {i.mode, std::string(a.status().message())};
-    warnings.push_back(absl::StrCat("interface ", i.name, " is not attached: ",
-                                    a.status().message()));
+    warnings.push_back(
+        absl::StrCat("interface ", i.name, " is not attached: ", a.status().message()));
   }
   for (const config::Interface& i : before) {
     bool listed = false;
@@ -36,7 +37,8 @@ std::vector<std::string> Interfaces::Follow(const std::vector<config::Interface>
     if (entries_.contains(i.name))
       warnings.push_back(absl::StrCat("interface ", i.name,
                                       " is not configured any more and stays attached: `wbctl "
-                                      "detach ", i.name, "` drains and leaves it"));
+                                      "detach ",
+                                      i.name, "` drains and leaves it"));
   }
   return warnings;
 }

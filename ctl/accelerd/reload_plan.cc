@@ -15,7 +15,8 @@ using config::Config;
 using config::Domain;
 
 constexpr char kMapsRemedy[] =
-    "sizes of maps are fixed while anything is pinned: `wbctl detach` every interface, then restart";
+    "sizes of maps are fixed while anything is pinned: `wbctl detach` every interface, then "
+    "restart";
 constexpr char kRestartRemedy[] = "restart accelerd";
 constexpr char kPlaceRemedy[] = "`wbctl detach` every interface, stop accelerd, then start it";
 

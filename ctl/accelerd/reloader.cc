@@ -29,9 +29,7 @@ std::string Hash(const std::string& text) {
       absl::string_view(reinterpret_cast<const char*>(digest.data()), kHashBytes));
 }
 
-std::string Now() {
-  return absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone());
-}
+std::string Now() { return absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone()); }
 
 }  // namespace
 
@@ -179,8 +177,8 @@ absl::Status Reloader::Apply(const Loaded& loaded) {
   parts_.programs.SetTimes(Ns(next.lease), Ns(next.keepalive_refresh));
   if (next.lease > before->lease) parts_.lease_changed(next);
   parts_.filler.Resize(next.limits.fill_concurrency);
-  spdlog::set_level(spdlog::level::from_str(
-      std::string(config::NameOf(config::kLogLevels, next.log.level))));
+  spdlog::set_level(
+      spdlog::level::from_str(std::string(config::NameOf(config::kLogLevels, next.log.level))));
   return parts_.endpoints.SetSocketMode(next);
 }
 

@@ -204,8 +204,8 @@ void AccelService::Summarize(const std::vector<FillResult>& by_class,
   for (size_t i = 0; i < by_class.size(); i++) {
     const FillResult& filled = by_class[i];
     if (!filled.ok) {
-      refused[filled.reason].push_back(
-          i == 0 ? "(none)" : absl::StrCat("\"", ClassName(*config, i), "\""));
+      refused[filled.reason].push_back(i == 0 ? "(none)"
+                                              : absl::StrCat("\"", ClassName(*config, i), "\""));
     } else if (!result.ok) {
       result.ok = true;
       result.bytes = filled.bytes;

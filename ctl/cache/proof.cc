@@ -49,8 +49,12 @@ bool PutFile(std::string& to, const std::string& path, int64_t now_s) {
     return true;
   }
   PutIdentity(to, s);
-  const int64_t words[] = {static_cast<int64_t>(s.st_nlink), s.st_size, s.st_mtim.tv_sec,
-                           s.st_mtim.tv_nsec, s.st_ctim.tv_sec, s.st_ctim.tv_nsec};
+  const int64_t words[] = {static_cast<int64_t>(s.st_nlink),
+                           s.st_size,
+                           s.st_mtim.tv_sec,
+                           s.st_mtim.tv_nsec,
+                           s.st_ctim.tv_sec,
+                           s.st_ctim.tv_nsec};
   Put(to, words, sizeof(words));
   return s.st_ctim.tv_sec + kProofAgeS <= now_s;
 }

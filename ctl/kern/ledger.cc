@@ -34,7 +34,7 @@ Words SealOf(const wb_ledger& entry, const wb_variant& variant, std::string_view
   e.seal[0] = e.seal[1] = 0;
   PutStruct(facts, e);
   wb_variant v = variant;
-  v.hits = 0;   // goes on counting
+  v.hits = 0;  // goes on counting
   v.flags &= WB_VF_OWN_FRESHNESS;
   PutStruct(facts, v);
   std::array<uint8_t, EVP_MAX_MD_SIZE> digest;

@@ -65,19 +65,18 @@ std::vector<std::pair<wb_path_key, wb_path>> ObjectStore::Paths() const {
 absl::Status ObjectStore::CheckRoom(const Names& names) const {
   const uint32_t room = bpf_map__max_entries(programs_.skeleton()->maps.wb_hosts);
   if (names.hosts.size() <= room) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat("domains: ", names.hosts.size(), " names with and without ports, more than ",
-                   room, ": fewer aliases or ports"));
+  return absl::ResourceExhaustedError(absl::StrCat("domains: ", names.hosts.size(),
+                                                   " names with and without ports, more than ",
+                                                   room, ": fewer aliases or ports"));
 }
 
 absl::Status ObjectStore::KeepOnly(const Names& names) {
   auto& maps = programs_.skeleton()->maps;
   WB_RETURN_IF_ERROR(DropUnless<wb_host_key>(
       maps.wb_hosts, [&](const wb_host_key& k) { return names.hosts.contains(Unpad(k.host)); }));
-  WB_RETURN_IF_ERROR(
-      DropUnless<wb_encoding_key>(maps.wb_encodings, [&](const wb_encoding_key& k) {
-        return names.encodings.contains(Unpad(k.value));
-      }));
+  WB_RETURN_IF_ERROR(DropUnless<wb_encoding_key>(maps.wb_encodings, [&](const wb_encoding_key& k) {
+    return names.encodings.contains(Unpad(k.value));
+  }));
   using Address = std::array<uint32_t, 4>;
   WB_RETURN_IF_ERROR(DropUnless<Address>(
       maps.wb_boosters, [&](const Address& a) { return names.boosters.contains(a); }));

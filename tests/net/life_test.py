@@ -162,6 +162,12 @@ def is_hit(lab, target, domain=None, port=80):
     return lab.hits() > before
 
 
+def grow_old(path):
+    """Until the files are older than what may hide a change (kProofAgeS)."""
+    youngest = max(file.lstat().st_ctime for file in path.rglob("*"))
+    time.sleep(max(0, youngest + 4 - time.time()))
+
+
 def fills(lab):
     """Fetches so far of what can be cached. MISSES are tried from time to time."""
     cache = lab.status()["cache"]
@@ -379,6 +385,7 @@ def upgrades():
     with netlab.scratch() as path, netlab.scratch() as other, \
             Lab(netlab.make_docroot(path, SIZES), conf=configuration()) as lab:
         builds = build_copy(other)
+        grow_old(path)
         lab.warm(*HITS)
         loads = [forever(lab, HITS + MISSES, "--connections", 6, "--rate", 300),
                  forever(lab, HITS, "--connections", 4, "--rate", 100, "--renew-after", 20,
@@ -427,9 +434,8 @@ def unwatched():
             os.utime(file, (1700000000, 1700000000))
         for directory in (path, root, root / "above"):
             directory.chmod(0o755)
-        time.sleep(4)  # older than what may hide a change
-        with Lab(root, conf=configuration(),
-                 nginx_include="gzip_static on;\n") as lab:
+        with Lab(root, conf=configuration(), nginx_include="gzip_static on;\n") as lab:
+            grow_old(root)
             targets = [f"/{name}.html" for name in names]
             lab.warm(*targets[:-2], targets[-1])
             (root / "young.html").write_bytes(netlab.pattern("young", 3000))
@@ -508,6 +514,7 @@ def layouts():
     """Pins of another layout or other sizes: refused with a remedy, untouched, traffic goes on."""
     with netlab.scratch() as path, Lab(netlab.make_docroot(path, SIZES),
                                        conf=configuration()) as lab:
+        grow_old(path)
         lab.warm(*HITS)
         load = forever(lab, HITS + MISSES, "--connections", 4, "--rate", 300)
         hits_grow(lab)

@@ -20,7 +20,8 @@ Domain Named(const std::string& name) {
 
 Config With(std::vector<std::string> names) {
   Config config;
-  for (const std::string& name : names) config.domains.push_back(name.empty() ? Domain() : Named(name));
+  for (const std::string& name : names)
+    config.domains.push_back(name.empty() ? Domain() : Named(name));
   return config;
 }
 

@@ -36,9 +36,9 @@ TEST_F(ArenaTest, ReservesWhatIsFreeAndNothingElse) {
   Arena arena = Make(2);
   EXPECT_TRUE(arena.Reserve({1, 128, 192}));
   EXPECT_EQ(arena.used_bytes(), 192u);
-  for (const ArenaRange& taken : {ArenaRange{1, 128, 192}, ArenaRange{1, 128, 64},
-                                  ArenaRange{1, 64, 128}, ArenaRange{1, 256, 128},
-                                  ArenaRange{1, 192, 64}, ArenaRange{1, 0, WB_BANK_USABLE}})
+  for (const ArenaRange& taken :
+       {ArenaRange{1, 128, 192}, ArenaRange{1, 128, 64}, ArenaRange{1, 64, 128},
+        ArenaRange{1, 256, 128}, ArenaRange{1, 192, 64}, ArenaRange{1, 0, WB_BANK_USABLE}})
     EXPECT_FALSE(arena.Reserve(taken)) << taken.off << " " << taken.len;
   for (const ArenaRange& odd :
        {ArenaRange{2, 0, 64}, ArenaRange{0, 0, 0}, ArenaRange{0, 8, 64}, ArenaRange{0, 0, 65},
