@@ -2,6 +2,7 @@
 /* The last resort of loss repair: accelerd runs this with BPF_PROG_TEST_RUN on live frames, each carrying an order
  * (struct wb_order) behind 14 bytes of Ethernet, and the segments leave by the same fan-out as everything else. */
 #include "bpf/lib/repair.h"
+#include "bpf/maps/ledger.h" /* no program reads it; it is pinned like the others */
 
 struct wb_timer {
   struct wb_ref r;

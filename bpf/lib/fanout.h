@@ -23,7 +23,7 @@ wb_inline struct wb_job *fanout__job(__u32 *slot) {
 
 /* The wall-clock second, and whether accelerd's heartbeat is within the lease. */
 wb_inline __u32 fanout__second(const struct wb_control *c, __u64 now, int *leased) {
-  *leased = now - c->heartbeat_ns < wb_settings.lease_ns || now < c->heartbeat_ns;
+  *leased = now - c->heartbeat_ns < c->lease_ns || now < c->heartbeat_ns;
   __u64 start = c->second_start_ns;
   if (now - start < 1000000000ull || now < start) return c->second;
   return c->second + (now - start) / 1000000000ull;

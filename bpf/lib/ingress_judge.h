@@ -117,7 +117,7 @@ wb_inline int ingress__eligible(struct xdp_md *ctx, const struct wb_ingress *in,
   if (in->o->odd || in->o->sack_n || !!(st->flags & WB_CF_TS) != in->o->has_ts) return -WB_R_TCP_OPTIONS;
   if (in->o->has_ts && (__s32)(in->o->ts_val - st->ts_recent) < 0) return -WB_R_PAWS;
   if (in->w->q.cls >= WB_CLASSES) return -WB_R_MSS;
-  if (in->w->now - st->last_kernel_ns > wb_settings.keepalive_refresh_ns) return -WB_R_REFRESH;
+  if (in->w->now - st->last_kernel_ns > c->keepalive_refresh_ns) return -WB_R_REFRESH;
   return 0;
 }
 

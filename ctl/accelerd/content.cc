@@ -46,33 +46,38 @@ absl::StatusOr<std::unique_ptr<Content>> Content::Create(const config::Config& c
 
 Content::Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,
                  std::optional<BoosterKey> key, cache::Watcher watcher)
-    : config_(config),
-      programs_(programs),
+    : programs_(programs),
       store_(store),
-      key_(key),
+      ledger_(programs),
       prover_(programs),
       watch_fd_(watcher.fd()),
+      config_(std::make_shared<const config::Config>(config)),
+      key_(key),
       watcher_(std::move(watcher)),
       arena_(Banks(programs)),
       index_([&store](uint32_t slot) { return store.Hits(slot); }, programs.variants.size() / 2) {
   for (uint32_t slot = 1; slot < programs_.variants.size(); slot++) free_slots_.push_back(slot);
 }
 
-std::string Content::EncodingValue(uint8_t encoding) const {
-  return encoding == 0 ? "" : config_.accept_encodings[encoding - 1u];
+config::Snapshot Content::config() const {
+  absl::MutexLock lock(&config_mu_);
+  return config_;
 }
 
 std::optional<std::string> Content::Key(const ObjectKey& key, uint8_t encoding) const {
   if (!key_) return std::nullopt;
-  auto hex =
-      cache::LinkKey(*key_, config_.domains[key.domain].name, key.target, EncodingValue(encoding));
+  const config::Snapshot config = this->config();
+  if (key.domain >= config->domains.size()) return std::nullopt;
+  auto hex = cache::LinkKey(*key_, config->domains[key.domain].name, key.target,
+                            EncodingValue(*config, encoding));
   if (!hex.ok()) return std::nullopt;
   return *std::move(hex);
 }
 
 std::optional<uint16_t> Content::FindDomain(const std::string& host) const {
-  for (size_t i = 0; i < config_.domains.size(); i++) {
-    const config::Domain& d = config_.domains[i];
+  const config::Snapshot config = this->config();
+  for (size_t i = 0; i < config->domains.size() && !host.empty(); i++) {
+    const config::Domain& d = config->domains[i];
     if (d.name == host || std::find(d.aliases.begin(), d.aliases.end(), host) != d.aliases.end())
       return static_cast<uint16_t>(i);
   }
@@ -122,6 +127,7 @@ void Content::MeasureStaleness(const cache::WatchEvent& event) {
 }
 
 void Content::Retire(const ObjectKey& key, const cache::Variant& variant) {
+  ledger_.Break(variant.slot);
   store_.End(variant.slot);
   for (uint8_t e = 0; e < WB_ENCODINGS; e++)
     if (variant.encodings & (1u << e))
@@ -159,6 +165,7 @@ void Content::Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t n
       ++it;
       continue;
     }
+    ledger_.Forget(it->slot);
     store_.Reuse(it->slot);
     arena_.Free(it->range);
     free_slots_.push_back(it->slot);
@@ -168,15 +175,10 @@ void Content::Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t n
 }
 
 bool Content::HasRetired() const {
-  absl::MutexLock lock(&mu_);
-  return !retired_.empty();
-}
-
-void Content::ReserveSlots(const absl::flat_hash_set<uint32_t>& in_flight) {
-  absl::MutexLock lock(&mu_);
-  for (uint32_t slot : in_flight)
-    spdlog::warn("variant {} of an earlier process is still needed for repair", slot);
-  for (uint32_t slot : free_slots_) store_.Reuse(slot);
+  if (!mu_.TryLock()) return false;
+  const bool has = !retired_.empty();
+  mu_.Unlock();
+  return has;
 }
 
 }  // namespace wb::accelerd

@@ -4,7 +4,8 @@
 // 28): watch, fetch, read the events that have come meanwhile, and publish only if none of them
 // concerns the object. Thread-safe. The lock is never held for long: the thread that vouches for
 // the files by renewing the heartbeat takes it too. Filling is in content_fill.cc, lists are in
-// content_report.cc.
+// content_report.cc, changes of the configuration in content_apply.cc, the taking over of what an
+// earlier process cached in content_adopt.cc.
 #ifndef WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 #define WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 
@@ -25,15 +26,19 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "ctl/accelerd/prover.h"
+#include "ctl/accelerd/reload_plan.h"
 #include "ctl/accelerd/staleness.h"
 #include "ctl/api/service.h"
 #include "ctl/cache/arena.h"
 #include "ctl/cache/docroot.h"
 #include "ctl/cache/fetch.h"
 #include "ctl/cache/index.h"
+#include "ctl/cache/proof.h"
 #include "ctl/cache/response.h"
 #include "ctl/cache/watcher.h"
 #include "ctl/config/config.h"
+#include "ctl/config/snapshot.h"
+#include "ctl/kern/ledger.h"
 #include "ctl/kern/object_store.h"
 
 namespace wb::accelerd {
@@ -68,8 +73,9 @@ struct OpenFill {
   uint8_t encoding = 0;
   std::optional<cache::Location> location;  // none: not a file of a document root
   cache::Watcher::Handle handle;
-  bool dirty = false;  // something changed, or it was purged
-  uint64_t begun = 0;  // purges of tags before it
+  bool dirty = false;                      // something changed, or it was purged
+  uint64_t begun = 0;                      // purges of tags before it
+  std::optional<cache::Proof> proof = {};  // made after the files were watched
 };
 
 struct FillResult {
@@ -78,6 +84,24 @@ struct FillResult {
   uint64_t bytes = 0;
   uint64_t segments = 0;
 };
+
+// Does the change concern the class of Accept-Encoding of an object of the domain?
+bool Concerns(const Losses& losses, uint16_t domain, uint8_t encoding);
+
+// Of a class; empty: the absent field.
+inline std::string EncodingValue(const config::Config& config, uint8_t encoding) {
+  return encoding == 0 ? "" : config.accept_encodings[encoding - 1u];
+}
+// Is there such a class and such a domain?
+inline bool Exists(const config::Config& config, uint16_t domain, uint8_t encoding) {
+  return domain < config.domains.size() && !config.domains[domain].name.empty() &&
+         encoding <= config.accept_encodings.size() &&
+         (encoding == 0 || !config.accept_encodings[encoding - 1u].empty());
+}
+
+// What the objects of a domain are made from.
+std::string SiteOf(const config::Domain& domain);
+int64_t WallClock();  // seconds since 1970
 
 class Content {
  public:
@@ -128,14 +152,33 @@ class Content {
   // Gives memory back that no reply under way can need; `in_flight`: variants of unacknowledged
   // replies, read after `now_ns`. To be called a few times a second.
   void Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t now_ns);
-  // Nothing may be filled before: slots of an earlier process are still in flight.
-  void ReserveSlots(const absl::flat_hash_set<uint32_t>& in_flight);
+  // Takes over what an earlier process cached: what is proved to be as it was is live from now on
+  // as if this process had filled it, the rest is ended. To be called once, before any fill.
+  struct Adoption {
+    size_t objects = 0;
+    size_t variants = 0;
+    size_t dropped = 0;  // variants that were live and are not proved
+  };
+  Adoption Adopt();
+  // False, too, while the cache is busy: the caller has timers to look after.
   bool HasRetired() const;
 
   std::optional<uint16_t> FindDomain(const std::string& host) const;
-  const config::Config& config() const { return config_; }
+  // The configuration in force.
+  config::Snapshot config() const;
+  // Puts another one in force, arranged as that one is (reload_plan.h), and drops what does not
+  // hold any more: when this returns nothing of it is answered, whatever is being filled. Objects
+  // of other domains stay as they are. Another booster key gives all objects new keys. One caller
+  // at a time.
+  void Apply(config::Config next, std::optional<BoosterKey> key);
+  bool OtherKey(const std::optional<BoosterKey>& key) const;
 
  private:
+  struct Proven {
+    cache::ObjectKey key;
+    cache::Variant variant;
+    std::vector<std::string> paths;
+  };
   struct Retired {
     uint64_t at_ns;
     uint32_t slot;
@@ -148,8 +191,8 @@ class Content {
   };
   Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,
           std::optional<BoosterKey> key, cache::Watcher watcher);
-  std::optional<api::CacheEntry> Describe(const Listed& listed,
-                                          const api::CacheFilter& filter) const;
+  static std::optional<api::CacheEntry> Describe(const config::Config& config, const Listed& listed,
+                                                 const api::CacheFilter& filter);
   void DrainLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnEvent(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MeasureStaleness(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -169,10 +212,11 @@ class Content {
     cache::Judgement judgement;
     std::vector<std::string> tags;
     Sources sources;
-    bool answered = false;  // the web server answered for good: what it answered before is wrong
+    bool other_place = false;  // there is a file now, or no such domain or class any more
+    bool answered = false;     // the web server answered for good: what it answered before is wrong
   };
-  Candidate Examine(const OpenFill& fill,
-                    const absl::StatusOr<cache::FetchedObject>& fetched) const;
+  static Candidate Examine(const config::Config& config, const OpenFill& fill,
+                           const absl::StatusOr<cache::FetchedObject>& fetched);
   // Written, but not answered yet.
   struct Draft {
     uint32_t slot = 0;
@@ -180,12 +224,12 @@ class Content {
     bool own_freshness = false;
     std::vector<uint32_t> generations;
   };
-  std::optional<Draft> Write(const OpenFill& fill, const Candidate& candidate)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<Draft> Write(const config::Config& config, const OpenFill& fill,
+                             const Candidate& candidate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Discard(const Draft& draft) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Publish(OpenFill& fill, const Candidate& candidate, const Draft& draft)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool Changed(const OpenFill& fill, const Candidate& candidate, bool has_file_now)
+  bool Changed(const config::Config& config, const OpenFill& fill, const Candidate& candidate)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t RaiseGeneration(uint32_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Share(const OpenFill& fill, const cache::Variant& twin)
@@ -194,22 +238,39 @@ class Content {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Fresh(const cache::Variant& variant, uint64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Filled(const cache::Variant& variant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::optional<cache::Location> Locate(const cache::ObjectKey& key) const;
   static void Log(const absl::Status& status);
+  static std::optional<cache::Location> Locate(const config::Config& config,
+                                               const cache::ObjectKey& key);
   void Warn(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<cache::ArenaRange> MakeRoom(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::string EncodingValue(uint8_t encoding) const;
-  std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const;
+  std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ProvePath(const config::Config& config, const cache::ObjectKey& key, const wb_path& path,
+                 std::vector<Proven>& proven) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  size_t GiveUpOthers(const std::vector<bool>& kept) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Note(uint32_t slot, const OpenFill& fill, const cache::ArenaRange& range, uint32_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Seal(uint32_t slot, const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EnterKeys(const cache::ObjectKey& key, const cache::Variant& variant)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DropLosses(const Losses& losses, const config::Config& next);
+  void ChangeKey(std::optional<BoosterKey> key);
+  void DropClasses(const cache::ObjectKey& key, uint16_t encodings)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Age(uint32_t slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t PurgeAll(const std::vector<cache::ObjectKey>& keys) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const config::Config& config_;
   kern::Programs& programs_;
   kern::ObjectStore& store_ ABSL_GUARDED_BY(mu_);
-  const std::optional<BoosterKey> key_;
+  kern::Ledger ledger_ ABSL_GUARDED_BY(mu_);
   const Prover prover_;
   int watch_fd_ = -1;
 
+  mutable absl::Mutex config_mu_;  // within mu_, or alone
+  config::Snapshot config_ ABSL_GUARDED_BY(config_mu_);
+
   mutable absl::Mutex mu_;
+  std::optional<BoosterKey> key_ ABSL_GUARDED_BY(mu_);
   cache::Watcher watcher_ ABSL_GUARDED_BY(mu_);
   cache::Arena arena_ ABSL_GUARDED_BY(mu_);
   cache::Index index_ ABSL_GUARDED_BY(mu_);
@@ -227,6 +288,7 @@ class Content {
   absl::flat_hash_map<uint32_t, uint64_t> tag_purged_ ABSL_GUARDED_BY(mu_);  // by generation: when
   std::optional<cache::ObjectKey> tidy_from_ ABSL_GUARDED_BY(mu_);
   std::set<std::pair<uint16_t, std::string>> tidy_below_ ABSL_GUARDED_BY(mu_);
+  Losses blocked_ ABSL_GUARDED_BY(mu_);  // of a change that is under way: not filled
   uint64_t full_until_ns_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t quiet_until_ns_ ABSL_GUARDED_BY(mu_) = 0;  // no warning of fills before
   api::CacheStats stats_ ABSL_GUARDED_BY(mu_);

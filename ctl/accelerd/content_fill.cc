@@ -40,8 +40,9 @@ void Content::Warn(const absl::Status& status) {
   spdlog::warn("cache: {}", status.ToString());
 }
 
-std::optional<cache::Location> Content::Locate(const ObjectKey& key) const {
-  const std::string& root = config_.domains[key.domain].document_root;
+std::optional<cache::Location> Content::Locate(const config::Config& config, const ObjectKey& key) {
+  if (key.domain >= config.domains.size()) return std::nullopt;
+  const std::string& root = config.domains[key.domain].document_root;
   if (root.empty()) return std::nullopt;
   auto location = cache::DocumentRoot(root).Locate(key.target);
   if (!location.ok()) return std::nullopt;
@@ -61,9 +62,17 @@ FillResult Content::Filled(const cache::Variant& variant) const {
 
 std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding, bool insist,
                                          FillHandle* fill) {
-  OpenFill open{key, encoding, Locate(key), {}, false, 0};
+  const config::Snapshot config = this->config();
+  if (!Exists(*config, key.domain, encoding)) return FillResult{false, "not_configured"};
+  OpenFill open;
+  open.key = key;
+  open.encoding = encoding;
+  open.location = Locate(*config, key);
   absl::MutexLock lock(&mu_);
   open.begun = tag_purges_;
+  // What was looked up may hold no more.
+  if (Concerns(blocked_, key.domain, encoding) || !(this->config() == config))
+    return FillResult{false, "reloading"};
   const uint64_t now = kern::MonotonicNs();
   if (const cache::Variant* v = index_.FindVariant(key, encoding); v != nullptr && Fresh(*v, now))
     return Filled(*v);
@@ -78,7 +87,7 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
       !insist && it != refused_classes_.end() && now < it->second)
     return FillResult{false, "encoding"};
   if (!insist && now < full_until_ns_) return FillResult{false, "no_room"};
-  for (const std::string& prefix : config_.domains[key.domain].exclude)
+  for (const std::string& prefix : config->domains[key.domain].exclude)
     if (key.target.starts_with(prefix)) return Refuse(open, "excluded");
   if (key.target.size() > WB_TARGET_MAX) return FillResult{false, "target_too_long"};
   if (open.location) {
@@ -88,6 +97,7 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
       return Refuse(open, "not_watched");
     }
     open.handle = *std::move(handle);
+    open.proof = cache::Prove(*open.location, WallClock());
   }
   stats_.fills_total++;
   fills_.push_back(std::move(open));
@@ -101,10 +111,13 @@ bool Definite(const cache::FetchedObject& fetched) {
   return get.ok() && get->status < 500 && get->status != 429;
 }
 
-Content::Candidate Content::Examine(const OpenFill& fill,
-                                    const absl::StatusOr<cache::FetchedObject>& fetched) const {
-  const config::Domain& domain = config_.domains[fill.key.domain];
+Content::Candidate Content::Examine(const config::Config& config, const OpenFill& fill,
+                                    const absl::StatusOr<cache::FetchedObject>& fetched) {
   Candidate c;
+  c.other_place = !Exists(config, fill.key.domain, fill.encoding) ||
+                  (!fill.location && Locate(config, fill.key).has_value());
+  if (c.other_place) return c;
+  const config::Domain& domain = config.domains[fill.key.domain];
   const auto refuse = [&](std::string_view reason, std::string detail = "") {
     c.reason = reason;
     c.detail = std::move(detail);
@@ -138,21 +151,21 @@ Content::Candidate Content::Examine(const OpenFill& fill,
 }
 
 // Has anything happened since Begin() that what was fetched may be too old for?
-bool Content::Changed(const OpenFill& fill, const Candidate& candidate, bool has_file_now) {
+bool Content::Changed(const config::Config& config, const OpenFill& fill,
+                      const Candidate& candidate) {
   DrainLocked();
-  if (has_file_now || fill.dirty || !watcher_.Alive(fill.handle)) return true;
+  if (candidate.other_place || fill.dirty || !watcher_.Alive(fill.handle)) return true;
   return std::ranges::any_of(candidate.tags, [&](const std::string& tag) {
     const auto it =
-        tag_purged_.find(cache::TagGeneration(config_.domains[fill.key.domain].name, tag));
+        tag_purged_.find(cache::TagGeneration(config.domains[fill.key.domain].name, tag));
     return it != tag_purged_.end() && it->second > fill.begun;
   });
 }
 
 std::optional<FillResult> Content::Finish(FillHandle fill,
                                           const absl::StatusOr<cache::FetchedObject>& fetched) {
-  const Candidate candidate = Examine(*fill, fetched);
-  // Made since Begin() looked for it.
-  const bool has_file_now = !fill->location && Locate(fill->key).has_value();
+  const config::Snapshot config = this->config();
+  const Candidate candidate = Examine(*config, *fill, fetched);
   std::optional<FillResult> result;
   std::optional<Draft> draft;
   {
@@ -161,12 +174,12 @@ std::optional<FillResult> Content::Finish(FillHandle fill,
       stats_.fills_failed++;
       Warn(fetched.status());
       result = FillResult{false, "fetch_failed"};
-    } else if (!Changed(*fill, candidate, has_file_now)) {
+    } else if (!Changed(*config, *fill, candidate)) {
       if (!candidate.reason.empty()) {
         result = Refuse(*fill, candidate.reason, candidate.detail, candidate.answered);
       } else if (const cache::Variant* twin = FindTwin(*fill, candidate)) {
         result = Share(*fill, *twin);
-      } else if (draft = Write(*fill, candidate); !draft) {
+      } else if (draft = Write(*config, *fill, candidate); !draft) {
         stats_.fills_failed++;
         result = FillResult{false, "no_room"};
       }
@@ -176,11 +189,11 @@ std::optional<FillResult> Content::Finish(FillHandle fill,
   const absl::Status proof =
       draft ? prover_.Prove(draft->slot, candidate.sources) : absl::OkStatus();
   absl::MutexLock lock(&mu_);
-  if (draft && (Changed(*fill, candidate, has_file_now) || !proof.ok())) {
+  if (draft && (Changed(*config, *fill, candidate) || !proof.ok())) {
     Discard(*draft);
     if (!proof.ok()) {
       Warn(absl::Status(proof.code(),
-                        absl::StrCat(config_.domains[fill->key.domain].name, fill->key.target,
+                        absl::StrCat(config->domains[fill->key.domain].name, fill->key.target,
                                      " is not what would be sent: ", proof.message())));
       result = Refuse(*fill, "proof", std::string(proof.message()), false);
     }
@@ -197,7 +210,10 @@ FillResult Content::GiveUp(const ObjectKey& key, uint8_t encoding) {
   if (const cache::Variant* v = index_.FindVariant(key, encoding);
       v != nullptr && Fresh(*v, kern::MonotonicNs()))
     return Filled(*v);  // by somebody else, meanwhile
-  return Refuse({key, encoding, {}, {}, false, 0}, "changing");
+  OpenFill fill;
+  fill.key = key;
+  fill.encoding = encoding;
+  return Refuse(fill, "changing");
 }
 
 // `answered`: the web server's answer stands against what is answered from the cache.
@@ -289,7 +305,8 @@ FillResult Content::Share(const OpenFill& fill, const cache::Variant& twin) {
   return result;
 }
 
-std::optional<Content::Draft> Content::Write(const OpenFill& fill, const Candidate& candidate) {
+std::optional<Content::Draft> Content::Write(const config::Config& config, const OpenFill& fill,
+                                             const Candidate& candidate) {
   const auto& sources = candidate.sources;
   const cache::Judgement& judgement = candidate.judgement;
   size_t bytes = 0;
@@ -302,7 +319,7 @@ std::optional<Content::Draft> Content::Write(const OpenFill& fill, const Candida
   draft.slot = free_slots_.front();
   free_slots_.pop_front();
   draft.own_freshness = judgement.lifetime && (!fill.location || judgement.immutable);
-  const std::string& domain = config_.domains[fill.key.domain].name;
+  const std::string& domain = config.domains[fill.key.domain].name;
   for (std::string_view directory : cache::Directories(fill.key.target))
     draft.generations.push_back(cache::DirectoryGeneration(domain, directory));
   for (const std::string& tag : candidate.tags)
@@ -319,6 +336,7 @@ std::optional<Content::Draft> Content::Write(const OpenFill& fill, const Candida
     content.expires_ns = kern::MonotonicNs() + lifetime + stale;
     if (stale != 0) content.fresh_ns = content.expires_ns - stale;
   }
+  Note(draft.slot, fill, *range, static_cast<uint32_t>(sources[WB_PART_GET]->bytes.size()));
   uint32_t off = range->off;
   for (int kind = 0; kind < WB_PART_KINDS; kind++) {
     if (!sources[kind]) continue;
@@ -332,6 +350,7 @@ std::optional<Content::Draft> Content::Write(const OpenFill& fill, const Candida
 
 // Nobody was ever answered with it: it need not rest.
 void Content::Discard(const Draft& draft) {
+  ledger_.Forget(draft.slot);
   store_.Reuse(draft.slot);
   arena_.Free(draft.range);
   free_slots_.push_back(draft.slot);
@@ -355,13 +374,18 @@ FillResult Content::Publish(OpenFill& fill, const Candidate& candidate, const Dr
     watcher_.Release(held);
     held = std::exchange(fill.handle, {});
   }
-  if (const uint64_t fresh = programs_.variants[draft.slot].fresh_ns; fresh != 0) {
-    aging_.emplace(fresh, draft.slot);
-    aged_[draft.slot] = {fresh, 0};
-  }
+  Age(draft.slot);
   if (auto hex = Key(fill.key, fill.encoding)) Log(store_.SetKey(*hex, draft.slot));
   WritePath(fill.key);
+  Seal(draft.slot, fill.key);
   return Filled(variant);
+}
+
+void Content::Age(uint32_t slot) {
+  const uint64_t fresh = programs_.variants[slot].fresh_ns;
+  if (fresh == 0) return;
+  aging_.emplace(fresh, slot);
+  aged_[slot] = {fresh, 0};
 }
 
 std::vector<std::pair<ObjectKey, uint8_t>> Content::TakeStale(uint64_t now) {
@@ -386,6 +410,29 @@ std::vector<std::pair<ObjectKey, uint8_t>> Content::TakeStale(uint64_t now) {
       aged_.erase(slot);
   }
   return jobs;
+}
+
+// For the next accelerd: see kern/ledger.h.
+void Content::Note(uint32_t slot, const OpenFill& fill, const cache::ArenaRange& range,
+                   uint32_t bytes) {
+  wb_ledger entry = {};
+  const cache::Proof proof = fill.proof.value_or(cache::Proof{});
+  std::ranges::copy(proof, entry.proof);
+  entry.admitted_ns = kern::MonotonicNs();
+  entry.bank = range.bank;
+  entry.off = range.off;
+  entry.len = range.len;
+  entry.bytes = bytes;
+  ledger_.Enter(slot, entry);
+}
+
+void Content::Seal(uint32_t slot, const ObjectKey& key) {
+  const wb_ledger& entry = ledger_.at(slot);
+  const bool of_a_file = handles_.contains(key);
+  if (of_a_file && entry.proof[0] == 0) return;  // too young to be proved
+  const config::Snapshot config = this->config();
+  if (Exists(*config, key.domain, 0))
+    ledger_.Seal(slot, SiteOf(config->domains[key.domain]), key.target);
 }
 
 }  // namespace wb::accelerd

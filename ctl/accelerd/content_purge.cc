@@ -28,13 +28,14 @@ uint64_t Content::PurgeUrl(uint16_t domain, const std::string& target) {
 
 uint64_t Content::PurgePrefix(uint16_t domain, const std::string& prefix) {
   if (prefix == "/") return PurgeDomain(domain);
+  const config::Snapshot config = this->config();
   {
     absl::MutexLock lock(&mu_);
     for (OpenFill& fill : fills_)
       if (fill.key.domain == domain && fill.key.target.starts_with(prefix)) fill.dirty = true;
     if (cache::IsDirectory(prefix)) {
       tidy_below_.emplace(domain, prefix);
-      return RaiseGeneration(cache::DirectoryGeneration(config_.domains[domain].name, prefix));
+      return RaiseGeneration(cache::DirectoryGeneration(config->domains[domain].name, prefix));
     }
   }
   // In pieces. What is filled between them was asked of the web server after the purge.
@@ -48,7 +49,8 @@ uint64_t Content::PurgePrefix(uint16_t domain, const std::string& prefix) {
 
 // Fills that are under way may turn out to have the tag: Changed() looks.
 uint64_t Content::PurgeTag(uint16_t domain, const std::string& tag) {
-  const uint32_t generation = cache::TagGeneration(config_.domains[domain].name, tag);
+  const config::Snapshot config = this->config();
+  const uint32_t generation = cache::TagGeneration(config->domains[domain].name, tag);
   absl::MutexLock lock(&mu_);
   tag_purged_[generation] = ++tag_purges_;
   return RaiseGeneration(generation);

@@ -36,6 +36,7 @@ void Content::AddStats(api::CacheStats& stats) const {
 // have gone by the time the list is complete.
 api::CacheList Content::List(const api::CacheFilter& filter) const {
   api::CacheList list;
+  const config::Snapshot config = this->config();
   std::optional<ObjectKey> next = ObjectKey{};
   while (next) {
     std::vector<Listed> piece;
@@ -47,7 +48,7 @@ api::CacheList Content::List(const api::CacheFilter& filter) const {
       });
     }
     for (const Listed& listed : piece)
-      if (auto entry = Describe(listed, filter)) list.entries.push_back(*std::move(entry));
+      if (auto entry = Describe(*config, listed, filter)) list.entries.push_back(*std::move(entry));
   }
   list.total = list.entries.size();
   const size_t from = std::min<size_t>(filter.offset, list.entries.size());
@@ -65,17 +66,18 @@ api::CacheList Content::List(const api::CacheFilter& filter) const {
   return list;
 }
 
-std::optional<api::CacheEntry> Content::Describe(const Listed& listed,
-                                                 const api::CacheFilter& filter) const {
+std::optional<api::CacheEntry> Content::Describe(const config::Config& config, const Listed& listed,
+                                                 const api::CacheFilter& filter) {
   const auto& [key, variant, live] = listed;
   api::CacheEntry e;
-  e.domain = config_.domains[key.domain].name;
+  if (key.domain >= config.domains.size()) return std::nullopt;  // since it was listed
+  e.domain = config.domains[key.domain].name;
   e.url = absl::StrCat("http://", e.domain, key.target);
   if ((!filter.domain.empty() && filter.domain != e.domain) || !e.url.starts_with(filter.prefix))
     return std::nullopt;
   for (uint8_t i = 0; i < WB_ENCODINGS; i++)
-    if (variant.encodings & (1u << i))
-      e.encoding += (e.encoding.empty() ? "" : "; ") + (i ? EncodingValue(i) : "(none)");
+    if ((variant.encodings & (1u << i)) && Exists(config, key.domain, i))
+      e.encoding += (e.encoding.empty() ? "" : "; ") + (i ? EncodingValue(config, i) : "(none)");
   e.etag.assign(reinterpret_cast<const char*>(live.etag), live.etag_len);
   e.bytes = live.part[WB_PART_GET].len - live.part[WB_PART_GET].header_len;
   e.arena_bytes = variant.range.len;

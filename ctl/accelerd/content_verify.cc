@@ -62,11 +62,12 @@ Verdict Content::Verify(const SampledHit& hit, const absl::StatusOr<std::string>
 }
 
 void Content::Quarantine(const SampledHit& hit, std::string_view what) {
-  const std::chrono::milliseconds quarantine = config_.verification.quarantine;
+  const config::Snapshot config = this->config();
+  const std::chrono::milliseconds quarantine = config->verification.quarantine;
   const uint64_t until = kern::MonotonicNs() + static_cast<uint64_t>(quarantine.count()) * 1000000;
   spdlog::error(
       "cache: {}{} is not what the web server answers ({}): not answered from the cache for {} s",
-      config_.domains[hit.key.domain].name, hit.key.target, what, quarantine.count() / 1000);
+      config->domains[hit.key.domain].name, hit.key.target, what, quarantine.count() / 1000);
   Withdraw(hit.key);
   if (auto forgotten = index_.Refuse(hit.key, kQuarantined, static_cast<int64_t>(until)))
     Log(store_.DropPath(forgotten->domain, forgotten->target));

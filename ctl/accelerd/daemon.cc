@@ -15,9 +15,12 @@
 #include "absl/strings/str_cat.h"
 #include "ctl/accelerd/clock.h"
 #include "ctl/accelerd/content.h"
+#include "ctl/accelerd/endpoints.h"
 #include "ctl/accelerd/filler.h"
 #include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
+#include "ctl/accelerd/notify.h"
+#include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
 #include "ctl/accelerd/verifier.h"
@@ -36,26 +39,26 @@ using base::PosixError;
 using base::UniqueFd;
 
 constexpr std::chrono::milliseconds kMaxTick{100};
-constexpr uint64_t kSettleNs = 3000000000;  // for replies of an earlier process to be acknowledged
 
 absl::StatusOr<UniqueFd> BlockSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return PosixError("block", "signals");
   UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return PosixError("make", "a signalfd");
   return fd;
 }
 
-absl::StatusOr<UniqueFd> MakeTimer(std::chrono::milliseconds interval) {
-  UniqueFd fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+// The heartbeat's timer goes off several times within a lease.
+absl::Status SetTimer(int timer, const config::Config& config) {
   itimerspec spec = {};
-  spec.it_interval.tv_nsec = spec.it_value.tv_nsec = interval.count() * 1000000;
-  if (!fd || timerfd_settime(fd.get(), 0, &spec, nullptr) != 0)
-    return PosixError("make", "a timer");
-  return fd;
+  spec.it_interval.tv_nsec = spec.it_value.tv_nsec =
+      std::min(config.lease / 5, kMaxTick).count() * 1000000;
+  if (timerfd_settime(timer, 0, &spec, nullptr) != 0) return PosixError("set", "a timer");
+  return absl::OkStatus();
 }
 
 int OnMiss(void* context, void* data, size_t size) {
@@ -71,33 +74,41 @@ int OnMiss(void* context, void* data, size_t size) {
 
 class Daemon {
  public:
-  explicit Daemon(const config::Config& config) : config_(config) {}
+  Daemon(const config::Config& config, const std::string& path, const std::string& text)
+      : config_(config), path_(path), text_(text) {}
 
   absl::Status Start() {
     WB_ASSIGN_OR_RETURN(signals_, BlockSignals());
+    timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!timer_) return PosixError("make", "a timer");
     // Before anything that another accelerd may be using is touched.
     WB_ASSIGN_OR_RETURN(lock_, InstanceLock::Take(config_.runtime_dir, config_.pin_dir));
     rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);  // kernels before 5.11
-    WB_ASSIGN_OR_RETURN(programs_, kern::Programs::Load(LoadOptionsOf(config_)));
-    // Nobody watched the files until now: nothing that was cached is answered.
-    programs_->control[0].mode = WB_MODE_DRAIN;
-    store_ = std::make_unique<kern::ObjectStore>(*programs_);
-    WB_RETURN_IF_ERROR(store_->Clear(kern::ConnTable(*programs_).PortsInUse()));
-    WB_RETURN_IF_ERROR(Configure(config_, *store_));
     std::optional<Content::BoosterKey> key;
     if (!config_.boosters.addresses.empty()) {
       WB_ASSIGN_OR_RETURN(key, config::ReadBoosterKey(config_.boosters.key_file));
     }
-    WB_ASSIGN_OR_RETURN(content_, Content::Create(config_, *programs_, *store_, key));
+    WB_ASSIGN_OR_RETURN(programs_, kern::Programs::Load(LoadOptionsOf(config_)));
+    // Nobody watched the files until now: nothing that was cached is answered until it is proved.
+    programs_->control[0].mode = WB_MODE_DRAIN;
+    store_ = std::make_unique<kern::ObjectStore>(*programs_);
+    WB_ASSIGN_OR_RETURN(const config::Config arranged,
+                        ArrangeAsBefore(config_, *programs_, *store_));
+    WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(arranged));
+    WB_RETURN_IF_ERROR(store_->CheckRoom(names));
+    WB_RETURN_IF_ERROR(Configure(arranged, *store_));
+    WB_RETURN_IF_ERROR(store_->RestPorts(kern::ConnTable(*programs_).PortsInUse()));
+    WB_ASSIGN_OR_RETURN(content_, Content::Create(arranged, *programs_, *store_, key));
     clock_ = std::make_unique<Clock>(*programs_);
     clock_->Tick();
     WB_RETURN_IF_ERROR(AttachAll());
-    Settle();
+    Adopt();
     filler_ = std::make_unique<Filler>(*content_);
     verifier_ = std::make_unique<Verifier>(*content_, *programs_);
     service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_,
                                               *interfaces_, *verifier_);
+    content_->DrainWatch();
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;
     return Publish();
@@ -109,10 +120,10 @@ class Daemon {
                          nullptr),
         ring_buffer__free);
     if (ring == nullptr) return PosixError("read", "the ring of misses");
-    WB_ASSIGN_OR_RETURN(UniqueFd timer, MakeTimer(std::min(config_.lease / 5, kMaxTick)));
+    WB_RETURN_IF_ERROR(SetTimer(timer_.get(), config_));
     UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
     for (int fd :
-         {signals_.get(), timer.get(), content_->watch_fd(), ring_buffer__epoll_fd(ring.get())}) {
+         {signals_.get(), timer_.get(), content_->watch_fd(), ring_buffer__epoll_fd(ring.get())}) {
       epoll_event event = {};
       event.events = EPOLLIN;
       event.data.fd = fd;
@@ -124,32 +135,49 @@ class Daemon {
       const int n = epoll_wait(poll.get(), events, 8, -1);
       if (n < 0 && errno != EINTR) return PosixError("wait for", "events");
       for (int i = 0; i < n; i++)
-        if (events[i].data.fd == signals_.get()) return absl::OkStatus();
+        if (events[i].data.fd == signals_.get() && Signalled()) return absl::OkStatus();
       content_->DrainWatch();
       clock_->Tick();  // after the files: the heartbeat vouches for them
       ring_buffer__consume(ring.get());
       for (Filler::Job& job : content_->TakeStale(kern::MonotonicNs()))
         filler_->Enqueue(std::move(job));
       uint64_t expirations;
-      if (read(timer.get(), &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
+      if (read(timer_.get(), &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
         return PosixError("read", "the timer");
     }
   }
 
   void Stop() {
     spdlog::info("stopping");
+    NotifyManager("STOPPING=1");
     if (programs_ == nullptr) return;
-    programs_->control[0].mode = WB_MODE_DRAIN;
-    exporter_.reset();
-    server_.reset();
+    const bool keep = content_ == nullptr || OnStop() == config::StopPolicy::kKeep;
+    if (!keep) programs_->control[0].mode = WB_MODE_DRAIN;
+    if (reloader_ != nullptr) reloader_->Stop();
+    if (endpoints_ != nullptr) endpoints_->Stop();
     if (filler_ != nullptr) filler_->Stop();
     if (verifier_ != nullptr) verifier_->Stop();
-    if (interfaces_ != nullptr && interfaces_->Leave())
+    if (interfaces_ != nullptr && (keep ? interfaces_->Remain() : interfaces_->Leave()))
       if (absl::Status status = programs_->Unpin(); !status.ok())
         spdlog::error("{}", status.ToString());
   }
 
  private:
+  // True: it is time to stop.
+  bool Signalled() {
+    signalfd_siginfo info;
+    while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+      if (info.ssi_signo != SIGHUP) return true;
+      reloader_->Request();
+    }
+    return false;
+  }
+
+  config::StopPolicy OnStop() const {
+    const config::Snapshot config = content_->config();
+    return config->on_stop;
+  }
+
   absl::Status AttachAll() {
     std::string cgroup = config_.cgroup;
     if (cgroup.empty()) {
@@ -161,36 +189,38 @@ class Daemon {
     return interfaces_->AttachAll(config_.interfaces);
   }
 
-  // After an adoption: memory may be given out anew once no reply of the earlier process can still
-  // be repaired from it.
-  void Settle() {
+  // What an earlier process left in the maps, as far as it holds.
+  void Adopt() {
+    const Content::Adoption adoption = content_->Adopt();
     if (!programs_->adopted()) return;
-    const kern::ConnTable table(*programs_);
-    const uint64_t until = kern::MonotonicNs() + kSettleNs;
-    while (!table.VariantsInFlight().empty() && kern::MonotonicNs() < until) {
-      usleep(10000);
-      clock_->Tick();
-    }
-    content_->ReserveSlots(table.VariantsInFlight());
-    spdlog::info("took over {} connections", table.Count().followed);
+    spdlog::info(
+        "took over {} connections and {} cached objects in {} variants; {} others could not be "
+        "proved to be as they were",
+        kern::ConnTable(*programs_).Count().followed, adoption.objects, adoption.variants,
+        adoption.dropped);
   }
 
   absl::Status Publish() {
-    if (config_.metrics.listen) {
-      WB_ASSIGN_OR_RETURN(exporter_, metrics::Exporter::Start(config_.metrics.listen->ToString(),
-                                                              std::make_shared<metrics::Collector>(
-                                                                  *service_, config_.instance)));
-    }
-    api::Server::Options options;
-    options.socket_path = config_.api.socket;
-    options.socket_mode = config_.api.mode;
-    WB_ASSIGN_OR_RETURN(server_, api::Server::Start(*service_, options));
+    endpoints_ = std::make_unique<Endpoints>(*service_);
+    const auto lease_changed = [timer = timer_.get()](const config::Config& config) {
+      if (absl::Status s = SetTimer(timer, config); !s.ok()) spdlog::error("{}", s.ToString());
+    };
+    reloader_ =
+        std::make_unique<Reloader>(Reloader::Parts{*programs_, *store_, *content_, *filler_,
+                                                   *interfaces_, *endpoints_, lease_changed},
+                                   path_, text_);
+    service_->SetReloader(reloader_.get());
+    WB_RETURN_IF_ERROR(endpoints_->Start(config_));
     spdlog::info("serving; control socket {}", config_.api.socket);
+    NotifyManager("READY=1");
     return absl::OkStatus();
   }
 
-  const config::Config& config_;
+  const config::Config& config_;  // as it was at the start
+  const std::string& path_;
+  const std::string& text_;
   UniqueFd signals_;
+  UniqueFd timer_;
   InstanceLock lock_;
   std::unique_ptr<kern::Programs> programs_;
   std::unique_ptr<kern::ObjectStore> store_;
@@ -200,14 +230,15 @@ class Daemon {
   std::unique_ptr<Filler> filler_;
   std::unique_ptr<Verifier> verifier_;
   std::unique_ptr<AccelService> service_;
-  std::unique_ptr<metrics::Exporter> exporter_;
-  std::unique_ptr<api::Server> server_;
+  std::unique_ptr<Endpoints> endpoints_;
+  std::unique_ptr<Reloader> reloader_;
 };
 
 }  // namespace
 
-absl::Status RunDaemon(const config::Config& config) {
-  Daemon daemon(config);
+absl::Status RunDaemon(const config::Config& config, const std::string& path,
+                       const std::string& text) {
+  Daemon daemon(config, path, text);
   absl::Status status = daemon.Start();
   if (status.ok()) status = daemon.Run();
   daemon.Stop();

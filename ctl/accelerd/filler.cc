@@ -24,8 +24,26 @@ bool ConcernsAllClasses(const std::string& reason) {
 }  // namespace
 
 Filler::Filler(Content& content) : content_(content) {
-  for (uint32_t i = 0; i < content.config().limits.fill_concurrency; i++)
-    workers_.emplace_back([this] { Work(); });
+  const config::Snapshot config = content.config();
+  Resize(config->limits.fill_concurrency);
+}
+
+void Filler::Resize(uint32_t workers) {
+  std::lock_guard lock(mu_);
+  if (stop_) return;
+  wanted_ = workers;
+  for (uint32_t i = 0; i < workers; i++) {
+    if (i == workers_.size()) {
+      workers_.emplace_back();
+    } else if (!workers_[i].ended) {
+      continue;
+    }
+    Worker& worker = workers_[i];
+    if (worker.thread.joinable()) worker.thread.join();  // has let go of the lock for the last time
+    worker.ended = false;
+    worker.thread = std::thread([this, i] { Work(i); });
+  }
+  wake_.notify_all();
 }
 
 Filler::~Filler() { Stop(); }
@@ -37,8 +55,8 @@ void Filler::Stop() {
   }
   wake_.notify_all();
   stopped_.notify_all();
-  for (std::thread& worker : workers_)
-    if (worker.joinable()) worker.join();
+  for (Worker& worker : workers_)
+    if (worker.thread.joinable()) worker.thread.join();
 }
 
 uint64_t Filler::dropped() const {
@@ -47,9 +65,8 @@ uint64_t Filler::dropped() const {
 }
 
 void Filler::Enqueue(Job job) {
-  const config::Config& config = content_.config();
-  if (job.first.domain >= config.domains.size() || job.second > config.accept_encodings.size())
-    return;
+  const config::Snapshot config = content_.config();
+  if (!Exists(*config, job.first.domain, job.second)) return;
   std::lock_guard lock(mu_);
   if (stop_ || waiting_.contains(job)) return;
   if (queue_.size() >= kQueueMax) {
@@ -63,18 +80,24 @@ void Filler::Enqueue(Job job) {
 
 // Waits for the next start that the configured rate allows. False: stopped.
 bool Filler::TakeTurn(std::unique_lock<std::mutex>& lock) {
-  const uint64_t interval = 1000000000u / content_.config().limits.fill_rate;
+  const config::Snapshot config = content_.config();
+  const uint64_t interval = 1000000000u / config->limits.fill_rate;
   const uint64_t now = kern::MonotonicNs(), start = std::max(now, next_start_ns_);
   next_start_ns_ = start + interval;
   return !stopped_.wait_for(lock, std::chrono::nanoseconds(start - now), [this] { return stop_; });
 }
 
-void Filler::Work() {
+void Filler::Work(uint32_t number) {
   Fetchers fetchers;
   std::unique_lock lock(mu_);
   while (true) {
-    wake_.wait(lock, [this] { return stop_ || !queue_.empty(); });
+    wake_.wait(lock, [&] { return stop_ || number >= wanted_ || !queue_.empty(); });
     if (stop_) return;
+    if (number >= wanted_) {
+      workers_[number].ended = true;
+      wake_.notify_one();  // what woke it may have been for another
+      return;
+    }
     const Job job = queue_.front();
     queue_.pop_front();
     if (!TakeTurn(lock)) return;
@@ -88,9 +111,13 @@ void Filler::Work() {
 std::vector<FillResult> Filler::FillNow(const cache::ObjectKey& key) {
   Fetchers fetchers;
   std::vector<FillResult> results;
-  const size_t encodings = content_.config().accept_encodings.size();
-  for (size_t encoding = 0; encoding <= encodings; encoding++) {
-    results.push_back(FillPatiently({key, static_cast<uint8_t>(encoding)}, fetchers));
+  const config::Snapshot config = content_.config();
+  for (uint8_t encoding = 0; encoding <= config->accept_encodings.size(); encoding++) {
+    if (encoding != 0 && !Exists(*config, key.domain, encoding)) {
+      results.push_back({true, "", 0, 0});  // a class that is gone lacks nothing
+      continue;
+    }
+    results.push_back(FillPatiently({key, encoding}, fetchers));
     if (ConcernsAllClasses(results.back().reason)) break;
   }
   return results;
@@ -106,24 +133,38 @@ FillResult Filler::FillPatiently(const Job& job, Fetchers& fetchers) {
       if (stop_) return {false, "stopping"};
     }
     FillResult result = Fill(job, true, fetchers);
-    if (result.reason != "no_room" || kern::MonotonicNs() >= until) return result;
+    const bool passing = result.reason == "no_room" || result.reason == "reloading";
+    if (!passing || kern::MonotonicNs() >= until) return result;
+    if (result.reason == "reloading") std::this_thread::sleep_for(kRoomPoll);
   }
+}
+
+cache::Fetcher& Filler::FetcherOf(const config::Config& config, uint16_t domain,
+                                  Fetchers& fetchers) {
+  const config::Domain& d = config.domains[domain];
+  cache::OriginAddress origin{d.origin.host, d.origin.port, d.fill_from};
+  auto it = fetchers.find(domain);
+  if (it == fetchers.end() || it->second.origin != origin) {
+    if (it != fetchers.end()) fetchers.erase(it);
+    it = fetchers.emplace(domain, OpenFetcher{origin, cache::Fetcher(origin)}).first;
+  }
+  return it->second.fetcher;
 }
 
 FillResult Filler::Fill(const Job& job, bool insist, Fetchers& fetchers) {
   const auto& [key, encoding] = job;
-  const config::Domain& domain = content_.config().domains[key.domain];
-  cache::Fetcher& fetcher =
-      fetchers
-          .try_emplace(key.domain, cache::OriginAddress{domain.origin.host, domain.origin.port,
-                                                        domain.fill_from})
-          .first->second;
-  std::optional<std::string> accept;
-  if (encoding != 0) accept = content_.config().accept_encodings[encoding - 1u];
   for (int i = 0; i < kAttempts; i++) {
     Content::FillHandle fill;
     if (auto done = content_.Begin(key, encoding, insist, &fill)) return *done;
-    const auto fetched = fetcher.FetchObject(domain.name, key.target, accept);
+    // After Begin: of what is changed from here on, Finish knows.
+    const config::Snapshot config = content_.config();
+    absl::StatusOr<cache::FetchedObject> fetched = absl::UnavailableError("not configured");
+    if (Exists(*config, key.domain, encoding)) {
+      std::optional<std::string> accept;
+      if (encoding != 0) accept = EncodingValue(*config, encoding);
+      fetched = FetcherOf(*config, key.domain, fetchers)
+                    .FetchObject(config->domains[key.domain].name, key.target, accept);
+    }
     if (auto done = content_.Finish(fill, fetched)) return *done;
   }
   return content_.GiveUp(key, encoding);

@@ -33,13 +33,25 @@ class Filler {
   // ago, and waits for room where there is none. By class; shorter when the first answer settles
   // the rest.
   std::vector<FillResult> FillNow(const cache::ObjectKey& key);
+  // So many workers from now on; one too many ends after what it is at.
+  void Resize(uint32_t workers);
   // Workers end after what they are at. No fill begins afterwards.
   void Stop();
   uint64_t dropped() const;
 
  private:
-  using Fetchers = std::map<uint16_t, cache::Fetcher>;  // by domain
-  void Work();
+  struct OpenFetcher {
+    cache::OriginAddress origin;
+    cache::Fetcher fetcher;
+  };
+  using Fetchers = std::map<uint16_t, OpenFetcher>;  // by domain
+  struct Worker {
+    std::thread thread;
+    bool ended = false;  // has nothing more to do
+  };
+  void Work(uint32_t number);
+  static cache::Fetcher& FetcherOf(const config::Config& config, uint16_t domain,
+                                   Fetchers& fetchers);
   bool TakeTurn(std::unique_lock<std::mutex>& lock);
   FillResult Fill(const Job& job, bool insist, Fetchers& fetchers);
   FillResult FillPatiently(const Job& job, Fetchers& fetchers);
@@ -53,7 +65,8 @@ class Filler {
   uint64_t dropped_ = 0;
   uint64_t next_start_ns_ = 0;
   bool stop_ = false;
-  std::vector<std::thread> workers_;
+  uint32_t wanted_ = 0;  // workers
+  std::deque<Worker> workers_;
 };
 
 }  // namespace wb::accelerd

@@ -237,6 +237,15 @@ absl::StatusOr<api::DetachResult> Interfaces::Detach(const api::DetachRequest& r
   return result;
 }
 
+bool Interfaces::Remain() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+  absl::MutexLock lock(&mu_);
+  for (const auto& [name, entry] : entries_)
+    spdlog::info("{}: the programs stay for the next accelerd; hits live on the lease", name);
+  return entries_.empty() && kern::PinnedInterfaces(programs_).empty();
+}
+
 bool Interfaces::Leave() {
   stop_ = true;
   if (thread_.joinable()) thread_.join();

@@ -34,6 +34,10 @@ class Interfaces {
   // what is configured. What cannot be attached is logged and listed, and the rest goes on; an
   // error when that leaves nothing.
   absl::Status AttachAll(const std::vector<config::Interface>& configured);
+  // After a change of the configuration: attaches what is configured and not attached. What cannot
+  // be, and what is attached and not configured any more, is told, a line each; it changes nothing.
+  std::vector<std::string> Follow(const std::vector<config::Interface>& before,
+                                  const std::vector<config::Interface>& now);
   // Stops answering on the interface, goes on translating until no spliced connection is left, then
   // takes the programs off. DeadlineExceeded: connections are left, the programs stay and translate
   // on. The request must have a deadline.
@@ -41,6 +45,9 @@ class Interfaces {
                                            const absl::Notification& stop);
   // Starts the timer thread.
   void Start();
+  // Before the process ends: everything stays as it is, for the next one. True: nothing is
+  // attached, so that there is nothing to keep.
+  bool Remain();
   // Before the process ends: interfaces without spliced connections are detached, the others go on
   // translating without us. True: nothing is left attached, by an earlier process neither.
   bool Leave();

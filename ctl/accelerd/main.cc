@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   std::vector<std::string> warnings;
-  const auto config = wb::config::Load(path, &warnings);
+  std::string text;
+  const auto config = wb::config::Load(path, &warnings, &text);
   for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
   if (!config.ok()) {
     std::cerr << config.status().message() << "\n";
@@ -41,7 +42,7 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(logger);
   spdlog::set_level(spdlog::level::from_str(
       std::string(wb::config::NameOf(wb::config::kLogLevels, config->log.level))));
-  if (absl::Status status = wb::accelerd::RunDaemon(*config); !status.ok()) {
+  if (absl::Status status = wb::accelerd::RunDaemon(*config, path, text); !status.ok()) {
     spdlog::critical("{}", status.ToString());
     return absl::IsAlreadyExists(status) ? kExitRunning : kExitFailed;
   }

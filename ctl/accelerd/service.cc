@@ -33,6 +33,11 @@ std::string Severity(doctor::Severity severity) {
   return "error";
 }
 
+// Of a result that may be of a moment ago.
+std::string ClassName(const config::Config& config, size_t encoding) {
+  return encoding <= config.accept_encodings.size() ? config.accept_encodings[encoding - 1] : "";
+}
+
 }  // namespace
 
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
@@ -75,9 +80,9 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   verified.renewed = verifier_.count(Verdict::kRenewed);
   verified.gone = verifier_.count(Verdict::kGone);
   verified.unknown = verifier_.count(Verdict::kUnknown);
-  for (uint32_t d = 0; d < content_.config().domains.size(); d++) {
-    WB_ASSIGN_OR_RETURN(const wb_domain_stats stats,
-                        kern::ReadDomain(programs_, static_cast<uint32_t>(d)));
+  // Of removed domains, too: counters never decrease.
+  for (uint32_t d = 0; d < WB_DOMAINS_MAX; d++) {
+    WB_ASSIGN_OR_RETURN(const wb_domain_stats stats, kern::ReadDomain(programs_, d));
     s.hits_total += stats.hits;
     s.misses_total += stats.misses;
     s.bytes_total += stats.bytes;
@@ -92,15 +97,19 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   const uint64_t heartbeat =
       programs_.control[0].heartbeat_ns;  // before the clock: it is renewed meanwhile
   s.heartbeat_age_ms = (kern::MonotonicNs() - heartbeat) / 1000000;
-  s.lease_ms = static_cast<uint64_t>(content_.config().lease.count());
-  s.domains = content_.config().domains.size();
+  const config::Snapshot config = content_.config();
+  s.lease_ms = static_cast<uint64_t>(config->lease.count());
+  for (const config::Domain& d : config->domains) s.domains += !d.name.empty();
+  if (const Reloader* reloader = reloader_) reloader->AddStats(s.config);
   return s;
 }
 
 absl::StatusOr<std::vector<api::DomainInfo>> AccelService::ListDomains() {
   std::vector<api::DomainInfo> list;
-  for (size_t d = 0; d < content_.config().domains.size(); d++) {
-    const config::Domain& domain = content_.config().domains[d];
+  const config::Snapshot config = content_.config();
+  for (size_t d = 0; d < config->domains.size(); d++) {
+    const config::Domain& domain = config->domains[d];
+    if (domain.name.empty()) continue;
     WB_ASSIGN_OR_RETURN(const wb_domain_stats stats,
                         kern::ReadDomain(programs_, static_cast<uint32_t>(d)));
     api::DomainInfo info;
@@ -122,8 +131,17 @@ absl::StatusOr<std::vector<api::DomainInfo>> AccelService::ListDomains() {
 absl::Status AccelService::Switch(const std::string& name, bool enabled) {
   const auto domain = content_.FindDomain(name);
   if (!domain) return absl::NotFoundError(absl::StrCat("there is no domain ", name));
-  store_.SetDomain(*domain, DomainFlags(content_.config().domains[*domain], enabled));
+  const config::Snapshot config = content_.config();
+  if (*domain >= config->domains.size() || config->domains[*domain].name.empty())
+    return absl::AbortedError("the configuration is being reloaded: try again");
+  store_.SetDomain(*domain, DomainFlags(config->domains[*domain], enabled));
   return absl::OkStatus();
+}
+
+absl::StatusOr<api::ReloadResult> AccelService::Reload() {
+  Reloader* const reloader = reloader_;
+  if (reloader == nullptr) return absl::UnavailableError("accelerd is starting");
+  return reloader->Reload();
 }
 
 absl::StatusOr<api::CacheList> AccelService::ListCache(const api::CacheFilter& filter) {
@@ -180,13 +198,15 @@ absl::StatusOr<uint64_t> AccelService::Purge(const api::PurgeRequest& request) {
       break;
   }
   uint64_t n = 0;
-  for (size_t d = 0; d < content_.config().domains.size(); d++)
+  const config::Snapshot config = content_.config();
+  for (size_t d = 0; d < config->domains.size(); d++)
     n += content_.PurgeDomain(static_cast<uint16_t>(d));
   return n;
 }
 
 absl::StatusOr<uint64_t> AccelService::PurgeTag(const api::PurgeRequest& request) {
-  const auto& domains = content_.config().domains;
+  const config::Snapshot config = content_.config();
+  const auto& domains = config->domains;
   std::optional<uint16_t> only;
   if (!request.domain.empty()) {
     only = content_.FindDomain(request.domain);
@@ -207,11 +227,12 @@ absl::StatusOr<uint64_t> AccelService::PurgeTag(const api::PurgeRequest& request
 void AccelService::Summarize(const std::vector<FillResult>& by_class,
                              api::WarmResult& result) const {
   std::map<std::string, std::vector<std::string>> refused;  // by reason
+  const config::Snapshot config = content_.config();
   for (size_t i = 0; i < by_class.size(); i++) {
     const FillResult& filled = by_class[i];
     if (!filled.ok) {
-      refused[filled.reason].push_back(
-          i == 0 ? "(none)" : absl::StrCat("\"", content_.config().accept_encodings[i - 1], "\""));
+      refused[filled.reason].push_back(i == 0 ? "(none)"
+                                              : absl::StrCat("\"", ClassName(*config, i), "\""));
     } else if (!result.ok) {
       result.ok = true;
       result.bytes = filled.bytes;
@@ -255,9 +276,10 @@ absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interf
   result.why = a.why;
   doctor::Options options;
   options.interface = interface;
-  options.pin_dir = content_.config().pin_dir;
-  options.cgroup = content_.config().cgroup;
-  for (const config::Domain& d : content_.config().domains)
+  const config::Snapshot config = content_.config();
+  options.pin_dir = config->pin_dir;
+  options.cgroup = config->cgroup;
+  for (const config::Domain& d : config->domains)
     options.ports.insert(options.ports.end(), d.ports.begin(), d.ports.end());
   for (const doctor::Finding& f : doctor::Examine(options))
     if (f.severity == doctor::Severity::kWarning || f.severity == doctor::Severity::kError)
@@ -268,10 +290,11 @@ absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interf
 absl::StatusOr<api::DetachResult> AccelService::Detach(const api::DetachRequest& request,
                                                        const absl::Notification& stop) {
   api::DetachRequest complete = request;
+  const config::Snapshot config = content_.config();
   // Rounded up: never less than configured.
   if (!complete.deadline_s)
     complete.deadline_s = static_cast<uint64_t>(
-        std::chrono::ceil<std::chrono::seconds>(content_.config().drain_deadline).count());
+        std::chrono::ceil<std::chrono::seconds>(config->drain_deadline).count());
   return interfaces_.Detach(complete, stop);
 }
 

@@ -3,6 +3,7 @@
 #ifndef WEBBOOSTER_CTL_ACCELERD_SERVICE_H_
 #define WEBBOOSTER_CTL_ACCELERD_SERVICE_H_
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/filler.h"
 #include "ctl/accelerd/interfaces.h"
+#include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/verifier.h"
 #include "ctl/api/service.h"
 
@@ -24,6 +26,9 @@ class AccelService : public api::Service {
   absl::StatusOr<api::ServerStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
   absl::StatusOr<std::vector<api::DomainInfo>> ListDomains() override;
+  absl::StatusOr<api::ReloadResult> Reload() override;
+  // Until then there is nothing to reload.
+  void SetReloader(Reloader* reloader) { reloader_ = reloader; }
   absl::Status EnableDomain(const std::string& name) override { return Switch(name, true); }
   absl::Status DisableDomain(const std::string& name) override { return Switch(name, false); }
   absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter& filter) override;
@@ -48,6 +53,7 @@ class AccelService : public api::Service {
   Filler& filler_;
   Interfaces& interfaces_;
   const Verifier& verifier_;
+  std::atomic<Reloader*> reloader_ = nullptr;
   const absl::Time started_;
 };
 

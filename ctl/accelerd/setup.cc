@@ -8,12 +8,12 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "ctl/accelerd/reload_plan.h"
+#include "ctl/kern/counters.h"
 #include "webbooster/base/posix_error.h"
 
 namespace wb::accelerd {
 namespace {
-
-uint64_t Ns(std::chrono::milliseconds t) { return static_cast<uint64_t>(t.count()) * 1000000u; }
 
 absl::StatusOr<std::array<uint32_t, 4>> MappedAddress(const std::string& text) {
   std::array<uint32_t, 4> address = {0, 0, htonl(0xffff), 0};
@@ -23,6 +23,8 @@ absl::StatusOr<std::array<uint32_t, 4>> MappedAddress(const std::string& text) {
 }
 
 }  // namespace
+
+uint64_t Ns(std::chrono::milliseconds t) { return static_cast<uint64_t>(t.count()) * 1000000u; }
 
 kern::LoadOptions LoadOptionsOf(const config::Config& config) {
   kern::LoadOptions o;
@@ -43,27 +45,63 @@ uint32_t DomainFlags(const config::Domain& domain, bool enabled) {
   return flags;
 }
 
-absl::Status Configure(const config::Config& config, kern::ObjectStore& store) {
-  for (const config::Domain& d : config.domains)
-    for (uint16_t port : d.ports) WB_RETURN_IF_ERROR(store.SetPort(port, WB_PORT_FOLLOWED));
+absl::StatusOr<kern::Names> NamesOf(const config::Config& config) {
+  kern::Names names;
   for (size_t i = 0; i < config.accept_encodings.size(); i++)
-    WB_RETURN_IF_ERROR(store.SetEncoding(config.accept_encodings[i], static_cast<uint32_t>(i + 1)));
+    if (!config.accept_encodings[i].empty())
+      names.encodings[config.accept_encodings[i]] = static_cast<uint32_t>(i + 1);
   for (const std::string& text : config.boosters.addresses) {
     WB_ASSIGN_OR_RETURN(const auto address, MappedAddress(text));
-    WB_RETURN_IF_ERROR(store.AddBooster(address));
+    names.boosters.insert(address);
   }
   for (uint32_t id = 0; id < config.domains.size(); id++) {
     const config::Domain& d = config.domains[id];
-    std::vector<std::string> names = d.aliases;
-    names.push_back(d.name);
-    for (const std::string& name : names) {
-      WB_RETURN_IF_ERROR(store.SetHost(name, id));
+    if (d.name.empty()) continue;
+    names.ports.insert(d.ports.begin(), d.ports.end());
+    std::vector<std::string> hosts = d.aliases;
+    hosts.push_back(d.name);
+    for (const std::string& host : hosts) {
+      names.hosts[host] = id;
       for (uint16_t port : d.ports)
-        if (const std::string with_port = absl::StrCat(name, ":", port);
-            with_port.size() <= WB_HOST_MAX)
-          WB_RETURN_IF_ERROR(store.SetHost(with_port, id));
+        if (std::string with_port = absl::StrCat(host, ":", port); with_port.size() <= WB_HOST_MAX)
+          names.hosts[std::move(with_port)] = id;
     }
-    store.SetDomain(id, DomainFlags(d, d.enabled));
+  }
+  return names;
+}
+
+absl::StatusOr<config::Config> ArrangeAsBefore(const config::Config& config,
+                                               const kern::Programs& programs,
+                                               const kern::ObjectStore& store) {
+  if (!programs.adopted()) return config;
+  config::Config before;
+  before.accept_encodings.clear();
+  WB_ASSIGN_OR_RETURN(const kern::Names names, store.Entered());
+  for (const config::Domain& d : config.domains) {
+    const auto it = names.hosts.find(d.name);
+    if (it == names.hosts.end() || it->second >= WB_DOMAINS_MAX) continue;
+    if (before.domains.size() <= it->second) before.domains.resize(it->second + 1);
+    // Two names of one domain of before may be two domains now: the first has its place.
+    if (std::string& name = before.domains[it->second].name; name.empty()) name = d.name;
+  }
+  for (const auto& [value, encoding] : names.encodings) {
+    if (encoding == 0 || encoding >= WB_ENCODINGS) continue;
+    if (before.accept_encodings.size() < encoding) before.accept_encodings.resize(encoding);
+    before.accept_encodings[encoding - 1] = value;
+  }
+  return Arrange(before, config, [&](uint32_t id) {
+    const auto stats = kern::ReadDomain(programs, id);
+    return stats.ok() && stats->hits + stats->misses == 0;
+  });
+}
+
+absl::Status Configure(const config::Config& config, kern::ObjectStore& store) {
+  WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(config));
+  WB_RETURN_IF_ERROR(store.KeepOnly(names));
+  WB_RETURN_IF_ERROR(store.Enter(names));
+  for (uint32_t id = 0; id < WB_DOMAINS_MAX; id++) {
+    const bool there = id < config.domains.size() && !config.domains[id].name.empty();
+    store.SetDomain(id, there ? DomainFlags(config.domains[id], config.domains[id].enabled) : 0);
   }
   return absl::OkStatus();
 }

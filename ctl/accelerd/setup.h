@@ -13,7 +13,13 @@
 namespace wb::accelerd {
 
 kern::LoadOptions LoadOptionsOf(const config::Config& config);
-// Hosts, ports, encodings, boosters and domain switches. The store was cleared.
+uint64_t Ns(std::chrono::milliseconds t);
+absl::StatusOr<kern::Names> NamesOf(const config::Config& config);
+// The configuration with domains and encodings at the places that they have in the pinned maps.
+absl::StatusOr<config::Config> ArrangeAsBefore(const config::Config& config,
+                                               const kern::Programs& programs,
+                                               const kern::ObjectStore& store);
+// Hosts, ports, encodings, boosters and domain switches become those of the configuration.
 absl::Status Configure(const config::Config& config, kern::ObjectStore& store);
 uint32_t DomainFlags(const config::Domain& domain, bool enabled);
 // Mount point of cgroup v2. NotFound with the remedy when there is none.

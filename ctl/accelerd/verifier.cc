@@ -18,7 +18,7 @@ Verifier::Verifier(Content& content, kern::Programs& programs)
       programs_(programs),
       next_(programs.variants.size()),
       random_(static_cast<uint32_t>(kern::MonotonicNs())) {
-  if (content_.config().verification.one_in != 0) thread_ = std::thread([this] { Run(); });
+  thread_ = std::thread([this] { Run(); });
 }
 
 Verifier::~Verifier() { Stop(); }
@@ -34,19 +34,20 @@ void Verifier::Stop() {
 
 void Verifier::Run() {
   const uint32_t slots = static_cast<uint32_t>(next_.size());
-  const double rate = content_.config().verification.rate;
-  const double per_round = rate * std::chrono::duration<double>(kRound).count();
   double may = 0;  // verifications that the rate allows now
   uint32_t slot = 1;
   std::unique_lock lock(mu_);
   while (!wake_.wait_for(lock, kRound, [this] { return stop_; })) {
     lock.unlock();
-    may = std::min(may + per_round, std::max(rate, 1.0));
-    for (uint32_t n = slots / kRounds + 1; n > 0; n--) {
-      if (Due(slot)) {
+    const config::Snapshot config = content_.config();
+    const config::Verification& rules = config->verification;
+    may = std::min(may + rules.rate * std::chrono::duration<double>(kRound).count(),
+                   std::max<double>(rules.rate, 1));
+    for (uint32_t n = rules.one_in == 0 ? 0 : slots / kRounds + 1; n > 0; n--) {
+      if (Due(slot, rules.one_in)) {
         if (may < 1) break;  // it is the first one next time
         may--;
-        Check(slot);
+        Check(*config, slot);
       }
       slot = slot + 1 < slots ? slot + 1 : 1;
     }
@@ -54,35 +55,30 @@ void Verifier::Run() {
   }
 }
 
-bool Verifier::Due(uint32_t slot) {
+bool Verifier::Due(uint32_t slot, uint32_t one_in) {
   wb_variant& v = programs_.variants[slot];
   if (!(std::atomic_ref(v.flags).load(std::memory_order_acquire) & WB_VF_LIVE)) return false;
   const uint64_t hits = std::atomic_ref(v.hits).load(std::memory_order_relaxed);
   Next& next = next_[slot];
   if (next.gen != v.gen || next.hits == 0) {
     // Not all at once: any of the first so many hits may be the one.
-    next = {v.gen, 1 + random_() % content_.config().verification.one_in};
+    next = {v.gen, 1 + random_() % one_in};
   }
   return hits >= next.hits;
 }
 
-void Verifier::Check(uint32_t slot) {
-  next_[slot].hits = programs_.variants[slot].hits + content_.config().verification.one_in;
+void Verifier::Check(const config::Config& config, uint32_t slot) {
+  next_[slot].hits = programs_.variants[slot].hits + config.verification.one_in;
   const auto hit = content_.Sample(slot);
-  if (!hit) return;
-  const config::Domain& domain = content_.config().domains[hit->key.domain];
-  cache::Fetcher& fetcher =
-      fetchers_
-          .try_emplace(hit->key.domain, cache::OriginAddress{domain.origin.host, domain.origin.port,
-                                                             domain.fill_from})
-          .first->second;
+  if (!hit || !Exists(config, hit->key.domain, hit->encoding)) return;
+  const config::Domain& domain = config.domains[hit->key.domain];
   cache::FetchRequest request;
   request.host = domain.name;
   request.target = hit->key.target;
-  if (hit->encoding != 0)
-    request.accept_encoding = content_.config().accept_encodings[hit->encoding - 1u];
-  const Verdict verdict = content_.Verify(*hit, fetcher.Fetch(request));
-  counts_[static_cast<size_t>(verdict)]++;
+  if (hit->encoding != 0) request.accept_encoding = EncodingValue(config, hit->encoding);
+  // A connection each: they are few, and the address may be another one after a reload.
+  cache::Fetcher fetcher({domain.origin.host, domain.origin.port, domain.fill_from});
+  counts_[static_cast<size_t>(content_.Verify(*hit, fetcher.Fetch(request)))]++;
 }
 
 }  // namespace wb::accelerd

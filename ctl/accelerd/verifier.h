@@ -8,7 +8,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <map>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -34,13 +33,12 @@ class Verifier {
     uint64_t hits = 0;  // 0: this life of the slot has not been seen yet
   };
   void Run();
-  bool Due(uint32_t slot);
-  void Check(uint32_t slot);
+  bool Due(uint32_t slot, uint32_t one_in);
+  void Check(const config::Config& config, uint32_t slot);
 
   Content& content_;
   kern::Programs& programs_;
-  std::vector<Next> next_;                       // by slot
-  std::map<uint16_t, cache::Fetcher> fetchers_;  // by domain
+  std::vector<Next> next_;  // by slot
   std::minstd_rand random_;
   std::array<std::atomic<uint64_t>, 5> counts_ = {};
   std::mutex mu_;

@@ -112,6 +112,10 @@ absl::StatusOr<VersionInfo> Client::Version() { return Get<VersionInfo>("/v1/ver
 absl::StatusOr<DomainList> Client::ListDomains() { return Get<DomainList>("/v1/domains"); }
 absl::StatusOr<ReasonList> Client::Reasons() { return Get<ReasonList>("/v1/reasons"); }
 
+absl::StatusOr<ReloadResult> Client::Reload() {
+  return Post<ReloadResult>("/v1/reload", "{}", timeouts_.reload);
+}
+
 absl::StatusOr<DomainReply> Client::EnableDomain(const std::string& name) {
   return Post<DomainReply>(absl::StrCat("/v1/domains/", PercentEncode(name), "/enable"), "{}",
                            timeouts_.query);

@@ -28,6 +28,7 @@ class Client {
   struct Timeouts {
     std::chrono::seconds query{10};
     std::chrono::seconds attach{60};
+    std::chrono::seconds reload{60};
     std::chrono::seconds warm{600};
     std::chrono::seconds detach_grace = kDetachGrace;
   };
@@ -47,6 +48,7 @@ class Client {
   absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode);
   absl::StatusOr<DetachResult> Detach(const DetachRequest& request);
   absl::StatusOr<ReasonList> Reasons();
+  absl::StatusOr<ReloadResult> Reload();
 
   // The text of the last successful reply, as the server wrote it.
   const std::string& last_json() const { return last_json_; }

@@ -77,6 +77,14 @@ void Fields(auto& a, Is<RepairStats> auto& s) {
   a("timer", s.timer);
 }
 
+void Fields(auto& a, Is<ConfigStats> auto& s) {
+  a("hash", s.hash);
+  a("loaded_at", s.loaded_at);
+  a("last_reload_successful", s.last_reload_successful);
+  a("reloads", s.reloads);
+  a("reloads_failed", s.reloads_failed);
+}
+
 void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("version", s.version);
   a("pid", s.pid);
@@ -96,6 +104,7 @@ void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("heartbeat_age_ms", s.heartbeat_age_ms);
   a("lease_ms", s.lease_ms);
   a("domains", s.domains);
+  a("config", s.config);
 }
 
 void Fields(auto& a, Is<DomainInfo> auto& s) {
@@ -157,6 +166,12 @@ void Fields(auto& a, Is<DetachResult> auto& s) {
   a("drained_connections", s.drained_connections);
   a("reset_connections", s.reset_connections);
   a("seconds", s.seconds);
+}
+
+void Fields(auto& a, Is<ReloadResult> auto& s) {
+  a("hash", s.hash);
+  a("changes", s.changes);
+  a("warnings", s.warnings);
 }
 
 void Fields(auto& a, Is<ReasonCount> auto& s) {

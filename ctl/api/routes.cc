@@ -161,6 +161,11 @@ JsonOr Detach(const Call& call) {
   return Reply(call.service.Detach({call.name, body->force, body->deadline_seconds}, call.stop));
 }
 
+JsonOr Reload(const Call& call) {
+  if (auto body = ParseRequest<EmptyBody>(call.request.body); !body.ok()) return body.status();
+  return Reply(call.service.Reload());
+}
+
 struct Route {
   std::string_view method;
   std::string_view path;
@@ -174,6 +179,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/domains", ListDomains},
     {"GET", "/v1/cache", ListCache, true},
     {"GET", "/v1/reasons", ListReasons},
+    {"POST", "/v1/reload", Reload},
     {"POST", "/v1/domains/*/enable", EnableDomain},
     {"POST", "/v1/domains/*/disable", DisableDomain},
     {"POST", "/v1/cache/warm", Warm},

@@ -127,6 +127,15 @@ struct RepairStats {
   uint64_t timer = 0;
 };
 
+// The configuration in force, and what became of reloads.
+struct ConfigStats {
+  std::string hash;       // Of the file's text: 12 hexadecimal digits.
+  std::string loaded_at;  // When it came in force.
+  bool last_reload_successful = true;
+  uint64_t reloads = 0;
+  uint64_t reloads_failed = 0;
+};
+
 struct ServerStatus {
   std::string version;
   int64_t pid = 0;
@@ -146,6 +155,7 @@ struct ServerStatus {
   uint64_t heartbeat_age_ms = 0;
   uint64_t lease_ms = 0;
   uint64_t domains = 0;
+  ConfigStats config;
 };
 
 struct DomainInfo {
@@ -231,6 +241,12 @@ struct DetachResult {
   double seconds = 0;
 };
 
+struct ReloadResult {
+  std::string hash;                   // As in ConfigStats.
+  std::vector<std::string> changes;   // Keys whose values are others now.
+  std::vector<std::string> warnings;  // Of the file, and of what it asks for and did not come.
+};
+
 struct ReasonCount {
   std::string hook;
   std::string label;
@@ -256,6 +272,10 @@ class Service {
   // The number of objects purged; none of them is served any more when this returns.
   virtual absl::StatusOr<uint64_t> Purge(const PurgeRequest& request) = 0;
   virtual absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode) = 0;
+
+  // Reads the configuration file again. An error tells all that is wrong, a line each, and nothing
+  // has changed.
+  virtual absl::StatusOr<ReloadResult> Reload() = 0;
 
   // The next two last long. They return soon (Cancelled) once `stop` is notified: the server is
   // stopping. One result per URL, in order; a URL that cannot be warmed is a result, not an error.

@@ -29,6 +29,25 @@ std::optional<ArenaRange> Arena::Allocate(size_t bytes) {
   return ArenaRange{bank, off, len};
 }
 
+bool Arena::Reserve(const ArenaRange& range) {
+  const auto& [bank, off, len] = range;
+  if (bank >= banks_.size() || len == 0 || len % kArenaAlign != 0 || off % kArenaAlign != 0)
+    return false;
+  auto it = free_.upper_bound({bank, off});
+  if (it == free_.begin()) return false;
+  --it;
+  const auto [place, free_len] = *it;
+  const uint64_t end = uint64_t{off} + len, free_end = uint64_t{place.second} + free_len;
+  if (place.first != bank || end > free_end) return false;
+  DropFree(it);
+  if (off > place.second) AddFree(place, off - place.second);
+  if (free_end > end)
+    AddFree({bank, static_cast<uint32_t>(end)}, static_cast<uint32_t>(free_end - end));
+  used_.emplace(Place{bank, off}, len);
+  used_bytes_ += len;
+  return true;
+}
+
 void Arena::Free(const ArenaRange& range) {
   const auto used = used_.find({range.bank, range.off});
   WB_CHECK(used != used_.end() && used->second == range.len, "free of what is not allocated");

@@ -36,6 +36,10 @@ class Arena {
   // nullopt when no bank has `bytes` in a row. `bytes` > 0; the range's len is rounded up.
   [[nodiscard]] std::optional<ArenaRange> Allocate(size_t bytes);
 
+  // Exactly this range, as an earlier process gave it. False: it is not free, or none that
+  // Allocate() gives.
+  [[nodiscard]] bool Reserve(const ArenaRange& range);
+
   // `range` must be exactly one that Allocate() gave and that is not free; anything else is a bug
   // and aborts.
   void Free(const ArenaRange& range);

@@ -30,6 +30,7 @@ struct OriginAddress {
   std::string host;
   uint16_t port = 80;
   std::string from = {};
+  bool operator==(const OriginAddress&) const = default;
 };
 
 class OriginConnection {

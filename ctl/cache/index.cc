@@ -92,6 +92,13 @@ std::vector<Variant> Index::ShareVariant(uint32_t slot, uint8_t encoding) {
   return replaced;
 }
 
+std::vector<Variant> Index::DropClasses(const ObjectKey& key, uint16_t encodings) {
+  Object& object = objects_.at(key);
+  std::vector<Variant> dropped = TakeClasses(key, object, encodings);
+  WB_CHECK(!object.variants.empty(), "all classes of an object dropped");
+  return dropped;
+}
+
 std::vector<Variant> Index::TakeClasses(const ObjectKey& key, Object& object, uint16_t encodings) {
   std::vector<Variant> replaced;
   for (Variant& other : object.variants) {

@@ -98,6 +98,10 @@ class Index {
   // which is removed and returned if it has none left.
   [[nodiscard]] std::vector<Variant> ShareVariant(uint32_t slot, uint8_t encoding);
 
+  // Takes classes from the object, to which others must be left; variants that have none left are
+  // removed and returned.
+  [[nodiscard]] std::vector<Variant> DropClasses(const ObjectKey& key, uint16_t encodings);
+
   // Forgets variants and state, and remembers why. Only for an object without variants. Returns the
   // object that had to be forgotten for it.
   [[nodiscard]] std::optional<ObjectKey> Refuse(const ObjectKey& key, std::string_view reason,

@@ -65,10 +65,12 @@ std::string FormatFinding(std::string_view file, const Finding& finding) {
              finding.message);
 }
 
-absl::StatusOr<Config> Load(const std::string& path, std::vector<std::string>* warnings) {
+absl::StatusOr<Config> Load(const std::string& path, std::vector<std::string>* warnings,
+                            std::string* text_read) {
   struct stat status {};
   const absl::StatusOr<std::string> text = ReadSmallFile(path, kMaxFileBytes, &status);
   if (!text.ok()) return text.status();
+  if (text_read != nullptr) *text_read = *text;
   LoadResult result = Parse(*text);
   if (warnings != nullptr) {
     for (const Finding& warning : result.warnings)

@@ -36,6 +36,8 @@ enum class CookiePolicy { kPass, kIgnore };
 // A request whose target has a '?' goes to the web server (kPass), or is cached under the whole
 // target (kKey).
 enum class QueryPolicy { kPass, kKey };
+// What accelerd leaves when it is stopped.
+enum class StopPolicy { kKeep, kDetach };
 
 template <typename T>
 using Names = std::pair<std::string_view, T>;
@@ -47,6 +49,9 @@ inline constexpr std::array<Names<CookiePolicy>, 2> kCookiePolicies = {
     {{"pass", CookiePolicy::kPass}, {"ignore", CookiePolicy::kIgnore}}};
 inline constexpr std::array<Names<QueryPolicy>, 2> kQueryPolicies = {
     {{"pass", QueryPolicy::kPass}, {"key", QueryPolicy::kKey}}};
+
+inline constexpr std::array<Names<StopPolicy>, 2> kStopPolicies = {
+    {{"keep", StopPolicy::kKeep}, {"detach", StopPolicy::kDetach}}};
 
 // Inclusive bounds of a number, a size in bytes or a duration.
 template <typename T>
@@ -180,6 +185,8 @@ struct Config {
   milliseconds drain_deadline =
       seconds(90);  // `detach` waits this long for spliced connections to end.
   Verification verification;
+  // What SIGTERM leaves: the programs and the cache for the next accelerd, or nothing.
+  StopPolicy on_stop = StopPolicy::kKeep;
   Boosters boosters;
   // Exact Accept-Encoding field values that have a variant of their own; entry i is class i + 1.
   // Class 0 is "no such field". Requests with any other value go to the web server.
@@ -218,8 +225,10 @@ struct LoadResult {
 
 // Reads and parses a regular file of at most kMaxFileBytes. InvalidArgument: the message lists
 // every error as FormatFinding does, one a line. Warnings, if asked for, come in the same form.
+// `text` is what was read.
 [[nodiscard]] absl::StatusOr<Config> Load(const std::string& path,
-                                          std::vector<std::string>* warnings = nullptr);
+                                          std::vector<std::string>* warnings = nullptr,
+                                          std::string* text = nullptr);
 
 // "FILE:LINE:COL: path: message".
 std::string FormatFinding(std::string_view file, const Finding& finding);

@@ -199,6 +199,7 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
   }
   map["drain_deadline"].Duration(&config->drain_deadline, kDrainDeadline);
   ReadVerification(map["verification"], &config->verification);
+  map["on_stop"].Enum(&config->on_stop, kStopPolicies);
   ReadBoosters(map["boosters"], &config->boosters);
   map["accept_encodings"].Texts(&config->accept_encodings, {0, kMaxAcceptEncodings},
                                 ParseAcceptEncoding);

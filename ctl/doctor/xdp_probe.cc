@@ -24,6 +24,8 @@
 namespace wb::doctor {
 namespace {
 
+constexpr char kDispatcherName[] = "xdp_dispatcher";
+
 // linux/bpf.h has them since 6.6; Debian 12's headers do not.
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
@@ -75,7 +77,10 @@ ProgramFacts Program(uint32_t ifindex, uint32_t id, const std::string& mode) {
   return program;
 }
 
+// libxdp is asked only about what bears its dispatcher's name: of any other program it keeps a file
+// descriptor that xdp_multiprog__close() does not give back (libxdp 1.3.1), and so the program.
 void ReadDispatcher(uint32_t ifindex, ProgramFacts& program) {
+  if (program.name != kDispatcherName) return;
   const Silence silence;
   xdp_multiprog* dispatcher = xdp_multiprog__get_from_ifindex(static_cast<int>(ifindex));
   if (libxdp_get_error(dispatcher) != 0) return;

@@ -52,6 +52,16 @@ absl::StatusOr<std::array<uint64_t, WB_R_COUNT>> ReadReasons(const Programs& pro
   return counts;
 }
 
+absl::Status ResetDomain(const Programs& programs, uint32_t domain) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return base::PosixError("count", "the CPUs", -cpus);
+  const std::vector<wb_domain_stats> zero(static_cast<size_t>(cpus));
+  bpf_map* map = programs.skeleton()->maps.wb_domain_stats;
+  if (bpf_map_update_elem(bpf_map__fd(map), &domain, zero.data(), BPF_ANY) != 0)
+    return base::PosixError("write", bpf_map__name(map));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<wb_domain_stats> ReadDomain(const Programs& programs, uint32_t domain) {
   return ReadSum<wb_domain_stats>(programs.skeleton()->maps.wb_domain_stats, domain);
 }

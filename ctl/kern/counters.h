@@ -21,6 +21,8 @@ struct ReasonText {
 const std::array<ReasonText, WB_R_COUNT>& ReasonTexts();
 
 absl::StatusOr<std::array<uint64_t, WB_R_COUNT>> ReadReasons(const Programs& programs);
+// All that was counted for the domain is forgotten.
+absl::Status ResetDomain(const Programs& programs, uint32_t domain);
 absl::StatusOr<wb_domain_stats> ReadDomain(const Programs& programs, uint32_t domain);
 
 }  // namespace wb::kern

@@ -37,13 +37,6 @@ absl::Status Delete(bpf_map* map, const void* key) {
   return base::PosixError("delete from", bpf_map__name(map));
 }
 
-absl::Status Empty(bpf_map* map) {
-  std::vector<uint8_t> key(bpf_map__key_size(map));
-  while (bpf_map_get_next_key(bpf_map__fd(map), nullptr, key.data()) == 0)
-    if (absl::Status s = Delete(map, key.data()); !s.ok()) return s;
-  return absl::OkStatus();
-}
-
 absl::Status MakePathKey(wb_path_key& key, uint16_t domain, std::string_view target) {
   key.domain = domain;
   key.len = static_cast<uint16_t>(target.size());
@@ -73,22 +66,6 @@ absl::Status ObjectStore::SetPort(uint16_t port, wb_port value) {
 absl::Status ObjectStore::AddBooster(const std::array<uint32_t, 4>& address_be32) {
   const uint32_t one = 1;
   return Update(programs_.skeleton()->maps.wb_boosters, address_be32.data(), &one);
-}
-
-absl::Status ObjectStore::Clear(const std::set<uint16_t>& translated) {
-  if (programs_.adopted()) {
-    for (uint32_t port = 0; port < 65536; port++) {
-      const auto p = static_cast<uint16_t>(port);
-      WB_RETURN_IF_ERROR(SetPort(p, translated.contains(p) ? WB_PORT_LEFT : WB_PORT_NONE));
-    }
-  }
-  for (uint32_t slot = 1; slot < programs_.variants.size(); slot++) End(slot);
-  auto& maps = programs_.skeleton()->maps;
-  for (bpf_map* map :
-       {maps.wb_hosts, maps.wb_encodings, maps.wb_boosters, maps.wb_paths, maps.wb_keys})
-    WB_RETURN_IF_ERROR(Empty(map));
-  for (uint32_t domain = 0; domain < programs_.domains.size(); domain++) SetDomain(domain, 0);
-  return absl::OkStatus();
 }
 
 void ObjectStore::SetDomain(uint32_t domain, uint32_t flags) {
@@ -180,6 +157,17 @@ absl::Status ObjectStore::DropPath(uint16_t domain, std::string_view target) {
 absl::Status ObjectStore::SetKey(std::string_view hex, uint32_t slot) {
   if (hex.size() != WB_KEY_HEX) return absl::InvalidArgumentError("a link key has 32 digits");
   return Update(programs_.skeleton()->maps.wb_keys, hex.data(), &slot);
+}
+
+absl::StatusOr<size_t> ObjectStore::DropSomeKeys(size_t limit) {
+  bpf_map* map = programs_.skeleton()->maps.wb_keys;
+  std::array<uint8_t, WB_KEY_HEX> key;
+  size_t dropped = 0;
+  while (dropped < limit && bpf_map_get_next_key(bpf_map__fd(map), nullptr, key.data()) == 0) {
+    WB_RETURN_IF_ERROR(Delete(map, key.data()));
+    dropped++;
+  }
+  return dropped;
 }
 
 absl::Status ObjectStore::DropKey(std::string_view hex) {

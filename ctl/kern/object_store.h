@@ -5,17 +5,29 @@
 #ifndef WEBBOOSTER_CTL_KERN_OBJECT_STORE_H_
 #define WEBBOOSTER_CTL_KERN_OBJECT_STORE_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "ctl/kern/programs.h"
 
 namespace wb::kern {
+
+// What wb_hosts, wb_encodings, wb_boosters and wb_ports are to hold.
+struct Names {
+  std::map<std::string, uint32_t> hosts;      // Host field value -> domain
+  std::map<std::string, uint32_t> encodings;  // value of Accept-Encoding -> class
+  std::set<std::array<uint32_t, 4>> boosters;
+  std::set<uint16_t> ports;  // followed
+};
 
 struct VariantContent {
   uint32_t domain = 0;
@@ -27,6 +39,11 @@ struct VariantContent {
   std::string_view last_modified;
 };
 
+// The target of a path's key.
+inline std::string TargetOf(const wb_path_key& key) {
+  return {reinterpret_cast<const char*>(key.target), std::min<size_t>(key.len, WB_TARGET_MAX)};
+}
+
 class ObjectStore {
  public:
   explicit ObjectStore(Programs& programs) : programs_(programs) {}
@@ -35,9 +52,16 @@ class ObjectStore {
   absl::Status SetEncoding(std::string_view value, uint32_t encoding);
   absl::Status SetPort(uint16_t port, wb_port value);
   absl::Status AddBooster(const std::array<uint32_t, 4>& address_be32);
-  // Empties ports, hosts, encodings, boosters, paths and keys, and ends every variant: after an
-  // adoption. Ports in `translated` go on being translated, for the connections that need it.
-  absl::Status Clear(const std::set<uint16_t>& translated = {});
+  // ResourceExhausted: more names than the maps have entries.
+  absl::Status CheckRoom(const Names& names) const;
+  // Takes away what is not in `names`; ports are left: what was spliced is translated on.
+  absl::Status KeepOnly(const Names& names);
+  // Adds, or changes, what is. Together with KeepOnly: afterwards there is exactly that.
+  absl::Status Enter(const Names& names);
+  // Hosts and encodings as they are, whoever entered them.
+  absl::StatusOr<Names> Entered() const;
+  // Ports that were left are nobody's, but for those in `translated`.
+  absl::Status RestPorts(const std::set<uint16_t>& translated);
 
   void SetDomain(uint32_t domain, uint32_t flags);  // enum wb_domain_flag
   void RaiseDomainGeneration(uint32_t domain);      // everything of the domain is stale
@@ -61,8 +85,12 @@ class ObjectStore {
                        const std::array<uint32_t, WB_ENCODINGS>& variants);
   absl::Status SetUncacheable(uint16_t domain, std::string_view target, uint64_t retry_ns);
   absl::Status DropPath(uint16_t domain, std::string_view target);
+  // All there are, uncacheable ones too.
+  std::vector<std::pair<wb_path_key, wb_path>> Paths() const;
   absl::Status SetKey(std::string_view hex, uint32_t slot);
   absl::Status DropKey(std::string_view hex);
+  // At most so many, whichever; returns how many.
+  absl::StatusOr<size_t> DropSomeKeys(size_t limit);
 
  private:
   Programs& programs_;

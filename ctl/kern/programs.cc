@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -109,6 +110,7 @@ absl::StatusOr<std::unique_ptr<Programs>> Programs::Load(const LoadOptions& opti
   std::unique_ptr<Programs> p(new Programs);
   if (absl::Status s = p->Open(options); !s.ok()) return s;
   if (absl::Status s = p->MapAll(); !s.ok()) return s;
+  p->SetTimes(options.lease_ns, options.keepalive_refresh_ns);
   return p;
 }
 
@@ -133,6 +135,7 @@ absl::Status Programs::Open(const LoadOptions& options) {
   resize(skel_->maps.wb_free_slots, options.connections);
   resize(skel_->maps.wb_active, (options.connections + 63) / 64);
   resize(skel_->maps.wb_variants, options.variants);
+  resize(skel_->maps.wb_ledger, options.variants);
   resize(skel_->maps.wb_paths, options.variants * 2);
   resize(skel_->maps.wb_keys, options.variants);
   resize(skel_->maps.wb_arena, banks);
@@ -140,8 +143,6 @@ absl::Status Programs::Open(const LoadOptions& options) {
   WB_ASSIGN_OR_RETURN(const uint64_t cookie, NetnsCookie());
   auto* settings = &skel_->rodata->wb_settings;
   settings->netns_cookie = cookie;
-  settings->lease_ns = options.lease_ns;
-  settings->keepalive_refresh_ns = options.keepalive_refresh_ns;
   settings->banks = banks;
   settings->variants = options.variants;
   settings->max_connections = options.connections;
@@ -189,9 +190,16 @@ absl::Status Programs::MapAll() {
   WB_RETURN_IF_ERROR(make(domains, skel_->maps.wb_domains));
   WB_RETURN_IF_ERROR(make(generations, skel_->maps.wb_generations));
   WB_RETURN_IF_ERROR(make(variants, skel_->maps.wb_variants));
+  WB_RETURN_IF_ERROR(make(ledger, skel_->maps.wb_ledger));
   WB_RETURN_IF_ERROR(make(arena, skel_->maps.wb_arena));
   WB_RETURN_IF_ERROR(make(dates, skel_->maps.wb_dates));
   return make(control, skel_->maps.wb_control);
+}
+
+void Programs::SetTimes(uint64_t lease_ns, uint64_t keepalive_refresh_ns) {
+  std::atomic_ref(control[0].lease_ns).store(lease_ns, std::memory_order_relaxed);
+  std::atomic_ref(control[0].keepalive_refresh_ns)
+      .store(keepalive_refresh_ns, std::memory_order_relaxed);
 }
 
 absl::Status Programs::AttachSockops(const std::string& cgroup_dir) {

@@ -18,6 +18,7 @@
 #include "webbooster/abi/conn.h"
 #include "webbooster/abi/control.h"
 #include "webbooster/abi/key_field.h"
+#include "webbooster/abi/ledger.h"
 #include "webbooster/abi/object.h"
 
 struct webbooster_bpf;
@@ -59,6 +60,8 @@ class Programs {
 
   // The programs for connections of sockets in the cgroup. Pinned: lives on without us.
   absl::Status AttachSockops(const std::string& cgroup_dir);
+  // In force from the next packet on.
+  void SetTimes(uint64_t lease_ns, uint64_t keepalive_refresh_ns);
   // Removes everything pinned; nothing may be attached to an interface any more.
   absl::Status Unpin();
 
@@ -72,6 +75,7 @@ class Programs {
   Mapped<wb_domain> domains;
   Mapped<uint64_t> generations;
   Mapped<wb_variant> variants;
+  Mapped<wb_ledger> ledger;
   Mapped<Bank> arena;
   Mapped<wb_date> dates;
   Mapped<wb_control> control;

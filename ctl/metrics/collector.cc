@@ -11,6 +11,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
 
 namespace wb::metrics {
 namespace {
@@ -115,6 +116,19 @@ void AddDaemon(const api::ServerStatus& s, const std::string& name, Families* ou
   out->Gauge("webbooster_lease_seconds",
              "Age of the heartbeat beyond which watched objects are not answered")
       .Add(Seconds(s.lease_ms));
+  out->Gauge("webbooster_config_last_reload_successful", "1 unless the last reload failed")
+      .Add(s.config.last_reload_successful);
+  out->Gauge("webbooster_config_last_reload_success_timestamp_seconds",
+             "When the configuration in force was read");
+  absl::Time loaded;
+  std::string error;
+  if (absl::ParseTime(absl::RFC3339_full, s.config.loaded_at, &loaded, &error))
+    out->Add(absl::ToUnixSeconds(loaded));
+  out->Gauge("webbooster_config_hash", "Of the configuration file's text, as a number");
+  if (uint64_t hash = 0; absl::SimpleHexAtoi(s.config.hash, &hash)) out->Add(hash);
+  out->Counter("webbooster_config_reloads_total", "Reloads of the configuration, by result")
+      .Add(s.config.reloads, {{"result", "success"}})
+      .Add(s.config.reloads_failed, {{"result", "failure"}});
   const auto attached = [](const api::InterfaceInfo& i) { return i.ifindex != 0; };
   const auto n = std::count_if(s.interfaces.begin(), s.interfaces.end(), attached);
   out->Gauge("webbooster_interfaces", "Interfaces attached to").Add(static_cast<uint64_t>(n));

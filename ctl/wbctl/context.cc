@@ -12,7 +12,7 @@ api::Client Context::MakeClient() const {
   api::Client::Timeouts timeouts;
   if (timeout_s.has_value()) {
     const std::chrono::seconds all(*timeout_s);
-    timeouts.query = timeouts.attach = timeouts.warm = all;
+    timeouts.query = timeouts.attach = timeouts.reload = timeouts.warm = all;
   }
   return api::Client(socket, timeouts);
 }

@@ -92,17 +92,20 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
                 M(S, flight_head),  M(S, if_slot),      M(S, resp_head_mask), M(S, mac_peer),
                 M(S, mac_self),     M(S, flights)});
   using G = wb_settings;
-  ExpectLayout(
-      types, "wb_settings", sizeof(G),
-      {M(G, netns_cookie), M(G, lease_ns), M(G, keepalive_refresh_ns), M(G, banks), M(G, variants),
-       M(G, max_connections), M(G, initial_window), M(G, max_cwnd_bytes), M(G, seg_size)});
+  ExpectLayout(types, "wb_settings", sizeof(G),
+               {M(G, netns_cookie), M(G, banks), M(G, variants), M(G, max_connections),
+                M(G, initial_window), M(G, max_cwnd_bytes), M(G, seg_size)});
   using C = wb_control;
   ExpectLayout(types, "wb_control", sizeof(C),
-               {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, drain),
-                M(C, partial_checksums)});
+               {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, lease_ns),
+                M(C, keepalive_refresh_ns), M(C, drain), M(C, partial_checksums)});
   using D = wb_date;
   ExpectLayout(types, "wb_date", sizeof(D),
                {M(D, second), M(D, sum_even), M(D, sum_odd), M(D, text)});
+  using L = wb_ledger;
+  ExpectLayout(
+      types, "wb_ledger", sizeof(L),
+      {M(L, seal), M(L, proof), M(L, admitted_ns), M(L, bank), M(L, off), M(L, len), M(L, bytes)});
   using E = wb_domain;
   ExpectLayout(types, "wb_domain", sizeof(E), {M(E, gen), M(E, flags)});
   using N = wb_domain_stats;

@@ -4,7 +4,8 @@
 
 Failed are resets, closes in mid-response, wrong bytes or status, timeouts. A clean close between
 responses is not (nginx limits requests and idle time per connection): the client reconnects, asks
-again and counts that in "reasked". Prints one JSON object; exit 1 when anything failed.
+again and counts that in "reasked". Prints one JSON object; exit 1 when anything failed. SIGTERM ends
+the load before its time.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import hashlib
 import json
 import os
 import selectors
+import signal
 import sys
 import time
 import urllib.parse
@@ -166,6 +168,11 @@ class Load:
         self.completed = self.bytes = self.clean_closes = self.reasked = self.renewed = 0
         self.latency = []
         self.notes = []
+        self.end = 0.0
+
+    def stop(self, *_):
+        """No more requests; those under way are awaited."""
+        self.end = 0.0
 
     def note(self, target, response, problem):
         if len(self.notes) < 5:
@@ -175,11 +182,12 @@ class Load:
     def run(self):
         clients = [Client(self) for _ in range(self.args.connections)]
         started = time.monotonic()
-        end = started + self.args.seconds
+        self.end = started + self.args.seconds
+        signal.signal(signal.SIGTERM, self.stop)
         asked = 0
         while True:
             now = time.monotonic()
-            if now >= end and not any(client.target for client in clients):
+            if now >= self.end and not any(client.target for client in clients):
                 break
             due = int((now - started) * self.args.rate) - asked if self.args.rate else len(clients)
             # The one idle longest first, or with a rate the last ones would hardly ever ask.
@@ -187,7 +195,7 @@ class Load:
                 if client.target:
                     if now - client.sent > self.args.timeout:
                         client.fail("timeout", now)
-                elif now < end and due > 0 and now >= client.ready_at:
+                elif now < self.end and due > 0 and now >= client.ready_at:
                     client.ask(self.args.target[asked % len(self.args.target)], now)
                     asked += 1
                     due -= 1

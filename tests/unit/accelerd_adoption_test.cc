@@ -264,8 +264,8 @@ TEST_F(AdoptionTest, PortsOfBeforeAreNotFollowedAnyMore) {
     ASSERT_TRUE(first.store->SetPort(82, WB_PORT_FOLLOWED).ok());
   }
   Accelerd second(Config());
-  ASSERT_TRUE(second.store->Clear({81}).ok());
   ASSERT_TRUE(Configure(second.config, *second.store).ok());
+  ASSERT_TRUE(second.store->RestPorts({81}).ok());
   EXPECT_EQ(second.Port(80), WB_PORT_FOLLOWED);
   EXPECT_EQ(second.Port(81), WB_PORT_LEFT);
   EXPECT_EQ(second.Port(82), WB_PORT_NONE);

@@ -64,6 +64,10 @@ class FakeService : public Service {
     if (throw_on_purge) throw std::runtime_error("a bug in the service");
     return 12;
   }
+  absl::StatusOr<ReloadResult> Reload() override {
+    if (!reload_errors.empty()) return absl::InvalidArgumentError(reload_errors);
+    return ReloadResult{"0123456789ab", {"lease"}, {"interface wbt1 is not attached: \x1b[2J"}};
+  }
   absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode) override {
     if (interface != "wbt0") return absl::NotFoundError("no interface " + interface);
     if (mode == AttachMode::kNative)
@@ -103,6 +107,7 @@ class FakeService : public Service {
   std::string last_domain;
   bool last_enabled = false;
   bool throw_on_purge = false;
+  std::string reload_errors;
   absl::Notification detach_running;
 
  private:

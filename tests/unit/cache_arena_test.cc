@@ -32,6 +32,26 @@ TEST_F(ArenaTest, RoundsUpAndNeverTouchesTheLastPage) {
   EXPECT_EQ(arena.largest_free_bytes(), 0u);
 }
 
+TEST_F(ArenaTest, ReservesWhatIsFreeAndNothingElse) {
+  Arena arena = Make(2);
+  EXPECT_TRUE(arena.Reserve({1, 128, 192}));
+  EXPECT_EQ(arena.used_bytes(), 192u);
+  for (const ArenaRange& taken :
+       {ArenaRange{1, 128, 192}, ArenaRange{1, 128, 64}, ArenaRange{1, 64, 128},
+        ArenaRange{1, 256, 128}, ArenaRange{1, 192, 64}, ArenaRange{1, 0, WB_BANK_USABLE}})
+    EXPECT_FALSE(arena.Reserve(taken)) << taken.off << " " << taken.len;
+  for (const ArenaRange& odd :
+       {ArenaRange{2, 0, 64}, ArenaRange{0, 0, 0}, ArenaRange{0, 8, 64}, ArenaRange{0, 0, 65},
+        ArenaRange{0, WB_BANK_USABLE - 64, 128}, ArenaRange{0, UINT32_MAX - 63, 128}})
+    EXPECT_FALSE(arena.Reserve(odd)) << odd.off << " " << odd.len;
+  EXPECT_TRUE(arena.Reserve({1, 0, 128}));
+  EXPECT_TRUE(arena.Reserve({1, 320, WB_BANK_USABLE - 320}));
+  EXPECT_TRUE(arena.Reserve({0, 64, WB_BANK_USABLE - 64}));
+  EXPECT_EQ(arena.free_bytes(), 64u);
+  arena.Free({1, 128, 192});
+  EXPECT_EQ(arena.Allocate(192), (ArenaRange{1, 128, 192}));
+}
+
 TEST_F(ArenaTest, CoalescesOnBothSidesButNotAcrossBanks) {
   Arena arena = Make(2);
   const auto whole = arena.Allocate(WB_BANK_USABLE);

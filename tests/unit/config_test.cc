@@ -162,7 +162,7 @@ TEST(ConfigDocumentTest, RangesAreTheParsers) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 11);
+  EXPECT_EQ(compared, 10);
 }
 
 // An unknown key that looks like nothing makes the parser list those it knows in that map.
@@ -216,6 +216,7 @@ lease: 1s
 keepalive_refresh: 1m
 drain_deadline: 1h
 verification: {one_in: 100, rate: 2, quarantine: 1m}
+on_stop: detach
 boosters: {addresses: ["fd00:0:0::8", 192.0.2.1], key_file: /etc/k}
 accept_encodings: []
 domains:
@@ -238,6 +239,7 @@ domains:
   want.keepalive_refresh = seconds(60);
   want.drain_deadline = hours(1);
   want.verification = {100, 2, minutes(1)};
+  want.on_stop = StopPolicy::kDetach;
   want.boosters = {{"fd00::8", "192.0.2.1"}, "/etc/k"};
   want.accept_encodings = {};
   want.domains = {{"a.test",

@@ -31,6 +31,7 @@ class FakeService : public api::Service {
   absl::StatusOr<std::vector<api::DomainInfo>> ListDomains() override {
     return Answer(fail_domains, domains);
   }
+  absl::StatusOr<api::ReloadResult> Reload() override { return Unused(); }
   absl::StatusOr<std::vector<api::ReasonCount>> Reasons() override {
     if (throw_reasons) throw std::runtime_error("a bug in the service");
     return Answer(fail_reasons, reasons);
@@ -68,6 +69,7 @@ class FakeService : public api::Service {
     status.repairs = {22, 23, 24};
     status.heartbeat_age_ms = 12;
     status.lease_ms = 500;
+    status.config = {"0000000000ff", "2026-01-02T03:04:05Z", false, 51, 52};
     domains = {{"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37},
                {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991}};
 #define WB_X(NAME, label, hook, text) reasons.push_back({hook, label, text, 100u + WB_R_##NAME});

@@ -75,6 +75,7 @@ TEST_F(MetricsRulesTest, AlertsFireWhenTheyShouldAndNotBefore) {
       {"webbooster_interface_info{interface=\"a\",mode=\"native\",", "1x420", "_x40"},
       {"webbooster_interface_info{interface=\"a\",mode=\"generic\",", "_x420", "1x40"},
       {"webbooster_draining{", "0x420", "1x40"},
+      {"webbooster_config_last_reload_successful{", "1x420", "0x40"},
       {"webbooster_requests_total{domain=\"s\",result=\"hit\",",
        "0+5400x200 1080000x60 1080000+5400x158", "1933200+600x40"},
       {"webbooster_requests_total{domain=\"s\",result=\"miss\",",
@@ -109,7 +110,7 @@ TEST_F(MetricsRulesTest, AlertsFireWhenTheyShouldAndNotBefore) {
     if ((*it)[1] == "WebboosterInterfaceDetached") continue;
     test << "            - {labels: '{alertname=\"" << (*it)[1] << "\"}', value: 1}\n";
   }
-  EXPECT_EQ(alerts, 14u);
+  EXPECT_EQ(alerts, 15u);
   test << "        - expr: "
           "count(ALERTS{alertstate=\"firing\",alertname=\"WebboosterInterfaceDetached\"})\n"
        << "          eval_time: 435m\n          exp_samples: [{labels: '{}', value: 1}]\n";

@@ -83,6 +83,13 @@ TEST_F(Wbctl, AttachesAndDetaches) {
   EXPECT_FALSE(service_.detach.deadline_s.has_value());  // accelerd's own holds
 }
 
+TEST_F(Wbctl, ReloadsOrTellsAllThatIsWrong) {
+  ExpectRun("reload", 0, "warning: interface wbt1 is not attached: ?[2J\nchanged: lease\n");
+  ExpectRun("--json reload", 0, R"({"hash":"0123456789ab","changes":["lease"],"warnings":)");
+  service_.reload_errors = "f:1:2: lease: soon?\nf:3:4: \x1b[2J";
+  ExpectRun("reload", 1, "f:1:2: lease: soon?\nwbctl: reload: f:3:4: ?[2J\n");
+}
+
 TEST_F(Wbctl, SwitchesDomains) {
   ExpectRun("domain disable site.test", 0, "site.test: disabled");
   EXPECT_FALSE(service_.last_enabled);

@@ -10,8 +10,6 @@
 /* Read-only for the life of the loaded programs. */
 struct wb_settings {
   __u64 netns_cookie;      /* connections of other network namespaces are not followed */
-  __u64 lease_ns;          /* age of the heartbeat beyond which only self-fresh objects are served */
-  __u64 keepalive_refresh_ns;
   __u32 banks;             /* of the arena */
   __u32 variants;          /* entries of wb_variants */
   __u32 max_connections;
@@ -35,6 +33,8 @@ struct wb_control {
   __u64 second_start_ns; /* CLOCK_MONOTONIC at which `second` began */
   __u32 second;          /* since 1970 */
   __u32 mode;            /* enum wb_mode */
+  __u64 lease_ns;        /* age of the heartbeat beyond which only self-fresh objects are served */
+  __u64 keepalive_refresh_ns; /* without a packet of the kernel's, a request is let through to it */
   __u8 drain[WB_IFS_MAX];             /* by interface slot: 1 answers nothing, translates on */
   __u8 partial_checksums[WB_IFS_MAX]; /* 1: the device may hand over CHECKSUM_PARTIAL frames (veth) */
 };
