@@ -57,11 +57,12 @@ absl::Status Configure(const config::Config& config, kern::ObjectStore& store) {
     std::vector<std::string> names = d.aliases;
     names.push_back(d.name);
     for (const std::string& name : names) {
-      WB_RETURN_IF_ERROR(store.SetHost(name, id));
-      for (uint16_t port : d.ports)
+      for (uint16_t port : d.ports) {
+        WB_RETURN_IF_ERROR(store.SetHost(name, port, id));
         if (const std::string with_port = absl::StrCat(name, ":", port);
             with_port.size() <= WB_HOST_MAX)
-          WB_RETURN_IF_ERROR(store.SetHost(with_port, id));
+          WB_RETURN_IF_ERROR(store.SetHost(with_port, port, id));
+      }
     }
     store.SetDomain(id, DomainFlags(d, d.enabled));
   }

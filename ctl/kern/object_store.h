@@ -29,7 +29,7 @@ class ObjectStore {
  public:
   explicit ObjectStore(Programs& programs) : programs_(programs) {}
 
-  absl::Status SetHost(std::string_view host, uint32_t domain);
+  absl::Status SetHost(std::string_view host, uint16_t port, uint32_t domain);
   absl::Status SetEncoding(std::string_view value, uint32_t encoding);
   absl::Status SetPort(uint16_t port, wb_port value);
   absl::Status AddBooster(const std::array<uint32_t, 4>& address_be32);

@@ -26,7 +26,7 @@
   X(OUT_OF_ORDER, "out_of_order", "in", "request does not begin at the next byte expected")                \
   X(BUSY, "kernel_busy", "in", "the kernel's response is under way or awaited")                            \
   X(UNACKED, "kernel_unacked", "in", "the kernel has not seen all its data acknowledged")                  \
-  X(BAD_ACK, "bad_ack", "in", "acknowledges what was never sent")                                          \
+  X(BAD_ACK, "bad_ack", "in", "acknowledges what was never sent, or is older than any window")             \
   X(WINDOW, "window", "in", "reply exceeds the peer's receive window")                                     \
   X(CWND, "cwnd", "in", "reply exceeds the congestion window")                                             \
   X(FLIGHTS, "flights", "in", "too many replies unacknowledged")                                           \
