@@ -51,6 +51,7 @@ void Fields(auto& a, Is<CacheStats> auto& s) {
   a("evictions", s.evictions);
   a("purges", s.purges);
   a("invalidations", s.invalidations);
+  a("watch_overflows", s.watch_overflows);
 }
 
 void Fields(auto& a, Is<RepairStats> auto& s) {

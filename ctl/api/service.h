@@ -98,6 +98,7 @@ struct CacheStats {
   uint64_t evictions = 0;
   uint64_t purges = 0;
   uint64_t invalidations = 0;
+  uint64_t watch_overflows = 0;  // times that inotify lost events
 };
 
 struct RepairStats {

@@ -138,6 +138,9 @@ void AddCache(const api::CacheStats& c, Families* out) {
   out->Counter("webbooster_cache_purges_total", "Objects purged").Add(c.purges);
   out->Counter("webbooster_cache_invalidations_total", "Objects dropped because a file changed")
       .Add(c.invalidations);
+  out->Counter("webbooster_watch_overflows_total",
+               "Times that inotify lost events, and everything that comes from a file was dropped")
+      .Add(c.watch_overflows);
   out->Counter("webbooster_fills_total", "Fetches from the web server").Add(c.fills_total);
   out->Counter("webbooster_fills_failed_total",
                "Fetches without a response, or without room for it")

@@ -105,6 +105,7 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {"webbooster_cache_evictions_total", 19},
       {"webbooster_cache_purges_total", 20},
       {"webbooster_cache_invalidations_total", 21},
+      {"webbooster_watch_overflows_total", 22},
       {"webbooster_domains", 2},
       {R"(webbooster_domain_enabled{domain="site.test"})", 1},
       {R"(webbooster_domain_enabled{domain="other.test"})", 0},

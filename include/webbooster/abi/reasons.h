@@ -67,7 +67,7 @@
   X(OUT_UNSEEN, "out_unseen", "out", "kernel acknowledged data that XDP did not see")                      \
   X(SOCK_OPENED, "opened", "sock", "connection followed")                                                  \
   X(SOCK_CLOSED, "closed", "sock", "connection closed")                                                    \
-  X(SOCK_REFUSED, "refused", "sock", "connection left alone: TCP feature that cannot be spliced")          \
+  X(SOCK_REFUSED, "refused", "sock", "connection left alone: TCP feature that cannot be spliced, or link-local")          \
   X(SOCK_FULL, "table_full", "sock", "connection left alone: table is full")                               \
   X(TIMER_RESENT, "timer_resent", "timer", "segments sent again by the timer")                             \
   X(TIMER_STALE, "timer_stale", "timer", "nothing left to send again")                                     \
