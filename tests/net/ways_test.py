@@ -7,11 +7,15 @@ a change of it does not go unnoticed.
 
 import contextlib
 import ctypes
+import email.utils
+import gzip
+import hmac
 import mmap
 import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -309,8 +313,6 @@ def odd_changes():
         lab.wbctl("cache", "purge", f"http://{lab.domain}/a/o.html")
         check(ask(lab, "/a/o.html").body == netlab.pattern("mapped", 3000), "stale after a purge")
         mapped.close()
-        # Limit: a mount over a directory.
-        (path / "exp" / "o.html").write_bytes(netlab.pattern("below", 3000))
         hot = make_hot(lab, "/a/o.html")
         say(f"  limits: a write through a mapping alone is seen: {not stale}; purged: right "
             f"(hit again: {hot})")
@@ -318,7 +320,6 @@ def odd_changes():
 
 def siblings():
     """Compressed siblings that come, change and go."""
-    import gzip
     packed = (("Accept-Encoding", "gzip"),)
     with lab_of() as (lab, path):
         file, sibling = path / "a" / "o.html", path / "a" / "o.html.gz"
@@ -472,7 +473,81 @@ def other_configuration():
         say(f"  nginx -s reload: old headers until the purge: {old}; after it as nginx")
 
 
+def clock_steps():
+    """The wall clock of accelerd leaps: hits go on with right bytes, and Date follows."""
+    with netlab.scratch() as beside, lab_of() as (lab, _):
+        shim, shift = beside / "clock_shift.so", beside / "shift"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", shim,
+                        netlab.SUPPORT / "clock_shift.c"], check=True)
+        shift.write_text("0")
+        lab.accelerd("stop")
+        os.environ.update(LD_PRELOAD=str(shim), CLOCK_SHIFT=str(shift))
+        try:
+            lab.accelerd("start")
+        finally:
+            del os.environ["LD_PRELOAD"]
+        check(make_hot(lab, "/a/o.html"), "no hit")
+        connection = lab.connect(timeout=20)
+        for seconds in (3600, -3600, 400 * 86400, 0, -1, 170, 1100, 0):
+            shift.write_text(str(seconds))
+            time.sleep(0.3)
+            before = lab.hits()
+            for _ in range(10):
+                response = connection.request(lab.request("/a/o.html"))
+                check(response.body == netlab.pattern("a", 3000), f"bytes, clock {seconds}")
+            check(lab.hits() >= before + 9, f"no hits with the clock {seconds} s ahead")
+            date = email.utils.parsedate_to_datetime(wbhttp.date_of(response.head).decode())
+            off = date.timestamp() - time.time() - seconds
+            check(abs(off) < 2.5, f"clock {seconds} s ahead: Date is off by {off:.1f} s")
+        connection.close()
+        say("  clock: eight steps of up to 400 days: hits go on, Date follows")
+
+
+def forged_keys():
+    """The key of another object in a request of somebody who is no booster is no key."""
+    with lab_of() as (lab, _):
+        for target in ("/a/o.html", "/exp/o.html"):
+            check(make_hot(lab, target), f"{target} does not hit")
+        with open(lab.env["KEY_FILE"], encoding="ascii") as file:
+            secret = bytes.fromhex(file.read().strip())
+        key = hmac.new(secret, f"{lab.domain}\0/exp/o.html\0".encode(), "sha256").hexdigest()[:32]
+        before = lab.hits()
+        for length in ("0055", "0067", "ffff"):
+            body = ask(lab, "/a/o.html", (("WB-Key", length + key),)).body
+            check(body == netlab.pattern("a", 3000), f"forged key: {body[:40]!r}")
+        check(lab.hits() >= before + 2, "the requests met no cache")
+        # And it is the right key: a booster would get the other object by it.
+        connection = lab.connect(host="booster", to="ORIGIN_BOOSTER")
+        text = lab.request("/a/o.html", (("WB-Key", "0000" + key),))
+        text = text.replace(b"0000" + key.encode(), b"%04x" % len(text) + key.encode())
+        connection.request(lab.request("/dynamic/first"))
+        connection.quickack()
+        body = connection.request(text).body
+        connection.close()
+        check(body == netlab.pattern("exp", 3000), f"the key is none: {body[:40]!r}")
+        say("  forged keys: answered by the request's own target; only a booster's key counts")
+
+
+def mounted_over():
+    """A limit: a mount over a directory is a change that inotify does not tell."""
+    with lab_of() as (lab, path), netlab.scratch() as other:
+        (other / "o.html").write_bytes(netlab.pattern("mounted", 3000))
+        check(make_hot(lab, "/a/o.html"), "no hit")
+        subprocess.run(["mount", "--bind", other, path / "a"], check=True)
+        try:
+            time.sleep(0.05)
+            stale = ask(lab, "/a/o.html").body == netlab.pattern("a", 3000)
+            lab.wbctl("cache", "purge", "--all")
+            for _ in range(5):
+                check(ask(lab, "/a/o.html").body == netlab.pattern("mounted", 3000), "after a purge")
+        finally:
+            subprocess.run(["umount", path / "a"], check=True)
+        time.sleep(0.05)
+        check(ask(lab, "/a/o.html").body == netlab.pattern("a", 3000), "stale after the unmount")
+        say(f"  a mount over a directory is seen: {not stale}; after a purge and an unmount: right")
+
+
 if __name__ == "__main__":
     sys.exit(netlab.main([names_of_the_host, odd_names, index_files, for_some_only, conditions,
                           odd_changes, siblings, reused_ports, link_local, banned,
-                          other_configuration]))
+                          other_configuration, clock_steps, forged_keys, mounted_over]))
