@@ -14,7 +14,6 @@ that what acceleration costs shows in their ratio however busy the machine is; 0
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
