@@ -174,8 +174,9 @@ def fills():
     with netlab.scratch() as path:
         site = Site(path)
         with Lab(path) as lab:
-            race(lab, site, [(0.0, 0.03, changes(site)), (0.0, 0.05, warm(lab)),
-                             (0.1, 0.5, lambda chance: lab.wbctl_run("cache", "purge", "--all"))])
+            # Seldom enough that what is published too late is seen to stay.
+            race(lab, site, [(0.2, 0.6, changes(site)), (0.0, 0.05, warm(lab)),
+                             (1.0, 3.0, lambda chance: lab.wbctl_run("cache", "purge", "--all"))])
 
 
 def purges():
