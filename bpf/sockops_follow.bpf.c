@@ -98,11 +98,16 @@ wb_inline struct wb_conn *follow__entry(const struct wb_conn_key *k, __u64 id) {
   return bpf_map_lookup_elem(&wb_conns, k);
 }
 
+/* fe80::/10: the same pair of addresses may exist on each link, the table does not tell links apart. */
+wb_inline int follow__link_local(const struct wb_conn_key *k) {
+  return (k->remote_be32[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
 /* Returns the reason to be counted. */
 wb_inline int follow__open(struct bpf_sock_ops *s, const struct wb_conn_key *k) {
   struct bpf_sock *sk = s->sk;
   struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : 0;
-  if (!tp || follow__refuse(tp)) return WB_R_SOCK_REFUSED;
+  if (!tp || follow__link_local(k) || follow__refuse(tp)) return WB_R_SOCK_REFUSED;
   struct wb_probe q = {};
   follow__probe(tp, &q);
   __u32 *if_slot = bpf_map_lookup_elem(&wb_ifs, &q.ifindex);

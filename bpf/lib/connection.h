@@ -48,12 +48,18 @@ wb_inline void connection__land(struct wb_conn_state *st, __u32 ack) {
   }
 }
 
+/* Is `ack` further behind `una` than any window that the peer can have offered? The kernel takes nothing of such a packet
+ * (RFC 5961, 5.2: or a forger would have to guess the sequence number only). */
+wb_inline int connection__too_old(const struct wb_conn_state *st, __u32 una, __u32 ack) {
+  return seq__lt(ack, una) && una - ack > 0xffffu << st->snd_wscale;
+}
+
 /* Takes the acknowledgment number and window of a packet from the peer (RFC 9293, 3.10.7.4; RFC 5681 growth by bytes
  * acknowledged, RFC 3465; RFC 6298 estimate with Karn's rule). Lock held. Returns bytes newly acknowledged, or -1: it
- * acknowledges what was never sent, and nothing was taken. */
+ * acknowledges what was never sent, or is too old, and nothing was taken. */
 wb_inline __s64 connection__take_ack(struct wb_conn_state *st, __u32 ack, __u16 window_be16, __u64 now) {
   __u32 acked = ack - st->snd_una;
-  if (seq__lt(connection__wire_snd_nxt(st), ack)) return -1;
+  if (seq__lt(connection__wire_snd_nxt(st), ack) || connection__too_old(st, st->snd_una, ack)) return -1;
   if (seq__lt(ack, st->snd_una)) return 0;
   st->peer_wnd = (__u32)bpf_ntohs(window_be16) << st->snd_wscale;
   if (!acked) return 0;

@@ -89,7 +89,7 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
     return s->why;
   }
   q->n = 1;
-  rc = serve__lookup(s, leased, in->w->now, &index, &kind, &encoding, &q->domain);
+  rc = serve__lookup(s, in->w->p.key.local_port_be16, leased, in->w->now, &index, &kind, &encoding, &q->domain);
   q->report = rc == -WB_R_MISS || rc == -WB_R_STALE;
   s->miss.encoding = encoding;
   if (rc) return rc;

@@ -35,10 +35,11 @@ wb_inline int serve__condition(const struct wb_scan *s, const struct wb_variant 
 }
 
 /* The variant for the request and the part of it. Returns 0 or -reason. */
-wb_inline int serve__lookup(struct wb_scan *s, int leased, __u64 now, __u32 *index, __u32 *kind, __u32 *encoding,
-                            __u32 *domain_out) {
+wb_inline int serve__lookup(struct wb_scan *s, __u16 port_be16, int leased, __u64 now, __u32 *index, __u32 *kind,
+                            __u32 *encoding, __u32 *domain_out) {
   scan__copy(s, s->value[WB_F_HOST], (__u64 *)s->host.host, WB_HOST_MAX / 8);
   if (s->value[WB_F_HOST].len > WB_HOST_MAX) return -WB_R_REQ_HOST;
+  s->host.port_be16 = port_be16;
   const __u32 *domain = bpf_map_lookup_elem(&wb_hosts, &s->host);
   if (!domain) return -WB_R_REQ_HOST;
   __u32 id = *domain;

@@ -34,6 +34,7 @@ wb_inline void translate__plan(struct wb_conn_state *st, const struct wb_pkt *p,
     return;
   }
   if (seq__lt(p->ack, una_wire)) {
+    if (connection__too_old(st, una_wire, p->ack)) return; /* and is to look so to the kernel */
     /* Acknowledges less than the kernel knows to be acknowledged: raise it, and keep the window's right edge. */
     __u32 window = (__u32)bpf_ntohs(p->window_be16) << st->snd_wscale, raise = una_wire - p->ack;
     x->ack = st->k_snd_una;

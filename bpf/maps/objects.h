@@ -8,7 +8,7 @@
 #include "webbooster/abi/key_field.h"
 #include "webbooster/abi/object.h"
 
-/* Host field value -> domain id. */
+/* Host field value and port -> domain id. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 8192);

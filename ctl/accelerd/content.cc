@@ -101,6 +101,7 @@ void Content::OnEvent(const cache::WatchEvent& event) {
   if (event.kind == cache::WatchEvent::Kind::kOverflow) {
     spdlog::warn("inotify lost events: every object that comes from a file is dropped");
     keys = index_.Watched();
+    stats_.watch_overflows++;
   } else {
     keys = index_.AffectedBy(event.path);
   }

@@ -89,6 +89,10 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
   if (!insist && now < full_until_ns_) return FillResult{false, "no_room"};
   for (const std::string& prefix : config->domains[key.domain].exclude)
     if (key.target.starts_with(prefix)) return Refuse(open, "excluded");
+  // Another name of a file that is not watched by it: what was changed or purged by the usual name
+  // would live on. Decided by the text alone, so that it holds whatever the file does.
+  if (!config->domains[key.domain].document_root.empty() && !cache::TargetPath(key.target).ok())
+    return Refuse(open, "odd_target");
   if (key.target.size() > WB_TARGET_MAX) return FillResult{false, "target_too_long"};
   if (open.location) {
     auto handle = watcher_.Watch(open.location->watch);

@@ -61,10 +61,11 @@ absl::StatusOr<kern::Names> NamesOf(const config::Config& config) {
     std::vector<std::string> hosts = d.aliases;
     hosts.push_back(d.name);
     for (const std::string& host : hosts) {
-      names.hosts[host] = id;
-      for (uint16_t port : d.ports)
+      for (uint16_t port : d.ports) {
+        names.hosts[{host, port}] = id;
         if (std::string with_port = absl::StrCat(host, ":", port); with_port.size() <= WB_HOST_MAX)
-          names.hosts[std::move(with_port)] = id;
+          names.hosts[{std::move(with_port), port}] = id;
+      }
     }
   }
   return names;
@@ -78,8 +79,9 @@ absl::StatusOr<config::Config> ArrangeAsBefore(const config::Config& config,
   before.accept_encodings.clear();
   WB_ASSIGN_OR_RETURN(const kern::Names names, store.Entered());
   for (const config::Domain& d : config.domains) {
-    const auto it = names.hosts.find(d.name);
-    if (it == names.hosts.end() || it->second >= WB_DOMAINS_MAX) continue;
+    const auto it = names.hosts.lower_bound({d.name, 0});  // on any port
+    if (it == names.hosts.end() || it->first.first != d.name || it->second >= WB_DOMAINS_MAX)
+      continue;
     if (before.domains.size() <= it->second) before.domains.resize(it->second + 1);
     // Two names of one domain of before may be two domains now: the first has its place.
     if (std::string& name = before.domains[it->second].name; name.empty()) name = d.name;

@@ -69,6 +69,7 @@ void Fields(auto& a, Is<CacheStats> auto& s) {
   a("invalidations", s.invalidations);
   a("staleness", s.staleness);
   a("verifications", s.verifications);
+  a("watch_overflows", s.watch_overflows);
 }
 
 void Fields(auto& a, Is<RepairStats> auto& s) {

@@ -119,6 +119,7 @@ struct CacheStats {
   uint64_t invalidations = 0;
   Staleness staleness;
   VerificationStats verifications;
+  uint64_t watch_overflows = 0;  // times that inotify lost events
 };
 
 struct RepairStats {

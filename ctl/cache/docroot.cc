@@ -168,6 +168,12 @@ absl::StatusOr<Location> DocumentRoot::Locate(std::string_view target) const {
   }
   if (!S_ISREG(file.stat.st_mode)) return absl::InvalidArgumentError("no file: " + file.real);
   AddWalk(file, root.real, location);
+  // A web server may prefer another file of that kind, once there is one.
+  if (target.substr(0, target.find('?')).back() == '/') {
+    const std::string folder = location.path.substr(0, location.path.rfind('/'));
+    WB_ASSIGN_OR_RETURN(const Walk walk, Resolve(folder));
+    location.paths.push_back(Join(walk.real, "index.*"));
+  }
   for (const std::string& suffix : EncodingSuffixes()) {
     const absl::StatusOr<Walk> sibling = Resolve(location.path + suffix);
     if (!sibling.ok() || !S_ISREG(sibling->stat.st_mode)) continue;

@@ -10,8 +10,15 @@
 
 namespace wb::cache {
 
+std::string AnyIndexOf(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos || !path.substr(slash + 1).starts_with("index.")) return "";
+  return std::string(path.substr(0, slash)) + "/index.*";
+}
+
 bool Concerns(std::string_view event_path, std::string_view path) {
   if (event_path == path || event_path == "/") return true;
+  if (path.ends_with("/index.*") && AnyIndexOf(event_path) == path) return true;
   const auto is_suffix = [](std::string_view rest) {
     return std::ranges::count(EncodingSuffixes(), rest) != 0;
   };
@@ -174,6 +181,7 @@ std::vector<ObjectKey> Index::AffectedBy(std::string_view path) const {
   };
   const std::string name(path);
   add(name);
+  if (const std::string any = AnyIndexOf(path); !any.empty()) add(any);
   for (const std::string& suffix : EncodingSuffixes()) {
     add(name + suffix);
     if (name.ends_with(suffix)) add(name.substr(0, name.size() - suffix.size()));

@@ -66,6 +66,10 @@ struct DomainUse {
   uint64_t bytes = 0;    // Variant::bytes
 };
 
+// For a path whose last name begins with "index.": that of all such names in its directory, on
+// which an object depends that is asked for by the directory's name. Else "".
+std::string AnyIndexOf(std::string_view path);
+
 // Whether an event on `event_path` concerns what depends on `path` (one of Location::paths): it is
 // that path, its precompressed sibling, what it is a sibling of, or a directory above it.
 bool Concerns(std::string_view event_path, std::string_view path);

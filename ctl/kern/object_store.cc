@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <endian.h>
 
 #include <algorithm>
 #include <atomic>
@@ -45,8 +46,9 @@ absl::Status MakePathKey(wb_path_key& key, uint16_t domain, std::string_view tar
 
 }  // namespace
 
-absl::Status ObjectStore::SetHost(std::string_view host, uint32_t domain) {
-  wb_host_key key;
+absl::Status ObjectStore::SetHost(std::string_view host, uint16_t port, uint32_t domain) {
+  wb_host_key key = {};
+  key.port_be16 = htobe16(port);
   WB_RETURN_IF_ERROR(Pad(key.host, host));
   return Update(programs_.skeleton()->maps.wb_hosts, &key, &domain);
 }

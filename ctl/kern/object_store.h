@@ -23,8 +23,9 @@ namespace wb::kern {
 
 // What wb_hosts, wb_encodings, wb_boosters and wb_ports are to hold.
 struct Names {
-  std::map<std::string, uint32_t> hosts;      // Host field value -> domain
-  std::map<std::string, uint32_t> encodings;  // value of Accept-Encoding -> class
+  using Host = std::pair<std::string, uint16_t>;  // value of the Host field, port
+  std::map<Host, uint32_t> hosts;                 // -> domain
+  std::map<std::string, uint32_t> encodings;      // value of Accept-Encoding -> class
   std::set<std::array<uint32_t, 4>> boosters;
   std::set<uint16_t> ports;  // followed
 };
@@ -48,7 +49,7 @@ class ObjectStore {
  public:
   explicit ObjectStore(Programs& programs) : programs_(programs) {}
 
-  absl::Status SetHost(std::string_view host, uint32_t domain);
+  absl::Status SetHost(std::string_view host, uint16_t port, uint32_t domain);
   absl::Status SetEncoding(std::string_view value, uint32_t encoding);
   absl::Status SetPort(uint16_t port, wb_port value);
   absl::Status AddBooster(const std::array<uint32_t, 4>& address_be32);

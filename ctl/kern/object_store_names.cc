@@ -3,6 +3,7 @@
 // are. See object_store.h.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <endian.h>
 
 #include <cerrno>
 #include <cstring>
@@ -50,6 +51,8 @@ absl::StatusOr<uint8_t> PortValue(const Programs& programs, uint16_t port) {
   return value;
 }
 
+Names::Host HostOf(const wb_host_key& key) { return {Unpad(key.host), be16toh(key.port_be16)}; }
+
 }  // namespace
 
 std::vector<std::pair<wb_path_key, wb_path>> ObjectStore::Paths() const {
@@ -73,7 +76,7 @@ absl::Status ObjectStore::CheckRoom(const Names& names) const {
 absl::Status ObjectStore::KeepOnly(const Names& names) {
   auto& maps = programs_.skeleton()->maps;
   WB_RETURN_IF_ERROR(DropUnless<wb_host_key>(
-      maps.wb_hosts, [&](const wb_host_key& k) { return names.hosts.contains(Unpad(k.host)); }));
+      maps.wb_hosts, [&](const wb_host_key& k) { return names.hosts.contains(HostOf(k)); }));
   WB_RETURN_IF_ERROR(DropUnless<wb_encoding_key>(maps.wb_encodings, [&](const wb_encoding_key& k) {
     return names.encodings.contains(Unpad(k.value));
   }));
@@ -92,7 +95,8 @@ absl::Status ObjectStore::Enter(const Names& names) {
   for (const auto& [value, encoding] : names.encodings)
     WB_RETURN_IF_ERROR(SetEncoding(value, encoding));
   for (const auto& address : names.boosters) WB_RETURN_IF_ERROR(AddBooster(address));
-  for (const auto& [host, domain] : names.hosts) WB_RETURN_IF_ERROR(SetHost(host, domain));
+  for (const auto& [host, domain] : names.hosts)
+    WB_RETURN_IF_ERROR(SetHost(host.first, host.second, domain));
   for (uint16_t port : names.ports) WB_RETURN_IF_ERROR(SetPort(port, WB_PORT_FOLLOWED));
   return absl::OkStatus();
 }
@@ -101,7 +105,7 @@ absl::StatusOr<Names> ObjectStore::Entered() const {
   auto& maps = programs_.skeleton()->maps;
   Names names;
   for (const wb_host_key& key : Keys<wb_host_key>(maps.wb_hosts)) {
-    uint32_t& domain = names.hosts[Unpad(key.host)];
+    uint32_t& domain = names.hosts[HostOf(key)];
     if (bpf_map_lookup_elem(bpf_map__fd(maps.wb_hosts), &key, &domain) != 0)
       return base::PosixError("read", "the hosts");
   }

@@ -137,7 +137,8 @@ absl::Status Programs::Open(const LoadOptions& options) {
   resize(skel_->maps.wb_variants, options.variants);
   resize(skel_->maps.wb_ledger, options.variants);
   resize(skel_->maps.wb_paths, options.variants * 2);
-  resize(skel_->maps.wb_keys, options.variants);
+  // A key for each class of an object, while equal answers to them share a variant.
+  resize(skel_->maps.wb_keys, uint64_t{options.variants} * WB_ENCODINGS);
   resize(skel_->maps.wb_arena, banks);
 
   WB_ASSIGN_OR_RETURN(const uint64_t cookie, NetnsCookie());

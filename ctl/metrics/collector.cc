@@ -177,6 +177,9 @@ void AddCache(const api::CacheStats& c, Families* out) {
       .Add(c.verifications.renewed, {{"result", "renewed"}})
       .Add(c.verifications.gone, {{"result", "gone"}})
       .Add(c.verifications.unknown, {{"result", "unknown"}});
+  out->Counter("webbooster_watch_overflows_total",
+               "Times that inotify lost events, and everything that comes from a file was dropped")
+      .Add(c.watch_overflows);
   out->Counter("webbooster_fills_total", "Fetches from the web server").Add(c.fills_total);
   out->Counter("webbooster_fills_failed_total",
                "Fetches without a response, or without room for it")

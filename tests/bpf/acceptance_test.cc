@@ -198,6 +198,23 @@ TEST_P(AcceptanceTest, AcknowledgmentOutsideTheWindowMovesNothing) {
   }
 }
 
+// What is raised for the kernel must not make a forger's guess good (RFC 5961, 5.2).
+TEST_P(AcceptanceTest, AcknowledgmentOlderThanAnyWindowStaysSo) {
+  constexpr uint32_t kOldest = 65535u << 7;  // of ConnOptions::window_scale
+  Timeline t(h, Conn());
+  t.In(0, 0, hit).Answered(0, {o.get}, 0, r);
+  t.In(r, g).Dropped({{"ack_consumed", 1}});
+  t.In(r, g - kOldest - 1, miss).Passes(0, 0u - kOldest - 1, {{"miss", 1}, {"translated", 1}});
+  t.In(r, g - (1u << 30), miss).Passes(0, 0u - (1u << 30), {{"miss", 1}, {"translated", 1}});
+  t.In(r, g - (1u << 30), "", {.flags = kAck | kFin})
+      .Passes(0, 0u - (1u << 30), {{"control", 1}, {"translated", 1}});
+  EXPECT_EQ(t.state().resp_pending, 0);
+  EXPECT_EQ(t.state().flags & (WB_CF_CLOSING | WB_CF_UNSYNCED), 0u);
+  EXPECT_EQ(t.state().snd_una, Conn().us0 + g);
+  t.In(r, g - kOldest, miss).Passes(0, 0, {{"miss", 1}, {"translated", 1}}, 0);
+  EXPECT_EQ(t.state().resp_pending, 1);
+}
+
 TEST_P(AcceptanceTest, OldDataOfNoReplyMovesNothing) {
   Timeline t(h, Conn());
   t.In(0, 0, hit).Answered(0, {o.get}, 0, r);

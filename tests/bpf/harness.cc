@@ -85,7 +85,7 @@ Harness::Harness() : pin_dir_(PinDir()), reasons_(WB_R_COUNT) {
   arena_ = std::make_unique<cache::Arena>(
       std::vector<std::span<uint8_t>>{{programs_->arena[0].bytes, WB_BANK_BYTES}});
   WB_CHECK(store_->SetPort(kPort, WB_PORT_FOLLOWED).ok(), "port");
-  WB_CHECK(store_->SetHost(kHost, kDomain).ok(), "host");
+  WB_CHECK(store_->SetHost(kHost, kPort, kDomain).ok(), "host");
   store_->SetDomain(kDomain, WB_DF_ENABLED);
   const uint64_t later = kern::MonotonicNs() + 3600000 * kMs;
   control().heartbeat_ns = later;

@@ -130,7 +130,7 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   ExpectLayout(types, "wb_miss", sizeof(X),
                {M(X, domain), M(X, target_len), M(X, target), M(X, encoding), M(X, pad)});
   using H = wb_host_key;
-  ExpectLayout(types, "wb_host_key", sizeof(H), {M(H, host)});
+  ExpectLayout(types, "wb_host_key", sizeof(H), {M(H, host), M(H, port_be16), M(H, pad)});
   using A = wb_encoding_key;
   ExpectLayout(types, "wb_encoding_key", sizeof(A), {M(A, value)});
 }

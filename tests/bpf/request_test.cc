@@ -206,7 +206,7 @@ TEST_F(RequestTest, EachClassOfAcceptEncodingHasItsVariant) {
 
 TEST_F(RequestTest, DomainOfAnotherHostHasObjectsOfItsOwn) {
   const Object o = h.Publish("/a");
-  ASSERT_TRUE(h.store().SetHost("two.test", 2).ok());
+  ASSERT_TRUE(h.store().SetHost("two.test", kPort, 2).ok());
   const std::string r = "GET /a HTTP/1.1\r\nHost: two.test\r\n\r\n";
   Expect({{r, "not_serving"}});
   h.store().SetDomain(2, WB_DF_ENABLED);
@@ -214,6 +214,18 @@ TEST_F(RequestTest, DomainOfAnotherHostHasObjectsOfItsOwn) {
   const Object other = h.Publish("/a", {.body = 33, .domain = 2});
   ExpectHit(r, other.get);
   ExpectHit(Get("/a"), o.get);
+}
+
+TEST_F(RequestTest, SameNameOnAnotherPortIsAnotherSite) {
+  const Object o = h.Publish("/a");
+  ASSERT_TRUE(h.store().SetPort(81, WB_PORT_FOLLOWED).ok());
+  const std::string with_port = "GET /a HTTP/1.1\r\nHost: site.test:80\r\n\r\n";
+  ASSERT_TRUE(h.store().SetHost("site.test:80", kPort, kDomain).ok());
+  Timeline t(h, {.port = 81});
+  t.In(0, 0, Get("/a")).PassesUntouched({{"request_host", 1}});
+  Timeline u(h, {.port = 81});
+  u.In(0, 0, with_port).PassesUntouched({{"request_host", 1}});
+  ExpectHit(with_port, o.get);
 }
 
 // Changes bytes of valid requests, and wherever XDP answers, the strict parser must have understood

@@ -65,7 +65,7 @@ def _new_prefix():
     """nt, the pid in five digits, a counter: eight characters, the most that a lab takes."""
     global _COUNT
     _COUNT += 1
-    return f"nt{_base36(os.getpid()).rjust(5, '0')}{_COUNT}"
+    return f"nt{_base36(os.getpid()).rjust(5, '0')}{_base36(_COUNT)}"
 
 
 def remove_abandoned():

@@ -63,7 +63,7 @@ class FakeService : public api::Service {
                          {"wbt1", 8, api::AttachMode::kNative, "", ""},
                          {"wbt2", 0, api::AttachMode::kAuto, "not attached: no such", ""}};
     status.connections = {5, 3, 65536, 1234567, 11};
-    status.cache = {12, 13, 14, 15, 16, 17, 18, {{"set_cookie", 4}, {"vary", 6}}, 19, 20, 21, {}, {}};
+    status.cache = {12, 13, 14, 15, 16, 17, 18, {{"set_cookie", 4}, {"vary", 6}}, 19, 20, 21, {}, {}, 22};
     status.cache.staleness = {25, 1.5, 0.75, 0.5, {{"0.5", 22}, {"0.01", 21}, {"+Inf", 25}}};
     status.cache.verifications = {51, 52, 53, 54, 55};
     status.repairs = {22, 23, 24};

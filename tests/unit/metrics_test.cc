@@ -120,6 +120,7 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {R"(webbooster_verifications_total{result="renewed"})", 53},
       {R"(webbooster_verifications_total{result="gone"})", 54},
       {R"(webbooster_verifications_total{result="unknown"})", 55},
+      {"webbooster_watch_overflows_total", 22},
       {"webbooster_domains", 2},
       {R"(webbooster_domain_enabled{domain="site.test"})", 1},
       {R"(webbooster_domain_enabled{domain="other.test"})", 0},

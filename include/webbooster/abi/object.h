@@ -78,6 +78,8 @@ WB_STATIC_ASSERT(sizeof(struct wb_variant) % 8 == 0, "wb_variant");
 
 struct wb_host_key {
   __u8 host[WB_HOST_MAX]; /* lower case, zero-padded, with :port when the client sends it */
+  __u16 port_be16;        /* that the request came to: the same name may be another site on another port */
+  __u8 pad[2];
 };
 struct wb_encoding_key {
   __u8 value[WB_ENCODING_MAX]; /* exact field value, zero-padded */

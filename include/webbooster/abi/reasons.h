@@ -26,7 +26,7 @@
   X(OUT_OF_ORDER, "out_of_order", "in", "request does not begin at the next byte expected")                \
   X(BUSY, "kernel_busy", "in", "the kernel's response is under way or awaited")                            \
   X(UNACKED, "kernel_unacked", "in", "the kernel has not seen all its data acknowledged")                  \
-  X(BAD_ACK, "bad_ack", "in", "acknowledges what was never sent")                                          \
+  X(BAD_ACK, "bad_ack", "in", "acknowledges what was never sent, or is older than any window")             \
   X(WINDOW, "window", "in", "reply exceeds the peer's receive window")                                     \
   X(CWND, "cwnd", "in", "reply exceeds the congestion window")                                             \
   X(FLIGHTS, "flights", "in", "too many replies unacknowledged")                                           \
@@ -67,7 +67,7 @@
   X(OUT_UNSEEN, "out_unseen", "out", "kernel acknowledged data that XDP did not see")                      \
   X(SOCK_OPENED, "opened", "sock", "connection followed")                                                  \
   X(SOCK_CLOSED, "closed", "sock", "connection closed")                                                    \
-  X(SOCK_REFUSED, "refused", "sock", "connection left alone: TCP feature that cannot be spliced")          \
+  X(SOCK_REFUSED, "refused", "sock", "connection left alone: TCP feature that cannot be spliced, or link-local")          \
   X(SOCK_FULL, "table_full", "sock", "connection left alone: table is full")                               \
   X(TIMER_RESENT, "timer_resent", "timer", "segments sent again by the timer")                             \
   X(TIMER_STALE, "timer_stale", "timer", "nothing left to send again")                                     \
