@@ -142,8 +142,8 @@ void dp_follow(const uint8_t *payload, uint32_t len) {
   if (egress__body(&state, len, &f)) egress__follow(&skb, &e, &f, len);
 }
 
-struct dp_follow dp_follow_state(void) {
-  struct dp_follow s = {
+struct dp_progress dp_follow_state(void) {
+  struct dp_progress s = {
       .pending = state.resp_pending,
       .left = state.resp_left,
       .idle = state.resp_state == WB_RS_IDLE,

@@ -46,13 +46,13 @@ struct dp_options dp_walk_options(const uint8_t *options, uint32_t len);
 void dp_follow_begin(uint32_t pending, uint32_t head_mask, uint8_t stale);
 /* One packet of the kernel's. */
 void dp_follow(const uint8_t *payload, uint32_t len);
-struct dp_follow {
+struct dp_progress {
   uint32_t pending;
   uint32_t left;
   int idle;
   int lost;
 };
-struct dp_follow dp_follow_state(void);
+struct dp_progress dp_follow_state(void);
 
 #ifdef __cplusplus
 }

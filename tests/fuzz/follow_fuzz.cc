@@ -11,6 +11,9 @@
 namespace wb::fuzz {
 namespace {
 
+// The data path waits for so many bytes before it says anything of a header.
+constexpr size_t kShortest = 16;
+
 struct Reading {
   std::vector<size_t> ends;  // of responses, in the stream; the last may be beyond it
   std::vector<bool> chunked;
@@ -90,11 +93,11 @@ Reading Read(std::string_view stream, uint32_t pending, uint32_t head_mask) {
     const auto head = ReadHead(stream.substr(at));
     if (!head) return r;
     const auto body = ReadBody(*head, (head_mask >> i) & 1);
-    at += head->end;
     if (!body) {
-      r.bad = at;
+      r.bad = at + std::max(head->end, kShortest);
       return r;
     }
+    at += head->end;
     at = body->chunked ? ReadChunks(stream, at, &r.bad) : at + body->bytes;
     if (at == std::string_view::npos) return r;
     r.ends.push_back(at);
@@ -105,7 +108,7 @@ Reading Read(std::string_view stream, uint32_t pending, uint32_t head_mask) {
 }
 
 void CheckAt(size_t at, uint32_t pending, const Reading& r) {
-  const dp_follow s = dp_follow_state();
+  const dp_progress s = dp_follow_state();
   if (s.lost) return;
   FUZZ_CHECK(at < r.bad, "follows beyond %zu, where nothing is certain", r.bad);
   const size_t done = pending - s.pending;
@@ -125,9 +128,7 @@ void One(std::string_view stream, uint32_t pending, uint32_t head_mask, const Re
   for (size_t at = 0; at < stream.size();) {
     size_t n = stream.size() - at;
     if (most != 0) n = std::min<size_t>(n, 1 + random() % most);
-    // A copy of its own, so that the sanitizer sees a read beyond the packet.
-    const std::vector<uint8_t> packet(Bytes(stream) + at, Bytes(stream) + at + n);
-    dp_follow(packet.data(), static_cast<uint32_t>(n));
+    dp_follow(Bytes(stream) + at, static_cast<uint32_t>(n));
     at += n;
     CheckAt(at, pending, r);
   }
@@ -141,7 +142,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint32_t pending = 1 + data[0] % 8, head_mask = data[1];
   const std::string_view stream = wb::fuzz::Text(data + 3, size - 3);
   const wb::fuzz::Reading reading = wb::fuzz::Read(stream, pending, head_mask);
-  for (const size_t most : {size_t{0}, size_t{1}, size_t{40}, size_t{600}})
-    wb::fuzz::One(stream, pending, head_mask, reading, most, data[2]);
+  constexpr size_t kMost[] = {1, 40, 600};
+  wb::fuzz::One(stream, pending, head_mask, reading, 0, data[2]);
+  wb::fuzz::One(stream, pending, head_mask, reading, kMost[data[2] % 3], data[2]);
   return 0;
 }

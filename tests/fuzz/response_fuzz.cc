@@ -86,7 +86,7 @@ void CheckParsed(const Response& r) {
 void CheckEnd(std::string_view raw, bool to_head) {
   dp_follow_begin(1, to_head ? 1 : 0, 'a');
   dp_follow(Bytes(raw), static_cast<uint32_t>(raw.size()));
-  const dp_follow s = dp_follow_state();
+  const dp_progress s = dp_follow_state();
   FUZZ_CHECK(s.lost || s.idle, "the data path awaits more: %u bytes", s.left);
 }
 

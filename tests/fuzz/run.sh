@@ -23,7 +23,7 @@ PROGRAM=$BUILD_DIR/asan/tests/fuzz/fuzz_$TARGET
 SECONDS_LONG=${WB_FUZZ_SECONDS:-8}
 SEED=${WB_FUZZ_SEED:-$((RANDOM * 32768 + RANDOM + 1))}
 SYMBOLIZER=external_symbolizer_path=$(command -v addr2line)
-export ASAN_OPTIONS=$SYMBOLIZER:handle_abort=1
+export ASAN_OPTIONS=$SYMBOLIZER:handle_abort=1:quarantine_size_mb=32
 export UBSAN_OPTIONS=$SYMBOLIZER:print_stacktrace=1
 
 # Of one input and of all of them: memory that grows is found too.
