@@ -34,27 +34,30 @@ run() {
   local test
   for test in "${TESTS[@]}"; do
     printf '== %s\n' "$test"
-    "${RUN[@]}" "$BUILD_DIR/tests/unit/$test" --gtest_brief=1
+    "${RUN[@]}" "$BUILD_DIR/tests/unit/$test" --gtest_brief=1 "${FILTER[@]}"
   done
   printf '== accelerd under load\n'
   WB_BUILD_DIR=$BUILD_DIR "${RUN[@]}" "$SELF_DIR/load_test.py"
 }
 
 (($# == 2)) || usage
-RUN=() MORE=()
+RUN=() MORE=() FILTER=()
 # Locks of the ones that have threads; all tests for memory.
-TESTS=(api_test cache_test metrics_test accelerd_adoption_test)
+TESTS=(api_test cache_test accelerd_adoption_test)
 SYMBOLIZER=external_symbolizer_path=$(command -v addr2line)
 case "$2" in
   address)
     BUILD_DIR=$REPO_DIR/build/asan SANITIZERS=address,undefined MORE=(fuzz_targets)
-    TESTS+=(config_test doctor_test doctor_machine_test kern_conn_table_test sock_destroy_test tc_hook_test)
+    TESTS+=(config_test doctor_test doctor_machine_test metrics_test kern_conn_table_test sock_destroy_test tc_hook_test)
     export ASAN_OPTIONS=$SYMBOLIZER:detect_stack_use_after_return=1:strict_string_checks=1:handle_abort=1
     export UBSAN_OPTIONS=$SYMBOLIZER:print_stacktrace=1
     ;;
   thread)
     BUILD_DIR=$REPO_DIR/build/tsan SANITIZERS=thread
     export TSAN_OPTIONS=$SYMBOLIZER:suppressions=$SELF_DIR/tsan.supp:detect_deadlocks=1:second_deadlock_stack=1
+    # What the fake service notes reaches Wbctl by way of another process, unseen; and the runtime has a thread of its
+    # own, with which no process enters a user namespace.
+    FILTER=(--gtest_filter='-Wbctl.*:WatcherLimitTest.NamesTheSysctlWhenWatchesRunOut')
     # Its runtime does not know every layout that address randomisation makes.
     RUN=(setarch -R)
     ;;

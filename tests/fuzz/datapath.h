@@ -42,7 +42,8 @@ struct dp_options {
 /* len is at most 40. */
 struct dp_options dp_walk_options(const uint8_t *options, uint32_t len);
 
-/* A connection whose kernel answers `pending` requests; bit i of head_mask: the i-th was a HEAD. */
+/* A connection whose kernel answers `pending` requests; bit i of head_mask: the i-th was a HEAD. `stale` chooses what
+ * the buffer holds before each packet. */
 void dp_follow_begin(uint32_t pending, uint32_t head_mask, uint8_t stale);
 /* One packet of the kernel's. */
 void dp_follow(const uint8_t *payload, uint32_t len);

@@ -9,11 +9,11 @@ set -Eeuo pipefail
 
 SELF_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 BUILD_DIR="$(dirname "$(dirname "$SELF_DIR")")/build"
-(($#)) && [[ -d $SELF_DIR/corpus/$1 ]] || {
+TARGET=${1:-}
+if [[ ! $TARGET =~ ^[a-z]+$ || ! -d $SELF_DIR/corpus/$TARGET ]]; then
   sed -n '4s/^# //p' "${BASH_SOURCE[0]}" >&2
   exit 2
-}
-TARGET=$1
+fi
 shift
 PROGRAM=$BUILD_DIR/asan/tests/fuzz/fuzz_$TARGET
 [[ -x $PROGRAM ]] || {

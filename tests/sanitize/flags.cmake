@@ -15,8 +15,9 @@ if(WB_SANITIZE STREQUAL "thread")
   foreach(function ${absl}5Mutex4LockEv ${absl}5Mutex6UnlockEv ${absl}5MutexD1Ev ${absl}12Notification6NotifyEv
                    _ZNK4absl7debian312Notification19WaitForNotificationEv
                    _ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE)
-    add_link_options(-Wl,--wrap=${function})
+    add_link_options(-Wl,--wrap=${function} -Wl,--undefined=__wrap_${function})
   endforeach()
+  target_link_libraries(wb_tsan_absl PUBLIC absl::synchronization)
   link_libraries(wb_tsan_absl)
 else()
   add_compile_options(-fsanitize=fuzzer-no-link) # counts what is covered, for tests/fuzz
