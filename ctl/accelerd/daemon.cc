@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <memory>
@@ -135,7 +136,7 @@ class Daemon {
   void Stop() {
     spdlog::info("stopping");
     if (programs_ == nullptr) return;
-    programs_->control[0].mode = WB_MODE_DRAIN;
+    std::atomic_ref(programs_->control[0].mode).store(WB_MODE_DRAIN);
     exporter_.reset();
     server_.reset();
     if (filler_ != nullptr) filler_->Stop();
