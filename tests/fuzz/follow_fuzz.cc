@@ -171,8 +171,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint32_t pending = 1 + data[0] % 8, head_mask = data[1];
   const std::string_view stream = wb::fuzz::Text(data + 3, size - 3);
   const wb::fuzz::Reading reading = wb::fuzz::Read(stream, pending, head_mask);
-  constexpr size_t kMost[] = {1, 40, 600};
+  constexpr size_t kMost[] = {1, 3, 40, 600};
   wb::fuzz::One(stream, pending, head_mask, reading, 0, data[2]);
-  wb::fuzz::One(stream, pending, head_mask, reading, kMost[data[2] % 3], data[2]);
+  wb::fuzz::One(stream, pending, head_mask, reading, kMost[data[2] % 4], data[2]);
   return 0;
 }
