@@ -39,7 +39,7 @@ static long request__name_step(__u32 i, void *arg) {
   struct wb_scan *s = *(struct wb_scan **)arg;
   __u8 c = s->buf[s->pos & (WB_SCAN_BYTES - 1)];
   if (c == ':') {
-    s->at_line_start = 0; /* found */
+    s->at_line_start = i == 0; /* found, unless it is empty */
     return 1;
   }
   __u8 lower = c | 0x20;

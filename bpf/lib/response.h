@@ -25,6 +25,7 @@ wb_inline void response__field(struct wb_scan *s) {
     s->seen |= 1u << WB_F_LENGTH;
     s->value_off = s->pos + 16;
   } else if (SCAN_IS(v, "transfer-encoding: chunked\r\n")) {
+    s->other_method |= s->chunked; /* the coding twice (RFC 9112, 6.1) */
     s->chunked = 1;
   } else if (SCAN_IS(v, "content-length") || SCAN_IS(v, "transfer-encoding") || SCAN_IS(v, "connection: close")) {
     s->other_method = 1;
@@ -76,8 +77,8 @@ wb_inline __s64 response__scan(struct wb_scan *s, __u32 len, int to_head) {
   s->len = len;
   s->end = 0;
   s->status = 0;
-  s->cut = len < 17;
-  if (len < 17 || (w & 0xffffffffffffff) != 0x2e312f50545448ull) return -1; /* "HTTP/1." */
+  s->cut = len < 16; /* "HTTP/1.1 204" and an empty line: some servers leave out the space before the reason, too */
+  if (len < 16 || (w & 0xffffffffffffff) != 0x2e312f50545448ull) return -1; /* "HTTP/1." */
   __u32 d2 = s->buf[9] - '0', d1 = s->buf[10] - '0', d0 = s->buf[11] - '0';
   if (s->buf[7] != '1' || s->buf[8] != ' ' || d2 > 9 || d1 > 9 || d0 > 9) return -1;
   s->status = d2 * 100 + d1 * 10 + d0;

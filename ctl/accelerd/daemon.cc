@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <memory>
@@ -152,7 +153,7 @@ class Daemon {
     NotifyManager("STOPPING=1");
     if (programs_ == nullptr) return;
     const bool keep = content_ == nullptr || OnStop() == config::StopPolicy::kKeep;
-    if (!keep) programs_->control[0].mode = WB_MODE_DRAIN;
+    if (!keep) std::atomic_ref(programs_->control[0].mode).store(WB_MODE_DRAIN);
     if (reloader_ != nullptr) reloader_->Stop();
     if (endpoints_ != nullptr) endpoints_->Stop();
     if (filler_ != nullptr) filler_->Stop();

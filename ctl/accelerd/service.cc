@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <map>
 
 #include "absl/strings/ascii.h"
@@ -63,7 +64,9 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.pid = getpid();
   s.uptime_s = static_cast<uint64_t>(absl::ToInt64Seconds(absl::Now() - started_));
   s.started_at = absl::FormatTime(absl::RFC3339_sec, started_, absl::UTCTimeZone());
-  s.mode = programs_.control[0].mode == WB_MODE_SERVE ? api::RunMode::kServe : api::RunMode::kDrain;
+  s.mode = std::atomic_ref(programs_.control[0].mode).load() == WB_MODE_SERVE
+               ? api::RunMode::kServe
+               : api::RunMode::kDrain;
   s.adopted = programs_.adopted();
   s.interfaces = interfaces_.List();
   const kern::ConnCounts conns = interfaces_.Count();
@@ -94,8 +97,8 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.repairs.sack = reasons[WB_R_REPAIR_SACK];
   s.repairs.request = reasons[WB_R_RESERVED];
   s.repairs.timer = reasons[WB_R_TIMER_RESENT];
-  const uint64_t heartbeat =
-      programs_.control[0].heartbeat_ns;  // before the clock: it is renewed meanwhile
+  // Before the clock: it is renewed meanwhile.
+  const uint64_t heartbeat = std::atomic_ref(programs_.control[0].heartbeat_ns).load();
   s.heartbeat_age_ms = (kern::MonotonicNs() - heartbeat) / 1000000;
   const config::Snapshot config = content_.config();
   s.lease_ms = static_cast<uint64_t>(config->lease.count());
@@ -114,7 +117,7 @@ absl::StatusOr<std::vector<api::DomainInfo>> AccelService::ListDomains() {
                         kern::ReadDomain(programs_, static_cast<uint32_t>(d)));
     api::DomainInfo info;
     info.name = domain.name;
-    info.enabled = programs_.domains[d].flags & WB_DF_ENABLED;
+    info.enabled = std::atomic_ref(programs_.domains[d].flags).load() & WB_DF_ENABLED;
     for (uint16_t port : domain.ports) info.listeners.push_back(absl::StrCat("*:", port));
     info.document_root = domain.document_root;
     std::tie(info.objects, info.bytes_used) = content_.DomainUse(static_cast<uint16_t>(d));

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# How everything is compiled with WB_SANITIZE. clang, because the fuzz targets need its libFuzzer and link the same
+# libraries; -O1 and -g1 (file and line of reports), because the build is a part of the tests.
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  message(FATAL_ERROR "WB_SANITIZE needs clang: see tests/sanitize.sh")
+endif()
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O1 -g1")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
+add_compile_options(-fsanitize=${WB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+add_link_options(-fsanitize=${WB_SANITIZE})
+if(WB_SANITIZE STREQUAL "thread")
+  # Debian's Abseil is not instrumented: tsan_absl.cc says what its locks do.
+  add_library(wb_tsan_absl STATIC ${CMAKE_SOURCE_DIR}/tests/sanitize/tsan_absl.cc)
+  set(absl _ZN4absl7debian3)
+  foreach(function ${absl}5Mutex4LockEv ${absl}5Mutex6UnlockEv ${absl}5MutexD1Ev ${absl}12Notification6NotifyEv
+                   _ZNK4absl7debian312Notification19WaitForNotificationEv
+                   _ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE)
+    add_link_options(-Wl,--wrap=${function} -Wl,--undefined=__wrap_${function})
+  endforeach()
+  target_link_libraries(wb_tsan_absl PUBLIC absl::synchronization)
+  link_libraries(wb_tsan_absl)
+else()
+  add_compile_options(-fsanitize=fuzzer-no-link) # counts what is covered, for tests/fuzz
+endif()
