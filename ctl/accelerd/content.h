@@ -87,6 +87,10 @@ class Content {
   uint64_t PurgeDomain(uint16_t domain);
 
   api::CacheList List(const api::CacheFilter& filter) const;
+  // nullopt: nothing is known of it.
+  std::optional<api::ObjectReport> Show(const cache::ObjectKey& key) const;
+  // Objects that are known not to be cacheable, by reason.
+  std::map<std::string, uint64_t> RefusedObjects(uint16_t domain) const;
   void AddStats(api::CacheStats& stats) const;
   std::pair<uint64_t, uint64_t> DomainUse(uint16_t domain) const;  // objects, bytes
 
@@ -115,6 +119,8 @@ class Content {
           std::optional<BoosterKey> key, cache::Watcher watcher);
   std::optional<api::CacheEntry> Describe(const Listed& listed,
                                           const api::CacheFilter& filter) const;
+  api::ObjectVariant ShowVariant(const cache::Variant& variant, uint64_t now_ns) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DrainLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnEvent(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Withdraw(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

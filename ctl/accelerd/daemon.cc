@@ -179,6 +179,7 @@ class Daemon {
     api::Server::Options options;
     options.socket_path = config_.api.socket;
     options.socket_mode = config_.api.mode;
+    options.allow = PeerPolicyOf(config_);
     WB_ASSIGN_OR_RETURN(server_, api::Server::Start(*service_, options));
     spdlog::info("serving; control socket {}", config_.api.socket);
     return absl::OkStatus();

@@ -87,6 +87,7 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.heartbeat_age_ms = (kern::MonotonicNs() - heartbeat) / 1000000;
   s.lease_ms = static_cast<uint64_t>(content_.config().lease.count());
   s.domains = content_.config().domains.size();
+  s.api_denied_total = denied_;
   return s;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "ctl/api/peer.h"
 #include "ctl/config/config.h"
 #include "ctl/kern/object_store.h"
 #include "ctl/kern/programs.h"
@@ -13,6 +14,7 @@
 namespace wb::accelerd {
 
 kern::LoadOptions LoadOptionsOf(const config::Config& config);
+api::PeerPolicy PeerPolicyOf(const config::Config& config);
 // Hosts, ports, encodings, boosters and domain switches. The store was cleared.
 absl::Status Configure(const config::Config& config, kern::ObjectStore& store);
 uint32_t DomainFlags(const config::Domain& domain, bool enabled);

@@ -81,6 +81,7 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {"webbooster_draining", 1},
       {"webbooster_heartbeat_age_seconds", 0.012},
       {"webbooster_lease_seconds", 0.5},
+      {"webbooster_api_denied_total", 25},
       {"webbooster_interfaces", 2},
       {"webbooster_interfaces_missing", 1},
       {R"(webbooster_interface_info{interface="wbt0",mode="generic"})", 1},
