@@ -18,9 +18,9 @@ namespace wb::api {
 
 // root and the user that the server runs as are always allowed.
 struct PeerPolicy {
-  std::vector<uid_t> users;
+  std::vector<uid_t> users = {};
   // None: the group that the socket's file has when the peer comes.
-  std::optional<std::vector<gid_t>> groups;
+  std::optional<std::vector<gid_t>> groups = std::nullopt;
 };
 
 // Nullopt: allowed. A peer whose credentials cannot be read is not allowed.

@@ -13,20 +13,20 @@ namespace {
 
 constexpr char kBashDriver[] = R"(
 _wbctl() {
-  local cur=${COMP_WORDS[COMP_CWORD]} path= option= word line i
+  local cur=${COMP_WORDS[COMP_CWORD]} path='' option='' word line kind i
   local -a words=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     if [[ $option ]]; then
       # Bash takes --option=value for three words.
-      [[ $word == '=' ]] || option=
+      [[ $word == '=' ]] || option=''
     elif [[ $word == -* ]]; then
       ! _wbctl_value "$path" "$word" >/dev/null || option=$word
-    elif _wbctl_words "$path" | grep -q "^$word:"; then
+    elif [[ $'\n'$(_wbctl_words "$path") == *$'\n'"$word":* ]]; then
       path=${path:+$path }$word
     fi
   done
-  [[ $cur != '=' ]] || cur=
+  [[ $cur != '=' ]] || cur=''
   COMPREPLY=()
   if [[ -z $option && $cur == -* ]]; then
     while IFS= read -r line; do words+=("${line%%:*}"); done < <(_wbctl_options "$path")
@@ -36,30 +36,34 @@ _wbctl() {
   if [[ $option || $cur != -* ]]; then
     line=$(_wbctl_value "$path" "$option")
     case $line in
-      FILE) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-      DIR) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+      FILE | DIR)
+        kind='file'
+        [[ $line == FILE ]] || kind='directory'
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -A "$kind" -- "$cur")
+        ;;
       INTERFACE) mapfile -t words < <(ls /sys/class/net 2>/dev/null) ;;
       WORDS\ *) read -ra words <<<"${line#WORDS }" ;;
     esac
   fi
   ((${#words[@]} == 0)) || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
 }
-complete -o filenames -F _wbctl wbctl
+complete -F _wbctl wbctl
 )";
 
 constexpr char kZshDriver[] = R"(
 _wbctl() {
-  local wb_path= option= word line i
+  local wb_path='' option='' word line i
   local -a list
   for ((i = 2; i < CURRENT; i++)); do
     word=${words[i]}
     if [[ -n $option ]]; then
-      option=
+      option=''
     elif [[ $word == -*=* ]]; then
       :
     elif [[ $word == -* ]]; then
       ! _wbctl_value "$wb_path" "$word" >/dev/null || option=$word
-    elif _wbctl_words "$wb_path" | grep -q "^$word:"; then
+    elif [[ $'\n'$(_wbctl_words "$wb_path") == *$'\n'"$word":* ]]; then
       wb_path=${wb_path:+$wb_path }$word
     fi
   done

@@ -36,7 +36,9 @@ absl::StatusOr<Sample> Read(api::Client& client) {
   absl::StatusOr<api::ReasonList> reasons = client.Reasons();
   if (!reasons.ok()) return reasons.status();
   s.reasons = *std::move(reasons);
-  absl::StatusOr<api::CacheList> cache = client.ListCache({.limit = kTopUrls});
+  api::CacheFilter most_hit;
+  most_hit.limit = kTopUrls;
+  absl::StatusOr<api::CacheList> cache = client.ListCache(most_hit);
   if (!cache.ok()) return cache.status();
   s.cache = *std::move(cache);
   return s;

@@ -207,7 +207,7 @@ pin_dir: /sys/fs/bpf/b
 runtime_dir: /run/b
 cgroup: /sys/fs/cgroup/web
 interfaces: [{name: e0}, {name: e1, mode: generic}]
-api: {mode: 0600}
+api: {mode: 0600, allow: ["user:root", group:54321]}
 metrics: {listen: "[::1]:9000"}
 log: {level: debug}
 limits: {memory: 2097152, connections: 2000, objects: 65, fill_concurrency: 2, fill_rate: 9}
@@ -227,7 +227,7 @@ domains:
   want.runtime_dir = "/run/b";
   want.cgroup = "/sys/fs/cgroup/web";
   want.interfaces = {{"e0", AttachMode::kAuto}, {"e1", AttachMode::kGeneric}};
-  want.api = {"/run/b/accelerd.sock", 0600};
+  want.api = {"/run/b/accelerd.sock", 0600, {{{false, 0}, {true, 54321}}}};
   want.metrics.listen = Endpoint{"::1", 9000};
   want.log.level = LogLevel::kDebug;
   want.limits = {2097152, 2000, 65, 2, 9};
@@ -298,6 +298,10 @@ TEST(ConfigParseTest, RefusesBadValues) {
       {"interfaces",
        {"eth0", "[e0]", "[{name: a/b}]", "[{name: 'a b'}]", "[{name: '..'}]",
         "[{name: " + Repeat("a", 16) + "}]", "[{name: a}, {name: a}]"}},
+      {"api.allow",
+       {"root", "[alice]", "['user:']", "['user:wb-no-such']", "['group:wb-no-such']",
+        "['user:-1']", "['user:01']", "['user:4294967295']", "['host:a']",
+        "['user:0', 'user:root']"}},
       {"api.mode", {"0888", "1777", "66", "-660", "rw"}},
       {"api.socket", {"/" + Repeat("a", 107)}},
       {"metrics.listen",
