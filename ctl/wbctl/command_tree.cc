@@ -36,6 +36,7 @@ Parameter ParameterOf(const CLI::Option& option) {
 
 void AddParameters(const CLI::App& app, Command& command) {
   for (const CLI::Option* option : app.get_options()) {
+    if (app.get_name().empty() && option == app.get_help_ptr()) continue;  // Of a group.
     auto& list = option->get_positional() ? command.positionals : command.options;
     list.push_back(ParameterOf(*option));
   }

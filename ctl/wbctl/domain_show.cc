@@ -19,7 +19,7 @@ std::string Joined(const std::vector<std::string>& words) {
 
 void PrintConfiguration(const api::DomainReport& d) {
   std::string ports;
-  for (const uint64_t port : d.ports) ports += std::to_string(port) + " ";
+  for (const uint64_t port : d.ports) ports += (ports.empty() ? "" : " ") + std::to_string(port);
   std::string state = d.enabled ? "enabled" : "disabled";
   if (d.enabled != d.enabled_configured) {
     state += d.enabled ? "; disabled" : "; enabled";
