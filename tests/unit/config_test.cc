@@ -366,6 +366,8 @@ boosters: {key_file: /k}
   for (const Finding& w : result.warnings) lines.push_back(w.line);
   EXPECT_THAT(lines, ElementsAre(1, 2, 3, 4, 5));
   EXPECT_THAT(Parse(kDomain).warnings, IsEmpty());
+  // Whoever says whom to answer knows what an open socket is for.
+  EXPECT_THAT(Parse(std::string(kDomain) + "api: {mode: 0666, allow: []}").warnings, IsEmpty());
 }
 
 TEST(ConfigHostileTest, RefusesWhatIsClever) {

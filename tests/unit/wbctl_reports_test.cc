@@ -110,10 +110,9 @@ TEST_F(Wbctl, TopSaysWhenAccelerdGoes) {
 
 // script(1) gives it a terminal of its own.
 TEST_F(Wbctl, TopGivesTheTerminalBack) {
-  const std::string run = "timeout -s INT 2 " + std::string(WBCTL_PATH) + " --socket " + socket_ +
+  const std::string run = "timeout -s INT 5 " + std::string(WBCTL_PATH) + " --socket " + socket_ +
                           " top --interval 0.3; echo code=$?";
-  const Outcome outcome =
-      Shell("stty cols 40 rows 8 2>/dev/null; script -qec \"" + run + "\" /dev/null < /dev/null");
+  const Outcome outcome = Shell("script -qec \"" + run + "\" /dev/null < /dev/null");
   const size_t enter = outcome.text.find("\x1b[?1049h");
   const size_t leave = outcome.text.rfind("\x1b[?1049l");
   ASSERT_NE(enter, std::string::npos) << outcome.text;
