@@ -146,6 +146,10 @@ class Content {
   Verdict Verify(const SampledHit& hit, const absl::StatusOr<std::string>& fetched);
 
   api::CacheList List(const api::CacheFilter& filter) const;
+  // nullopt: nothing is known of it.
+  std::optional<api::ObjectReport> Show(const cache::ObjectKey& key) const;
+  // Objects that are known not to be cacheable, by reason.
+  std::map<std::string, uint64_t> RefusedObjects(uint16_t domain) const;
   void AddStats(api::CacheStats& stats) const;
   std::pair<uint64_t, uint64_t> DomainUse(uint16_t domain) const;  // objects, bytes
 
@@ -193,6 +197,8 @@ class Content {
           std::optional<BoosterKey> key, cache::Watcher watcher);
   static std::optional<api::CacheEntry> Describe(const config::Config& config, const Listed& listed,
                                                  const api::CacheFilter& filter);
+  api::ObjectVariant ShowVariant(const config::Config& config, const cache::Variant& variant,
+                                 uint64_t now_ns) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DrainLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnEvent(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MeasureStaleness(const cache::WatchEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

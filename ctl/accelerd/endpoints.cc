@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "ctl/accelerd/setup.h"
 #include "ctl/metrics/collector.h"
 #include "spdlog/spdlog.h"
 #include "webbooster/base/posix_error.h"
@@ -14,6 +15,7 @@ absl::Status Endpoints::Start(const config::Config& config) {
   api::Server::Options options;
   options.socket_path = config.api.socket;
   options.socket_mode = config.api.mode;
+  options.allow = PeerPolicyOf(config);
   WB_ASSIGN_OR_RETURN(server_, api::Server::Start(service_, options));
   return absl::OkStatus();
 }

@@ -28,6 +28,14 @@ std::string Refusal(const char* key, const std::string& now, const std::string& 
 
 std::string Quoted(const std::string& text) { return absl::StrCat("\"", text, "\""); }
 
+std::string AllowedText(const config::Api& api) {
+  if (!api.allow) return "the default";
+  std::string text;
+  for (const config::Principal& p : *api.allow)
+    absl::StrAppend(&text, text.empty() ? "" : ", ", p.group ? "group " : "user ", p.id);
+  return text;
+}
+
 // The place of the domain of that name.
 std::optional<size_t> Find(const std::vector<Domain>& domains, const std::string& name) {
   for (size_t i = 0; i < domains.size(); i++)
@@ -128,6 +136,7 @@ std::vector<std::string> Refusals(const Config& now, const Config& next) {
   text("runtime_dir", now.runtime_dir, next.runtime_dir, kRestartRemedy);
   text("cgroup", now.cgroup, next.cgroup, kRestartRemedy);
   text("api.socket", now.api.socket, next.api.socket, kRestartRemedy);
+  text("api.allow", AllowedText(now.api), AllowedText(next.api), kRestartRemedy);
   number("limits.memory", now.limits.memory_bytes, next.limits.memory_bytes, kMapsRemedy);
   number("limits.connections", now.limits.connections, next.limits.connections, kMapsRemedy);
   number("limits.objects", now.limits.objects, next.limits.objects, kMapsRemedy);
@@ -174,6 +183,7 @@ std::vector<std::string> Changes(const Config& now, const Config& next) {
   compare("keepalive_refresh", now.keepalive_refresh, next.keepalive_refresh);
   compare("drain_deadline", now.drain_deadline, next.drain_deadline);
   compare("on_stop", now.on_stop, next.on_stop);
+  compare("verification", now.verification, next.verification);
   compare("boosters", now.boosters, next.boosters);
   compare("accept_encodings", now.accept_encodings, next.accept_encodings);
   for (size_t id = 0; id < std::max(now.domains.size(), next.domains.size()); id++) {

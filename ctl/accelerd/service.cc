@@ -104,6 +104,7 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.lease_ms = static_cast<uint64_t>(config->lease.count());
   for (const config::Domain& d : config->domains) s.domains += !d.name.empty();
   if (const Reloader* reloader = reloader_) reloader->AddStats(s.config);
+  s.api_denied_total = denied_;
   return s;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "ctl/accelerd/content.h"
@@ -33,6 +34,10 @@ class AccelService : public api::Service {
   absl::Status DisableDomain(const std::string& name) override { return Switch(name, false); }
   absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter& filter) override;
   absl::StatusOr<std::vector<api::ReasonCount>> Reasons() override;
+  absl::StatusOr<api::ObjectReport> ShowObject(const std::string& url) override;
+  absl::StatusOr<api::DomainReport> ShowDomain(const std::string& name) override;
+  absl::StatusOr<api::ConnectionList> ListConnections(const api::ConnectionFilter& filter) override;
+  void PeerDenied(const api::DeniedPeer& peer) override;
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest& request) override;
   absl::StatusOr<api::AttachResult> Attach(const std::string& interface,
                                            api::AttachMode mode) override;
@@ -55,6 +60,11 @@ class AccelService : public api::Service {
   const Verifier& verifier_;
   std::atomic<Reloader*> reloader_ = nullptr;
   const absl::Time started_;
+
+  std::atomic<uint64_t> denied_ = 0;
+  absl::Mutex denied_mu_;
+  absl::Time denied_quiet_until_ ABSL_GUARDED_BY(denied_mu_) = absl::InfinitePast();
+  uint64_t denied_unlogged_ ABSL_GUARDED_BY(denied_mu_) = 0;
 };
 
 }  // namespace wb::accelerd

@@ -37,6 +37,15 @@ kern::LoadOptions LoadOptionsOf(const config::Config& config) {
   return o;
 }
 
+api::PeerPolicy PeerPolicyOf(const config::Config& config) {
+  api::PeerPolicy policy;
+  if (!config.api.allow) return policy;
+  policy.groups.emplace();
+  for (const config::Principal& p : *config.api.allow)
+    (p.group ? *policy.groups : policy.users).push_back(p.id);
+  return policy;
+}
+
 uint32_t DomainFlags(const config::Domain& domain, bool enabled) {
   uint32_t flags = 0;
   if (enabled) flags |= WB_DF_ENABLED;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "ctl/api/peer.h"
 #include "ctl/config/config.h"
 #include "ctl/kern/object_store.h"
 #include "ctl/kern/programs.h"
@@ -13,6 +14,7 @@
 namespace wb::accelerd {
 
 kern::LoadOptions LoadOptionsOf(const config::Config& config);
+api::PeerPolicy PeerPolicyOf(const config::Config& config);
 uint64_t Ns(std::chrono::milliseconds t);
 absl::StatusOr<kern::Names> NamesOf(const config::Config& config);
 // The configuration with domains and encodings at the places that they have in the pinned maps.

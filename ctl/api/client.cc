@@ -116,6 +116,22 @@ absl::StatusOr<ReloadResult> Client::Reload() {
   return Post<ReloadResult>("/v1/reload", "{}", timeouts_.reload);
 }
 
+absl::StatusOr<DomainReport> Client::ShowDomain(const std::string& name) {
+  return Get<DomainReport>(absl::StrCat("/v1/domains/", PercentEncode(name)));
+}
+
+absl::StatusOr<ObjectReport> Client::ShowObject(const std::string& url) {
+  return Get<ObjectReport>(absl::StrCat("/v1/cache/object?url=", PercentEncode(url)));
+}
+
+absl::StatusOr<ConnectionList> Client::ListConnections(const ConnectionFilter& filter) {
+  std::string path =
+      absl::StrCat("/v1/connections?limit=", filter.limit, "&sort=", NameOf(filter.sort));
+  if (!filter.remote.empty()) absl::StrAppend(&path, "&remote=", PercentEncode(filter.remote));
+  if (filter.spliced) absl::StrAppend(&path, "&spliced=true");
+  return Get<ConnectionList>(path);
+}
+
 absl::StatusOr<DomainReply> Client::EnableDomain(const std::string& name) {
   return Post<DomainReply>(absl::StrCat("/v1/domains/", PercentEncode(name), "/enable"), "{}",
                            timeouts_.query);

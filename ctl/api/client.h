@@ -49,6 +49,9 @@ class Client {
   absl::StatusOr<DetachResult> Detach(const DetachRequest& request);
   absl::StatusOr<ReasonList> Reasons();
   absl::StatusOr<ReloadResult> Reload();
+  absl::StatusOr<DomainReport> ShowDomain(const std::string& name);
+  absl::StatusOr<ObjectReport> ShowObject(const std::string& url);
+  absl::StatusOr<ConnectionList> ListConnections(const ConnectionFilter& filter);
 
   // The text of the last successful reply, as the server wrote it.
   const std::string& last_json() const { return last_json_; }

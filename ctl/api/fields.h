@@ -5,17 +5,11 @@
 #ifndef CTL_API_FIELDS_H_
 #define CTL_API_FIELDS_H_
 
-#include <concepts>
-#include <type_traits>
-
 #include "ctl/api/json.h"
+#include "ctl/api/report_fields.h"
 #include "ctl/api/service.h"
 
 namespace wb::api {
-
-// The struct itself, const for a writer.
-template <typename S, typename T>
-concept Is = std::same_as<std::remove_const_t<S>, T>;
 
 void Fields(auto& a, Is<VersionInfo> auto& s) {
   a("version", s.version);
@@ -106,6 +100,7 @@ void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("lease_ms", s.lease_ms);
   a("domains", s.domains);
   a("config", s.config);
+  a("api_denied_total", s.api_denied_total);
 }
 
 void Fields(auto& a, Is<DomainInfo> auto& s) {

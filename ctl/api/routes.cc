@@ -5,12 +5,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "ctl/api/check.h"
 #include "ctl/api/errors.h"
 #include "ctl/api/json.h"
+#include "ctl/api/params.h"
+#include "ctl/api/report_routes.h"
 
 namespace wb::api {
 namespace {
@@ -45,15 +46,6 @@ JsonOr ListReasons(const Call& call) {
   return ToJson(ReasonList{*std::move(reasons)});
 }
 
-absl::Status ReadNumber(const std::string& name, const std::string& text, uint64_t max,
-                        uint64_t& out) {
-  if (text.empty() || text.find_first_not_of("0123456789") != text.npos ||
-      !absl::SimpleAtoi(text, &out) || out > max) {
-    return absl::InvalidArgumentError(absl::StrCat(name, " must be a number from 0 to ", max));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status ReadFilterField(const std::string& name, const std::string& value,
                              CacheFilter& filter) {
   if (name == "limit") return ReadNumber(name, value, kMaxCacheLimit, filter.limit);
@@ -72,18 +64,16 @@ absl::Status ReadFilterField(const std::string& name, const std::string& value,
     filter.sort = *sort;
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("unknown parameter ", name.substr(0, 64)));
+  return UnknownParam(name);
 }
 
 JsonOr ListCache(const Call& call) {
   CacheFilter filter;
-  for (const auto& [name, value] : call.request.params) {
-    if (call.request.params.count(name) > 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("parameter ", name.substr(0, 64), " is doubled"));
-    }
-    if (absl::Status read = ReadFilterField(name, value, filter); !read.ok()) return read;
-  }
+  const absl::Status read =
+      ReadParams(call.request.params, [&](const std::string& name, const std::string& value) {
+        return ReadFilterField(name, value, filter);
+      });
+  if (!read.ok()) return read;
   return Reply(call.service.ListCache(filter));
 }
 
@@ -166,6 +156,12 @@ JsonOr Reload(const Call& call) {
   return Reply(call.service.Reload());
 }
 
+JsonOr ShowObject(const Call& call) { return ShowObject(call.service, call.request.params); }
+JsonOr ShowDomain(const Call& call) { return ShowDomain(call.service, call.name); }
+JsonOr ListConnections(const Call& call) {
+  return ListConnections(call.service, call.request.params);
+}
+
 struct Route {
   std::string_view method;
   std::string_view path;
@@ -180,6 +176,9 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/cache", ListCache, true},
     {"GET", "/v1/reasons", ListReasons},
     {"POST", "/v1/reload", Reload},
+    {"GET", "/v1/cache/object", ShowObject, true},
+    {"GET", "/v1/connections", ListConnections, true},
+    {"GET", "/v1/domains/*", ShowDomain},
     {"POST", "/v1/domains/*/enable", EnableDomain},
     {"POST", "/v1/domains/*/disable", DisableDomain},
     {"POST", "/v1/cache/warm", Warm},
@@ -211,6 +210,12 @@ ApiResponse ErrorResponse(const absl::Status& status) {
 }
 
 }  // namespace
+
+std::vector<RouteName> Routes() {
+  std::vector<RouteName> names;
+  for (const Route& route : kRoutes) names.push_back({route.method, route.path});
+  return names;
+}
 
 ApiResponse Respond(Service& service, const ApiRequest& request, const absl::Notification& stop) {
   Call call{service, request, stop, ""};

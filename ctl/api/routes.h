@@ -6,6 +6,8 @@
 
 #include <map>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/synchronization/notification.h"
@@ -25,6 +27,13 @@ struct ApiResponse {
   std::string body;   // JSON
   std::string allow;  // For 405: the method the path takes.
 };
+
+struct RouteName {
+  std::string_view method;
+  std::string_view path;  // "*" stands for one name.
+};
+// All that Respond() knows, for the test that compares it with docs/openapi.yaml.
+std::vector<RouteName> Routes();
 
 ApiResponse Respond(Service& service, const ApiRequest& request, const absl::Notification& stop);
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -18,6 +19,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "ctl/api/errors.h"
+#include "ctl/api/peer.h"
 #include "ctl/api/routes.h"
 #include "ctl/api/socket.h"
 #include "ctl/api/stream.h"
@@ -30,6 +32,10 @@ constexpr size_t kMaxPathChars = 1024;
 constexpr int kAnyPort =
     1;  // Means nothing on a UNIX socket, but httplib takes 0 for "tell me the port".
 constexpr int kBacklog = 128;
+// A peer that is turned away holds a thread for so long at most, and all of them so many at once:
+// the others are hung up on without waiting for their request.
+constexpr std::chrono::milliseconds kDenialTime{200};
+constexpr int kDenialThreads = kServerThreads / 2;
 constexpr char kJsonType[] = "application/json";
 
 void SetError(httplib::Response& out, int http_status, const absl::Status& status) {
@@ -103,6 +109,7 @@ class Server::Impl final : private httplib::Server {
   absl::Status Bind();
   void Handle(const httplib::Request& in, httplib::Response& out);
   bool process_and_close_socket(socket_t sock) override;
+  void Deny(BoundedStream& stream, const DeniedPeer& peer);
 
   Service& service_;
   const api::Server::Options options_;
@@ -110,6 +117,7 @@ class Server::Impl final : private httplib::Server {
                                       options_.write_time};
   FileId file_;
   absl::Notification stopping_;
+  std::atomic<int> denying_ = 0;
   std::mutex stop_mutex_;  // Serialises Stop().
   std::thread thread_;
 };
@@ -172,10 +180,21 @@ void Server::Impl::Handle(const httplib::Request& in, httplib::Response& out) {
   out.set_content(response.body + "\n", kJsonType);
 }
 
+// Nothing that it sent is looked at.
+void Server::Impl::Deny(BoundedStream& stream, const DeniedPeer& peer) {
+  service_.PeerDenied(peer);
+  const std::string denial = DenialOf(peer);
+  stream.write(denial.data(), denial.size());  // Fits the buffer of a new socket.
+  if (++denying_ <= kDenialThreads) stream.Linger(kDenialTime);
+  --denying_;
+}
+
 bool Server::Impl::process_and_close_socket(socket_t sock) {
   bool done = false;
-  if (!stopping_.HasBeenNotified()) {
-    BoundedStream stream(sock, limits_, stopping_);
+  BoundedStream stream(sock, limits_, stopping_);
+  if (const auto denied = CheckPeer(sock, options_.allow, options_.socket_path)) {
+    Deny(stream, *denied);
+  } else if (!stopping_.HasBeenNotified()) {
     bool closed = false;
     try {
       // One request per connection: an idle client holds no thread, and no request hides behind

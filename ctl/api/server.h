@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "ctl/api/peer.h"
 #include "ctl/api/service.h"
 
 namespace wb::api {
@@ -23,6 +24,7 @@ class Server {
   struct Options {
     std::string socket_path;  // Absolute; its directory is made with mode 0750 if absent.
     mode_t socket_mode = 0660;
+    PeerPolicy allow = {};                       // Others get 403 and are told to the Service.
     std::chrono::milliseconds read_time{5000};   // For a whole request to arrive.
     std::chrono::milliseconds write_time{5000};  // For a client to take a part of the reply.
   };

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
+#include "ctl/api/reports.h"
 #include "webbooster/base/attach_mode.h"
 
 namespace wb::api {
@@ -157,6 +158,7 @@ struct ServerStatus {
   uint64_t lease_ms = 0;
   uint64_t domains = 0;
   ConfigStats config;
+  uint64_t api_denied_total = 0;  // Requests of peers that may not use the control socket.
 };
 
 struct DomainInfo {
@@ -268,6 +270,12 @@ class Service {
   virtual absl::Status EnableDomain(const std::string& name) = 0;
   virtual absl::Status DisableDomain(const std::string& name) = 0;
   virtual absl::StatusOr<CacheList> ListCache(const CacheFilter& filter) = 0;
+  virtual absl::StatusOr<DomainReport> ShowDomain(const std::string& name) = 0;
+  // NotFound also when nothing at all is known of the URL.
+  virtual absl::StatusOr<ObjectReport> ShowObject(const std::string& url) = 0;
+  virtual absl::StatusOr<ConnectionList> ListConnections(const ConnectionFilter& filter) = 0;
+  // For the count and the log: the server has turned this peer away.
+  virtual void PeerDenied(const DeniedPeer& peer) = 0;
   // Every reason there is, zero counts included, in the order of abi/reasons.h.
   virtual absl::StatusOr<std::vector<ReasonCount>> Reasons() = 0;
   // The number of objects purged; none of them is served any more when this returns.

@@ -14,7 +14,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kSlice(100);  // How soon a wait sees that the server stops.
-constexpr milliseconds kLingerTime(1000);
 constexpr size_t kLingerBytes = 64 << 20;
 
 }  // namespace
@@ -79,9 +78,9 @@ void BoundedStream::get_local_ip_and_port(std::string& ip, int& port) const {
   port = 0;
 }
 
-void BoundedStream::Linger() {
+void BoundedStream::Linger(milliseconds time) {
   if (shutdown(fd_, SHUT_WR) != 0) return;
-  const Clock::time_point deadline = Clock::now() + kLingerTime;
+  const Clock::time_point deadline = Clock::now() + time;
   size_t left = kLingerBytes;
   while (left > 0 && Wait(POLLIN, deadline)) {
     const ssize_t got = recv(fd_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <chrono>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -79,7 +80,8 @@ inline constexpr size_t kMaxNameChars = WB_HOST_MAX - 1;
 inline constexpr size_t kMaxPorts = 8;
 inline constexpr size_t kMaxPrefixChars = WB_TARGET_MAX;
 inline constexpr size_t kMaxFieldNameChars = 64;
-constexpr size_t kMaxExcludes = 64;  // Per domain.
+inline constexpr size_t kMaxAllowed = 64;  // Users and groups of api.allow.
+constexpr size_t kMaxExcludes = 64;        // Per domain.
 inline constexpr Range<uint64_t> kMemoryBytes = {1ULL << 20, 448ULL << 20};
 inline constexpr Range<uint32_t> kConnections = {1024, 1048576};
 inline constexpr Range<uint32_t> kObjects = {64, 262144};
@@ -108,9 +110,19 @@ struct Interface {
   bool operator==(const Interface&) const = default;
 };
 
+// A user or a group of this machine.
+struct Principal {
+  bool group = false;
+  uint32_t id = 0;
+  auto operator<=>(const Principal&) const = default;
+};
+
 struct Api {
   std::string socket;  // Path of the control socket. Parse() fills in <runtime_dir>/accelerd.sock.
-  uint32_t mode = 0660;  // Permissions of the socket: they are the access control of the API.
+  uint32_t mode = 0660;  // Permissions of the socket: who may connect at all.
+  // Whose requests are answered, besides root's and accelerd's own user's. None: those of the
+  // socket's group.
+  std::optional<std::vector<Principal>> allow = std::nullopt;
   bool operator==(const Api&) const = default;
 };
 

@@ -58,8 +58,14 @@ void ReadApi(const Value& value, const Value& runtime_dir, Config* config) {
     }
   }
   const Value mode = map["mode"];
-  if (mode.Text(&config->api.mode, ParseMode) && (config->api.mode & 0007) != 0) {
-    mode.Warn("every user of this machine may control accelerd");
+  const bool open = mode.Text(&config->api.mode, ParseMode) && (config->api.mode & 0007) != 0;
+  const Value allow = map["allow"];
+  if (allow.present()) {
+    allow.Texts(&config->api.allow.emplace(), {0, kMaxAllowed}, ParsePrincipal);
+  } else if (open) {
+    mode.Warn(
+        "lets every user of this machine connect, but only root, accelerd's user and the socket's "
+        "group are answered; api.allow names others");
   }
   map.Finish();
 }

@@ -24,6 +24,9 @@ absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text);
 // File permissions: three octal digits, optionally behind a 0.
 absl::StatusOr<uint32_t> ParseMode(std::string_view text);
 
+// user:NAME, user:ID, group:NAME or group:ID; names are looked up on this machine.
+absl::StatusOr<Principal> ParsePrincipal(std::string_view text);
+
 // An IPv4 or IPv6 address in its canonical form; neither unspecified, multicast nor IPv4-mapped.
 absl::StatusOr<std::string> ParseAddress(std::string_view text);
 // HOST:PORT with an address literal ([v6] in brackets) or, if allowed, a host name.

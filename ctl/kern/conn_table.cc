@@ -64,6 +64,14 @@ bool Outstanding(const wb_conn_state& s) {
 
 }  // namespace
 
+uint32_t OutstandingBytes(const wb_conn_state& s, uint32_t una) {
+  const uint32_t count = s.flight_count;
+  if (count == 0) return 0;
+  const wb_flight last = s.flights[(s.flight_head + count - 1) & (WB_FLIGHTS - 1)];
+  const uint32_t hits_end = last.wire_seq + last.len, end = s.k_snd_nxt + s.d_out;
+  return std::min(hits_end - una, end - una);
+}
+
 ConnTable::ConnTable(Programs& programs) : programs_(programs) {
   for (uint32_t slot = 0; slot < programs_.states.size(); slot++) {
     const wb_conn_state& s = programs_.states[slot];
@@ -134,9 +142,7 @@ bool ConnTable::Expire(uint32_t slot, Pending& pending, uint64_t now, uint64_t* 
     if (Before(pending.recover, una)) pending.backoff = 0;
   }
   if (count == 0 || (s.flags & WB_CF_RST)) return false;
-  const wb_flight last = s.flights[(s.flight_head + count - 1) & (WB_FLIGHTS - 1)];
-  const uint32_t hits_end = last.wire_seq + last.len;
-  const uint32_t outstanding = std::min(hits_end - una, end - una);
+  const uint32_t outstanding = OutstandingBytes(s, una);
   const uint64_t due =
       s.last_send_ns + Timeout(s, outstanding, pending.tries != 0, pending.backoff);
   if (now < due) {

@@ -25,6 +25,9 @@ struct ConnCounts {
   uint64_t unacked = 0;    // with replies outstanding
 };
 
+// Bytes of hits that the peer has not acknowledged, as of `snd_una`.
+uint32_t OutstandingBytes(const wb_conn_state& state, uint32_t snd_una);
+
 class ConnTable {
  public:
   // Watches what an earlier process left: replies outstanding, and connections to be reset.

@@ -140,6 +140,12 @@ void AddDaemon(const api::ServerStatus& s, const std::string& name, Families* ou
   }
 }
 
+void AddApi(const api::ServerStatus& s, Families* out) {
+  out->Counter("webbooster_api_denied_total",
+               "Requests of peers that may not use the control socket")
+      .Add(s.api_denied_total);
+}
+
 void AddConnections(const api::ServerStatus& s, Families* out) {
   const api::ConnectionStats& c = s.connections;
   out->Gauge("webbooster_connections", "Connections now; those spliced are also followed")
@@ -248,6 +254,7 @@ std::vector<MetricFamily> Collector::Collect() const {
       .Add(status && domains && reasons);
   if (status) {
     AddDaemon(*status, name_, &out);
+    AddApi(*status, &out);
     AddConnections(*status, &out);
     AddCache(status->cache, &out);
   }

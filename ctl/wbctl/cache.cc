@@ -158,7 +158,7 @@ void AddWarm(CLI::App& cache, Context& context) {
   CLI::App* warm = cache.add_subcommand("warm", "fill the cache before requests come");
   CLI::Option_group* source = warm->add_option_group("source");
   source->add_option("URL", args->urls, "URLs, or - to read them from standard input");
-  source->add_option("--from-file", args->file, "file with one URL a line");
+  source->add_option("--from-file", args->file, "file with one URL a line")->type_name("FILE");
   source->require_option(1, 0);
   warm->callback([&context, args] { Warm(context, *args); });
 }
@@ -194,6 +194,7 @@ void AddCacheCommands(CLI::App& app, Context& context) {
   CLI::App* cache = app.add_subcommand("cache", "the packet cache");
   cache->require_subcommand(1);
   AddList(*cache, context);
+  AddCacheShow(*cache, context);
   AddWarm(*cache, context);
   AddPurge(*cache, context);
 }

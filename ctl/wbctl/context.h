@@ -42,6 +42,12 @@ void AddInterfaceCommands(CLI::App& app, Context& context);
 void AddStatusCommand(CLI::App& app, Context& context);
 void AddDomainCommands(CLI::App& app, Context& context);
 void AddCacheCommands(CLI::App& app, Context& context);
+void AddCacheShow(CLI::App& cache, Context& context);
+void AddDomainShow(CLI::App& domain, Context& context);
+void AddConnsCommand(CLI::App& app, Context& context);
+void AddTopCommand(CLI::App& app, Context& context);
+// After all others: prints what it finds in `app`.
+void AddCompletionCommand(CLI::App& app, Context& context);
 void AddDoctorCommand(CLI::App& app, Context& context);
 void AddReasonsCommand(CLI::App& app, Context& context);
 void AddReloadCommand(CLI::App& app, Context& context);

@@ -42,8 +42,10 @@ void AddDoctorCommand(CLI::App& app, Context& context) {
   const auto options = std::make_shared<doctor::Options>();
   CLI::App* command = app.add_subcommand("doctor", "examine this machine, and say how to mend it");
   command->add_option("IF", options->interface, "interface to examine");
-  command->add_option("--pin-dir", options->pin_dir, "directory of accelerd's pins");
-  command->add_option("--cgroup", options->cgroup, "cgroup v2 directory accelerd attaches to");
+  command->add_option("--pin-dir", options->pin_dir, "directory of accelerd's pins")
+      ->type_name("DIR");
+  command->add_option("--cgroup", options->cgroup, "cgroup v2 directory accelerd attaches to")
+      ->type_name("DIR");
   command
       ->add_option("--port", options->ports,
                    "port the web server listens on (repeatable; default 80)")

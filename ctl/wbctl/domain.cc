@@ -47,6 +47,7 @@ void AddDomainCommands(CLI::App& app, Context& context) {
   CLI::App* domain = app.add_subcommand("domain", "the accelerated domains");
   domain->require_subcommand(1);
   domain->add_subcommand("list", "all configured domains")->callback([&context] { List(context); });
+  AddDomainShow(*domain, context);
   for (const bool enabled : {true, false}) {
     const auto name = std::make_shared<std::string>();
     CLI::App* command = domain->add_subcommand(

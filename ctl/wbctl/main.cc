@@ -14,6 +14,7 @@ namespace {
 void AddGlobalOptions(CLI::App& app, Context& context) {
   app.add_option("--socket", context.socket, "accelerd's control socket")
       ->envname("WB_SOCKET")
+      ->type_name("FILE")
       ->capture_default_str();
   app.add_flag("--json", context.json, "print JSON as the API has it");
   app.add_option("--timeout", context.timeout_s, "seconds to wait for an answer")
@@ -33,7 +34,10 @@ int Run(int argc, char** argv) {
   AddDoctorCommand(app, context);
   AddReasonsCommand(app, context);
   AddReloadCommand(app, context);
+  AddConnsCommand(app, context);
+  AddTopCommand(app, context);
   AddVersionCommand(app, context);
+  AddCompletionCommand(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -8,12 +8,6 @@
 namespace wb::wbctl {
 namespace {
 
-void Line(const char* label, const std::string& text) {
-  std::string padded(label);
-  padded.resize(13, ' ');
-  std::cout << padded << Printable(text) << "\n";
-}
-
 std::string Refused(const api::CacheStats& cache) {
   std::string text;
   for (const auto& [reason, count] : cache.fills_refused) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <iostream>
 #include <utility>
 
 namespace wb::wbctl {
@@ -53,6 +54,12 @@ std::string Seconds(uint64_t seconds) {
 }
 
 std::string Percent(double ratio) { return Format("%.1f %s", ratio * 100, "%"); }
+
+void Line(const char* label, const std::string& text) {
+  std::string padded(label);
+  padded.resize(13, ' ');
+  std::cout << padded << Printable(text) << "\n";
+}
 
 void Table::Add(std::vector<std::string> cells) {
   cells.resize(columns_.size());

@@ -19,6 +19,9 @@ std::string Count(uint64_t number);     // "12 345 678"
 std::string Seconds(uint64_t seconds);  // "3d 4h", "12m 5s"
 std::string Percent(double ratio);      // "98.2 %"
 
+// A label and what it stands for, on standard output, in columns.
+void Line(const char* label, const std::string& text);
+
 class Table {
  public:
   enum class Align { kLeft, kRight };

@@ -59,6 +59,79 @@ class FakeService : public Service {
     return std::vector<ReasonCount>{{"in", "hit", "answered from the cache", 1000 * n},
                                     {"in", "paws", "timestamp older than the last one", 0}};
   }
+  absl::StatusOr<DomainReport> ShowDomain(const std::string& name) override {
+    if (name != "site.test") return absl::NotFoundError("no domain " + name);
+    DomainReport d;
+    d.name = name;
+    d.enabled_configured = true;
+    d.aliases = {"www.site.test"};
+    d.ports = {80, 8080};
+    d.origin = "127.0.0.1:80";
+    d.document_root = "/srv/www";
+    d.cookies = "pass";
+    d.query = "key";
+    d.exclude = {"/private/"};
+    d.hits_total = 300;
+    d.misses_total = 100;
+    d.hit_ratio = 0.75;
+    d.refused_objects = {{"set_cookie", 4}};
+    return d;
+  }
+  absl::StatusOr<ObjectReport> ShowObject(const std::string& url) override {
+    object_url = url;
+    ObjectReport o;
+    o.url = url;
+    o.domain = "site.test";
+    if (url.ends_with("/missing")) return absl::NotFoundError("nothing is known of " + url);
+    if (url.ends_with("/refused")) {
+      o.state = ObjectState::kRefused;
+      o.reason = "set_cookie";
+      o.retry_in_s = 25;
+      return o;
+    }
+    o.watched = true;
+    o.depends_on = {"/srv/www/a"};
+    o.filling = {"br"};
+    o.refused_encodings = {{"deflate, gzip", 7}};
+    ObjectVariant v{
+        {"", "gzip"},
+        "\"e\"",
+        "Tue, 14 Nov 2023 22:13:20 GMT",
+        11673,
+        12288,
+        400,
+        9,
+        42,
+        61,
+        {},
+        Freshness::kFile,
+        "HTTP/1.1 200 OK\r\nServer: \x1b[2Jevil\r\nDate: " + std::string(kDateMark) + "\r\n\r\n"};
+    o.variants = {v};
+    return o;
+  }
+  absl::StatusOr<ConnectionList> ListConnections(const ConnectionFilter& f) override {
+    connection_filter = f;
+    ConnectionInfo c{"198.18.0.2:40000",
+                     "198.18.0.1:80",
+                     "wbt0",
+                     65,
+                     42,
+                     490000,
+                     2896,
+                     2,
+                     1500,
+                     14480,
+                     65535,
+                     1448,
+                     4000,
+                     490000,
+                     {"spliced", "booster"}};
+    return ConnectionList{3, {c}};
+  }
+  void PeerDenied(const DeniedPeer& peer) override {
+    denied_uid = peer.uid;
+    ++denied;
+  }
   absl::StatusOr<uint64_t> Purge(const PurgeRequest& request) override {
     purge = request;
     if (throw_on_purge) throw std::runtime_error("a bug in the service");
@@ -100,6 +173,10 @@ class FakeService : public Service {
 
   std::atomic<int> calls{0};
   std::atomic<uint64_t> reason_calls{0};
+  std::atomic<int> denied{0};
+  std::atomic<uint32_t> denied_uid{0};
+  std::string object_url;
+  ConnectionFilter connection_filter;
   CacheFilter filter;
   PurgeRequest purge;
   DetachRequest detach;

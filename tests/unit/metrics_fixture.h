@@ -40,6 +40,12 @@ class FakeService : public api::Service {
   absl::Status EnableDomain(const std::string&) override { return Unused(); }
   absl::Status DisableDomain(const std::string&) override { return Unused(); }
   absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter&) override { return Unused(); }
+  absl::StatusOr<api::DomainReport> ShowDomain(const std::string&) override { return Unused(); }
+  absl::StatusOr<api::ObjectReport> ShowObject(const std::string&) override { return Unused(); }
+  absl::StatusOr<api::ConnectionList> ListConnections(const api::ConnectionFilter&) override {
+    return Unused();
+  }
+  void PeerDenied(const api::DeniedPeer&) override {}
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest&) override { return Unused(); }
   absl::StatusOr<api::AttachResult> Attach(const std::string&, api::AttachMode) override {
     return Unused();
@@ -70,6 +76,7 @@ class FakeService : public api::Service {
     status.heartbeat_age_ms = 12;
     status.lease_ms = 500;
     status.config = {"0000000000ff", "2026-01-02T03:04:05Z", false, 51, 52};
+    status.api_denied_total = 25;
     domains = {{"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37},
                {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991}};
 #define WB_X(NAME, label, hook, text) reasons.push_back({hook, label, text, 100u + WB_R_##NAME});

@@ -86,6 +86,7 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {R"(webbooster_config_reloads_total{result="failure"})", 52},
       {"webbooster_heartbeat_age_seconds", 0.012},
       {"webbooster_lease_seconds", 0.5},
+      {"webbooster_api_denied_total", 25},
       {"webbooster_interfaces", 2},
       {"webbooster_interfaces_missing", 1},
       {R"(webbooster_interface_info{interface="wbt0",mode="generic"})", 1},

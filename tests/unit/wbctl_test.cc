@@ -3,13 +3,10 @@
 // code.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <fstream>
 
-#include "tests/unit/api_fake.h"
+#include "tests/unit/wbctl_fixture.h"
 
 namespace wb::api {
 namespace {
@@ -17,34 +14,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-struct Outcome {
-  int code = -1;
-  std::string text;  // Standard output and error.
-};
-
-class Wbctl : public ApiFixture {
- protected:
-  Outcome Shell(const std::string& command) const {
-    Outcome outcome;
-    FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-    if (pipe == nullptr) return outcome;
-    char buffer[4096];
-    for (size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;)
-      outcome.text.append(buffer, n);
-    const int status = pclose(pipe);
-    outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return outcome;
-  }
-  Outcome Run(const std::string& arguments) const {
-    return Shell(std::string(WBCTL_PATH) + " --socket " + socket_ + " " + arguments);
-  }
-  void ExpectRun(const std::string& arguments, int code, const std::string& text) const {
-    const Outcome outcome = Run(arguments);
-    EXPECT_EQ(outcome.code, code) << arguments << "\n" << outcome.text;
-    EXPECT_THAT(outcome.text, HasSubstr(text)) << arguments;
-  }
-};
 
 TEST_F(Wbctl, ReadsAsPeopleDo) {
   ExpectRun("status", 0, "up 1h 2m");
