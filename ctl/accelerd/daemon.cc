@@ -13,6 +13,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/clock.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/filler.h"
@@ -74,6 +75,7 @@ class Daemon {
 
   absl::Status Start() {
     WB_ASSIGN_OR_RETURN(signals_, BlockSignals());
+    WB_RETURN_IF_ERROR(AccessLog::BlockReopenSignal());
     // Before anything that another accelerd may be using is touched.
     WB_ASSIGN_OR_RETURN(lock_, InstanceLock::Take(config_.runtime_dir, config_.pin_dir));
     rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -94,8 +96,9 @@ class Daemon {
     WB_RETURN_IF_ERROR(AttachAll());
     Settle();
     filler_ = std::make_unique<Filler>(*content_);
-    service_ =
-        std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_, *interfaces_);
+    WB_ASSIGN_OR_RETURN(access_log_, AccessLog::Start(config_.access_log, *programs_));
+    service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_,
+                                              *interfaces_, access_log_.get());
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;
     return Publish();
@@ -193,6 +196,7 @@ class Daemon {
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Interfaces> interfaces_;
   std::unique_ptr<Filler> filler_;
+  std::unique_ptr<AccessLog> access_log_;
   std::unique_ptr<AccelService> service_;
   std::unique_ptr<metrics::Exporter> exporter_;
   std::unique_ptr<api::Server> server_;

@@ -3,11 +3,14 @@
 #ifndef WEBBOOSTER_CTL_ACCELERD_SERVICE_H_
 #define WEBBOOSTER_CTL_ACCELERD_SERVICE_H_
 
+#include <atomic>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/filler.h"
 #include "ctl/accelerd/interfaces.h"
@@ -17,8 +20,9 @@ namespace wb::accelerd {
 
 class AccelService : public api::Service {
  public:
+  // `access_log`: null when there is none.
   AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
-               Interfaces& interfaces);
+               Interfaces& interfaces, const AccessLog* access_log);
 
   absl::StatusOr<api::ServerStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
@@ -29,11 +33,12 @@ class AccelService : public api::Service {
   absl::StatusOr<std::vector<api::ReasonCount>> Reasons() override;
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest& request) override;
   absl::StatusOr<api::AttachResult> Attach(const std::string& interface,
-                                           api::AttachMode mode) override;
+                                           api::AttachMode mode, bool shadow) override;
   absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>& urls,
                                                     const absl::Notification& stop) override;
   absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request,
                                            const absl::Notification& stop) override;
+  absl::StatusOr<std::unique_ptr<api::TapStream>> OpenTap(const api::TapRequest& request) override;
 
  private:
   absl::Status Switch(const std::string& name, bool enabled);
@@ -45,6 +50,8 @@ class AccelService : public api::Service {
   Content& content_;
   Filler& filler_;
   Interfaces& interfaces_;
+  const AccessLog* const access_log_;
+  std::atomic<bool> tapped_ = false;  // a tap is open
   const absl::Time started_;
 };
 

@@ -29,6 +29,21 @@ void Fields(auto& a, Is<InterfaceInfo> auto& s) {
   a("mode", s.mode);
   a("why", s.why);
   a("since", s.since);
+  a("shadow", s.shadow);
+}
+
+void Fields(auto& a, Is<ShadowStats> auto& s) {
+  a("requests_total", s.requests_total);
+  a("bytes_total", s.bytes_total);
+  a("segments_total", s.segments_total);
+  a("ratio", s.ratio);
+}
+
+void Fields(auto& a, Is<AccessLogStats> auto& s) {
+  a("enabled", s.enabled);
+  a("written", s.written);
+  a("failed", s.failed);
+  a("lost", s.lost);
 }
 
 void Fields(auto& a, Is<ConnectionStats> auto& s) {
@@ -78,6 +93,8 @@ void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("heartbeat_age_ms", s.heartbeat_age_ms);
   a("lease_ms", s.lease_ms);
   a("domains", s.domains);
+  a("shadow", s.shadow);
+  a("access_log", s.access_log);
 }
 
 void Fields(auto& a, Is<DomainInfo> auto& s) {
@@ -92,6 +109,9 @@ void Fields(auto& a, Is<DomainInfo> auto& s) {
   a("misses_total", s.misses_total);
   a("bytes_total", s.bytes_total);
   a("segments_total", s.segments_total);
+  a("shadow_hits_total", s.shadow_hits_total);
+  a("shadow_bytes_total", s.shadow_bytes_total);
+  a("shadow_segments_total", s.shadow_segments_total);
 }
 
 void Fields(auto& a, Is<CacheEntry> auto& s) {
@@ -133,6 +153,7 @@ void Fields(auto& a, Is<AttachResult> auto& s) {
   a("mode", s.mode);
   a("why", s.why);
   a("findings", s.findings);
+  a("shadow", s.shadow);
 }
 
 void Fields(auto& a, Is<DetachResult> auto& s) {
@@ -160,7 +181,11 @@ void Fields(auto& a, Is<DomainReply> auto& s) {
 
 void Fields(auto& a, Is<EmptyBody> auto&) { (void)a; }
 void Fields(auto& a, Is<WarmBody> auto& s) { a.Need("urls", s.urls); }
-void Fields(auto& a, Is<AttachBody> auto& s) { a("mode", s.mode); }
+
+void Fields(auto& a, Is<AttachBody> auto& s) {
+  a("mode", s.mode);
+  a("shadow", s.shadow);
+}
 
 void Fields(auto& a, Is<PurgeRequest> auto& s) {
   a.Need("kind", s.kind);

@@ -11,6 +11,7 @@
 #include "ctl/api/check.h"
 #include "ctl/api/errors.h"
 #include "ctl/api/json.h"
+#include "ctl/api/tap_route.h"
 
 namespace wb::api {
 namespace {
@@ -142,7 +143,7 @@ JsonOr Attach(const Call& call) {
   if (absl::Status name = CheckInterfaceName(call.name); !name.ok()) return name;
   const absl::StatusOr<AttachBody> body = ParseRequest<AttachBody>(call.request.body);
   if (!body.ok()) return body.status();
-  return Reply(call.service.Attach(call.name, body->mode));
+  return Reply(call.service.Attach(call.name, body->mode, body->shadow));
 }
 
 JsonOr Detach(const Call& call) {
@@ -155,6 +156,9 @@ JsonOr Detach(const Call& call) {
   }
   return Reply(call.service.Detach({call.name, body->force, body->deadline_seconds}, call.stop));
 }
+
+// The server answers GET itself; this is for what it does not.
+JsonOr Tap(const Call&) { return absl::InternalError("the tap is a stream"); }
 
 struct Route {
   std::string_view method;
@@ -169,6 +173,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/domains", ListDomains},
     {"GET", "/v1/cache", ListCache, true},
     {"GET", "/v1/reasons", ListReasons},
+    {"GET", kTapPath, Tap, true},
     {"POST", "/v1/domains/*/enable", EnableDomain},
     {"POST", "/v1/domains/*/disable", DisableDomain},
     {"POST", "/v1/cache/warm", Warm},

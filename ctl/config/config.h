@@ -35,6 +35,8 @@ enum class CookiePolicy { kPass, kIgnore };
 // A request whose target has a '?' goes to the web server (kPass), or is cached under the whole
 // target (kKey).
 enum class QueryPolicy { kPass, kKey };
+// How a line of the access log is written: as nginx's `combined`, or as one JSON object.
+enum class LogFormat { kCombined, kJson };
 
 template <typename T>
 using Names = std::pair<std::string_view, T>;
@@ -46,6 +48,8 @@ inline constexpr std::array<Names<CookiePolicy>, 2> kCookiePolicies = {
     {{"pass", CookiePolicy::kPass}, {"ignore", CookiePolicy::kIgnore}}};
 inline constexpr std::array<Names<QueryPolicy>, 2> kQueryPolicies = {
     {{"pass", QueryPolicy::kPass}, {"key", QueryPolicy::kKey}}};
+inline constexpr std::array<Names<LogFormat>, 2> kLogFormats = {
+    {{"combined", LogFormat::kCombined}, {"json", LogFormat::kJson}}};
 
 // Inclusive bounds of a number, a size in bytes or a duration.
 template <typename T>
@@ -78,6 +82,7 @@ inline constexpr Range<uint32_t> kConnections = {1024, 1048576};
 inline constexpr Range<uint32_t> kObjects = {64, 262144};
 inline constexpr Range<uint32_t> kFillConcurrency = {1, 64};
 inline constexpr Range<uint32_t> kFillRate = {1, 100000};
+inline constexpr Range<uint32_t> kLogSample = {1, 1000000};
 inline constexpr Range<milliseconds> kLease = {milliseconds(50), seconds(60)};
 inline constexpr Range<milliseconds> kKeepaliveRefresh = {seconds(1), hours(1)};
 inline constexpr Range<milliseconds> kDrainDeadline = {seconds(1), hours(1)};
@@ -95,6 +100,7 @@ struct Endpoint {
 struct Interface {
   std::string name;  // Required. As in `ip link`; no '/', ':' or white space.
   AttachMode mode = AttachMode::kAuto;
+  bool shadow = false;  // Judge and count, answer nothing.
   bool operator==(const Interface&) const = default;
 };
 
@@ -112,6 +118,15 @@ struct Metrics {
 struct Log {
   LogLevel level = LogLevel::kInfo;
   bool operator==(const Log&) const = default;
+};
+
+// Of requests that XDP answers; neither file nor journal: none.
+struct AccessLog {
+  std::string file;  // Absolute.
+  bool journal = false;
+  uint32_t sample = 1;  // One request in so many.
+  LogFormat format = LogFormat::kCombined;
+  bool operator==(const AccessLog&) const = default;
 };
 
 struct Limits {
@@ -155,6 +170,7 @@ struct Config {
   Api api;
   Metrics metrics;
   Log log;
+  AccessLog access_log;
   Limits limits;
   // Without a heartbeat for this long, XDP answers only what needs no watcher (ARCHITECTURE.md,
   // invariant 6).

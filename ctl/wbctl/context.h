@@ -44,6 +44,7 @@ void AddDomainCommands(CLI::App& app, Context& context);
 void AddCacheCommands(CLI::App& app, Context& context);
 void AddDoctorCommand(CLI::App& app, Context& context);
 void AddReasonsCommand(CLI::App& app, Context& context);
+void AddTapCommand(CLI::App& app, Context& context);
 void AddVersionCommand(CLI::App& app, Context& context);
 
 }  // namespace wb::wbctl

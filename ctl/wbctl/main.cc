@@ -32,6 +32,7 @@ int Run(int argc, char** argv) {
   AddCacheCommands(app, context);
   AddDoctorCommand(app, context);
   AddReasonsCommand(app, context);
+  AddTapCommand(app, context);
   AddVersionCommand(app, context);
   try {
     app.parse(argc, argv);

@@ -64,7 +64,9 @@ class FakeService : public Service {
     if (throw_on_purge) throw std::runtime_error("a bug in the service");
     return 12;
   }
-  absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode) override {
+  absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode,
+                                      bool shadow) override {
+    last_shadow = shadow;
     if (interface != "wbt0") return absl::NotFoundError("no interface " + interface);
     if (mode == AttachMode::kNative)
       return absl::FailedPreconditionError("driver has no native XDP");
@@ -103,6 +105,7 @@ class FakeService : public Service {
   std::string last_domain;
   bool last_enabled = false;
   bool throw_on_purge = false;
+  bool last_shadow = false;
   absl::Notification detach_running;
 
  private:

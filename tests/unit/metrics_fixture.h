@@ -40,7 +40,8 @@ class FakeService : public api::Service {
   absl::Status DisableDomain(const std::string&) override { return Unused(); }
   absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter&) override { return Unused(); }
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest&) override { return Unused(); }
-  absl::StatusOr<api::AttachResult> Attach(const std::string&, api::AttachMode) override {
+  absl::StatusOr<api::AttachResult> Attach(const std::string&, api::AttachMode,
+                                           bool) override {
     return Unused();
   }
   absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>&,
