@@ -69,8 +69,8 @@ absl::Status AccessLog::Open() {
   signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   stop_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!signals_ || !stop_) return PosixError("make", "the access log's events");
-  ring_.reset(ring_buffer__new(bpf_map__fd(programs_.skeleton()->maps.wb_hits), OnRecord, this,
-                               nullptr));
+  ring_.reset(
+      ring_buffer__new(bpf_map__fd(programs_.skeleton()->maps.wb_hits), OnRecord, this, nullptr));
   if (ring_ == nullptr) return PosixError("read", "the ring of hits");
   thread_ = std::thread([this] { Run(); });
   std::atomic_ref(programs_.control[0].log_sample).store(config_.sample);

@@ -27,7 +27,8 @@ class AccessLog {
   // any thread begins.
   static absl::Status BlockReopenSignal();
 
-  // Switches the data path's records on and writes them; or off, and null, when none are configured.
+  // Switches the data path's records on and writes them; or off, and null, when none are
+  // configured.
   static absl::StatusOr<std::unique_ptr<AccessLog>> Start(const config::AccessLog& config,
                                                           kern::Programs& programs);
   // The same with another place to write to.

@@ -40,8 +40,7 @@ std::string Severity(doctor::Severity severity) {
 }  // namespace
 
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
-                           Filler& filler, Interfaces& interfaces,
-                           const AccessLog* access_log)
+                           Filler& filler, Interfaces& interfaces, const AccessLog* access_log)
     : programs_(programs),
       store_(store),
       content_(content),

@@ -32,8 +32,8 @@ class AccelService : public api::Service {
   absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter& filter) override;
   absl::StatusOr<std::vector<api::ReasonCount>> Reasons() override;
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest& request) override;
-  absl::StatusOr<api::AttachResult> Attach(const std::string& interface,
-                                           api::AttachMode mode, bool shadow) override;
+  absl::StatusOr<api::AttachResult> Attach(const std::string& interface, api::AttachMode mode,
+                                           bool shadow) override;
   absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>& urls,
                                                     const absl::Notification& stop) override;
   absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request,

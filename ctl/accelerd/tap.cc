@@ -28,7 +28,7 @@ constexpr uint64_t kLeaseNs = 10000 * kMs;
 constexpr uint64_t kTellNs = 400 * kMs;  // between two statistics
 constexpr uint64_t kSettleNs = 2 * kMs;  // in which another CPU may still write an earlier packet
 constexpr int kPollMs = 100;
-constexpr size_t kBufferBytes = 32u << 20;  // of all CPUs together
+constexpr size_t kBufferBytes = 32u << 20;            // of all CPUs together
 constexpr size_t kMostPages = 256, kLeastPages = 16;  // of one
 constexpr uint32_t kLeastSnaplen = 1;
 
@@ -111,8 +111,8 @@ absl::Status Tap::Start() {
   timespec real;
   clock_gettime(CLOCK_REALTIME, &real);
   const uint64_t now = kern::MonotonicNs();
-  unix_offset_ns_ = static_cast<uint64_t>(real.tv_sec) * 1000 * kMs +
-                    static_cast<uint64_t>(real.tv_nsec) - now;
+  unix_offset_ns_ =
+      static_cast<uint64_t>(real.tv_sec) * 1000 * kMs + static_cast<uint64_t>(real.tv_nsec) - now;
   ends_ns_ = options_.duration_s == 0 ? UINT64_MAX : now + options_.duration_s * 1000 * kMs;
   wb_tap_filter& tap = programs_.control[0].tap;
   std::atomic_ref(tap.until_ns).store(0);
@@ -159,8 +159,8 @@ std::string Tap::TakeUntil(uint64_t ns) {
     if (interface == interfaces_.end()) {
       char name[IF_NAMESIZE];  // attached meanwhile
       interfaces_.emplace(head.ifindex, interfaces_.size());
-      blocks += observe::InterfaceBlock(
-          if_indextoname(head.ifindex, name) == nullptr ? "?" : name, options_.filter.snaplen);
+      blocks += observe::InterfaceBlock(if_indextoname(head.ifindex, name) == nullptr ? "?" : name,
+                                        options_.filter.snaplen);
     }
     observe::CapturedPacket packet;
     packet.interface = interfaces_[head.ifindex];

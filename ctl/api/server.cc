@@ -175,8 +175,8 @@ void Server::Impl::Handle(const httplib::Request& in, httplib::Response& out) {
   out.set_content(response.body + "\n", kJsonType);
 }
 
-// The stream ends with the reader, with the tap, or with us. What goes wrong after the first byte can
-// only be told by an end without the last chunk.
+// The stream ends with the reader, with the tap, or with us. What goes wrong after the first byte
+// can only be told by an end without the last chunk.
 void Server::Impl::StreamTap(const httplib::Request& in, httplib::Response& out) {
   const absl::StatusOr<TapRequest> request = ParseTapQuery(in.params);
   if (!request.ok()) return SetError(out, HttpStatus(request.status().code()), request.status());
@@ -184,8 +184,8 @@ void Server::Impl::StreamTap(const httplib::Request& in, httplib::Response& out)
   if (!tap.ok()) return SetError(out, HttpStatus(tap.status().code()), tap.status());
   out.status = 200;
   out.set_chunked_content_provider(
-      kTapType, [this, tap = std::shared_ptr<TapStream>(*std::move(tap))](
-                    size_t, httplib::DataSink& sink) {
+      kTapType,
+      [this, tap = std::shared_ptr<TapStream>(*std::move(tap))](size_t, httplib::DataSink& sink) {
         const absl::StatusOr<std::string> bytes = tap->Next();
         if (!bytes.ok() || stopping_.HasBeenNotified()) return false;
         if (bytes->empty()) {

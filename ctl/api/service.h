@@ -239,7 +239,7 @@ inline constexpr uint64_t kMaxTapDurationS = 86400;
 // Which packets a tap shows; empty and 0: all.
 struct TapRequest {
   std::string domain;
-  std::string peer;  // IPv4 or IPv6 address.
+  std::string peer;   // IPv4 or IPv6 address.
   uint64_t port = 0;  // The peer's or ours.
   uint64_t snaplen = kMaxSnaplen;
   uint64_t count = 0;       // Packets after which it ends.

@@ -66,8 +66,8 @@ class CaptureReader {
 std::string PcapHeader(uint32_t snaplen);
 std::string PcapRecord(const CapturedPacket& packet);
 
-// One line about a packet, without a line end: time, direction, addresses, flags, numbers, length and the first line
-// of the payload; nothing in it can drive a terminal.
+// One line about a packet, without a line end: time, direction, addresses, flags, numbers, length
+// and the first line of the payload; nothing in it can drive a terminal.
 std::string DescribePacket(const CapturedPacket& packet, std::string_view interface);
 
 }  // namespace wb::observe

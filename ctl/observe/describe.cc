@@ -103,8 +103,7 @@ std::string DescribePacket(const CapturedPacket& packet, std::string_view interf
                   ntohl(tcp.ack_seq), " win ", ntohs(tcp.window), " length ",
                   h.ip_bytes > payload ? h.ip_bytes - payload : 0);
   if (h.ip_bytes > payload && packet.data.size() > payload)
-    absl::StrAppend(&line, ": ",
-                    FirstLine(packet.data.substr(payload, h.ip_bytes - payload)));
+    absl::StrAppend(&line, ": ", FirstLine(packet.data.substr(payload, h.ip_bytes - payload)));
   return line;
 }
 

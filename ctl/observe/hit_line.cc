@@ -105,11 +105,10 @@ void AppendField(const char* name, const std::optional<std::string_view>& text, 
 void AppendJson(const Answer& a, const Request& r, std::string* out) {
   std::string time = TimeText(a.hit.second, "%Y-%m-%dT%H:%M:%S%z");
   if (time.size() > 2) time.insert(time.size() - 2, ":");  // RFC 3339
-  absl::StrAppend(out, "{\"time\":\"", time, "\",\"remote_addr\":\"",
-                  AddressText(a.hit.key.remote_be32),
-                  "\",\"remote_port\":", ntohs(a.hit.key.remote_port_be16), ",\"server_addr\":\"",
-                  AddressText(a.hit.key.local_be32),
-                  "\",\"server_port\":", ntohs(a.hit.key.local_port_be16));
+  absl::StrAppend(
+      out, "{\"time\":\"", time, "\",\"remote_addr\":\"", AddressText(a.hit.key.remote_be32),
+      "\",\"remote_port\":", ntohs(a.hit.key.remote_port_be16), ",\"server_addr\":\"",
+      AddressText(a.hit.key.local_be32), "\",\"server_port\":", ntohs(a.hit.key.local_port_be16));
   AppendField("host", r.host, out);
   AppendField("request", r.line, out);
   absl::StrAppend(out, ",\"status\":", a.status, ",\"bytes_sent\":", a.bytes,

@@ -15,8 +15,8 @@
 namespace wb::observe {
 
 // Appends one line, with its line end, for each request that was chosen. `data`: a record as it
-// came from the ring buffer. Returns the number of lines; 0 for what is no such record. `time_local`
-// of nginx: the local time zone of the process. Thread-safe.
+// came from the ring buffer. Returns the number of lines; 0 for what is no such record.
+// `time_local` of nginx: the local time zone of the process. Thread-safe.
 size_t AppendHitLines(const void* data, size_t size, config::LogFormat format, std::string* out);
 
 // As nginx's log module: \xXX.

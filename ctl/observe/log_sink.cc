@@ -42,8 +42,8 @@ bool Send(int fd, const std::string& datagram) {
 
 absl::Status FileSink::Open() {
   // Without blocking: a FIFO without a reader must not hold us.
-  fd_ = UniqueFd(open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                      kFileMode));
+  fd_ = UniqueFd(open(
+      path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, kFileMode));
   if (!fd_) return PosixError("open", path_);
   cut_ = false;
   return absl::OkStatus();

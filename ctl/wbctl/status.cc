@@ -67,8 +67,8 @@ void Print(const api::ServerStatus& s) {
   std::cout << "\n";
   Table table({{"INTERFACE"}, {"INDEX", Table::Align::kRight}, {"MODE"}, {"SINCE"}, {"WHY"}});
   for (const api::InterfaceInfo& i : s.interfaces) {
-    table.Add({i.name, std::to_string(i.ifindex), api::NameOf(i.mode) + (i.shadow ? ", shadow" : ""),
-               i.since, i.why});
+    table.Add({i.name, std::to_string(i.ifindex),
+               api::NameOf(i.mode) + (i.shadow ? ", shadow" : ""), i.since, i.why});
   }
   table.Print(std::cout);
 }

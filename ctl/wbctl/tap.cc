@@ -30,8 +30,7 @@ void Tap(Context& context, const TapArgs& args) {
   std::ofstream file;
   if (!args.file.empty() && args.file != "-") {
     file.open(args.file, std::ios::binary | std::ios::trunc);
-    if (!file)
-      return context.Fail("tap", absl::ErrnoToStatus(errno, "cannot write " + args.file));
+    if (!file) return context.Fail("tap", absl::ErrnoToStatus(errno, "cannot write " + args.file));
   }
   std::ostream& out = file.is_open() ? file : std::cout;
   const bool pcap = !args.file.empty();
@@ -56,8 +55,8 @@ void Tap(Context& context, const TapArgs& args) {
     return read.ok() && out && g_interrupted == 0;
   });
   std::cerr << shown << " packets captured\n"
-            << reader.counts().received << " packets copied by XDP, "
-            << reader.counts().lost << " of them lost\n";
+            << reader.counts().received << " packets copied by XDP, " << reader.counts().lost
+            << " of them lost\n";
   if (!status.ok()) return context.Fail("tap", status);
   if (!read.ok()) return context.Fail("tap", read);
   if (!out) context.Fail("tap", absl::DataLossError("cannot write any more"));
@@ -72,9 +71,12 @@ void AddTapCommand(CLI::App& app, Context& context) {
   command->add_option("-w,--write", args->file, "write a pcap file; -: standard output");
   command->add_option("--domain", r.domain, "requests for this domain, and their replies");
   command->add_option("--peer", r.peer, "this client or booster")
-      ->check(CLI::ValidIPV4 | CLI::Validator([](std::string& text) {
-                return text.find(':') == text.npos ? std::string("no address") : std::string();
-              }, "IPV6"));
+      ->check(CLI::ValidIPV4 | CLI::Validator(
+                                   [](std::string& text) {
+                                     return text.find(':') == text.npos ? std::string("no address")
+                                                                        : std::string();
+                                   },
+                                   "IPV6"));
   command->add_option("--port", r.port, "the peer's port, or ours")->check(CLI::Range(1U, 65535U));
   command->add_option("--snaplen", r.snaplen, "bytes of each frame")
       ->check(CLI::Range(uint64_t{1}, api::kMaxSnaplen));
