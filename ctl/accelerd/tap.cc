@@ -13,6 +13,8 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/kern/counters.h"
 #include "ctl/kern/interface.h"
@@ -67,8 +69,13 @@ absl::StatusOr<std::unique_ptr<api::TapStream>> AccelService::OpenTap(
     domain = *found;
   }
   WB_ASSIGN_OR_RETURN(const TapOptions options, TapOptionsOf(request, domain));
-  if (tapped_.exchange(true))
-    return absl::ResourceExhaustedError("another tap is open; there is one at a time");
+  // That a reader has left is noticed with the next statistics.
+  const uint64_t until = kern::MonotonicNs() + 3 * kTellNs;
+  while (tapped_.exchange(true)) {
+    if (kern::MonotonicNs() > until)
+      return absl::ResourceExhaustedError("another tap is open; there is one at a time");
+    absl::SleepFor(absl::Milliseconds(20));
+  }
   auto tap = Tap::Open(programs_, options, [this] { tapped_ = false; });
   if (!tap.ok()) return tap.status();
   return *std::move(tap);

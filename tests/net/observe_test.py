@@ -190,7 +190,7 @@ def full_disk():
         text = pathlib.Path(lab.env["ACCELERD_LOG"]).read_text()
         check(1 <= text.count("No space left on device") <= 3, "complaints are limited")
         check(f'webbooster_access_log_lines_total{{result="failed"}} {hits}' in lab.must(
-            "origin", "curl", "-s", f"http://127.0.0.1:{lab.env['METRICS_PORT']}/metrics"), "metric")
+            "origin", "curl", "-s", lab.env['ACCELERD_METRICS']), "metric")
 
 
 # Tap.
@@ -241,10 +241,6 @@ def tapping(lab, *options):
     check(tap.returncode == 0, said["err"])
 
 
-def mac(text):
-    return bytes.fromhex(text.replace(":", ""))
-
-
 def traffic(lab):
     """Hits, HEAD, 304 over both families, then losses at the receiver."""
     etag = etags(lab)
@@ -273,13 +269,14 @@ def one_tap(lab, logs, mode):
     check(", 0 of them lost" in said["err"], said["err"])
     client, kernel, tap = (collections.Counter(frames(files[name]))
                            for name in ("client", "origin", "tap"))
-    ours = mac(lab.must("origin", "cat", f"/sys/class/net/{lab.env['ORIGIN_IF']}/address").strip())
+    link = json.loads(lab.must("origin", "ip", "-j", "link", "show", "dev", lab.env["ORIGIN_IF"]))[0]
+    ours = bytes.fromhex(link["address"].replace(":", ""))
     sent = collections.Counter({frame: n for frame, n in tap.items() if frame[6:12] == ours})
     asked_for = sum(tap.values()) - sum(sent.values())
-    if mode == "native":  # in generic mode XDP's segments leave by the kernel's transmit path, too
-        check(client == kernel + sent,
-              f"of {sum(client.values())} frames: {sum((client - kernel - sent).values())} not seen, "
-              f"{sum((kernel + sent - client).values())} too many")
+    # What TC sends (late hits, generic mode) leaves by the kernel's way, where tcpdump sees it, too.
+    check(client == kernel | sent,
+          f"of {sum(client.values())} frames: {sum((client - (kernel | sent)).values())} not seen, "
+          f"{sum(((kernel | sent) - client).values())} too many")
     check(not sent - client, f"{sum((sent - client).values())} copies of what was not sent")
     segments = grown["seg/segment_sent"]
     check(sum(sent.values()) >= segments, f"{sum(sent.values())} copies, {segments} segments")
@@ -295,7 +292,8 @@ def one_tap(lab, logs, mode):
 
 
 def every_frame_is_tapped():
-    with netlab.scratch() as path, netlab.scratch() as logs, Lab(site(path)) as lab:
+    # Behind a wire the client's interface has no GRO, which would merge what tcpdump is to see.
+    with netlab.scratch() as path, netlab.scratch() as logs, Lab(site(path), wire=[]) as lab:
         lab.warm(*TARGETS)
         one_tap(lab, logs, "native")
         for name in (lab.env["ORIGIN_BOOSTER_IF"], lab.env["ORIGIN_IF"]):
@@ -383,7 +381,7 @@ def shadow():
         hits = lab.hits()
         netlab.finish_load(load)
         check(in_shadow(lab) and lab.hits() == hits, "live after a crash")
-        text = lab.must("origin", "curl", "-s", f"http://127.0.0.1:{lab.env['METRICS_PORT']}/metrics")
+        text = lab.must("origin", "curl", "-s", lab.env['ACCELERD_METRICS'])
         check(f'webbooster_interface_shadow{{interface="{name}"}} 1' in text, "metric")
 
 
