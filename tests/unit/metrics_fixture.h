@@ -40,8 +40,7 @@ class FakeService : public api::Service {
   absl::Status DisableDomain(const std::string&) override { return Unused(); }
   absl::StatusOr<api::CacheList> ListCache(const api::CacheFilter&) override { return Unused(); }
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest&) override { return Unused(); }
-  absl::StatusOr<api::AttachResult> Attach(const std::string&, api::AttachMode,
-                                           bool) override {
+  absl::StatusOr<api::AttachResult> Attach(const std::string&, api::AttachMode, bool) override {
     return Unused();
   }
   absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>&,
@@ -65,10 +64,13 @@ class FakeService : public api::Service {
     status.connections = {5, 3, 65536, 1234567, 11};
     status.cache = {12, 13, 14, 15, 16, 17, 18, {{"set_cookie", 4}, {"vary", 6}}, 19, 20, 21};
     status.repairs = {22, 23, 24};
+    status.access_log = {true, 51, 52, 53};
+    status.interfaces[0].shadow = true;
     status.heartbeat_age_ms = 12;
     status.lease_ms = 500;
-    domains = {{"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37},
-               {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991}};
+    domains = {
+        {"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37, 61, 62, 63},
+        {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991, 71, 72, 73}};
 #define WB_X(NAME, label, hook, text) reasons.push_back({hook, label, text, 100u + WB_R_##NAME});
     WB_REASONS(WB_X)
 #undef WB_X
