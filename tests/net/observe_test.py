@@ -167,7 +167,8 @@ def rotated_under_load():
             lab.warm(*TARGETS)
             load = lab.start(*lab.load_command(TARGETS[:2], 5, "--connections", 8))
             for turn in range(8):
-                time.sleep(0.5)
+                time.sleep(0.3)
+                wait_for("a log of that name", ours.exists)
                 ours.rename(logs / f"hits.log.{turn}")
                 if turn % 2 == 0:
                     os.kill(int(lab.env["ACCELERD_PID"]), signal.SIGUSR1)
@@ -351,21 +352,21 @@ def shadow():
         for turn in range(2):
             check(lab.wbctl("attach", name, "--shadow")["shadow"], "not in shadow mode")
             before = lab.status()
-            report = lab.mixed(count=600, seed=turn)
+            report = lab.mixed(count=400, seed=turn)
             row = lab.status()
             would = row["shadow"]["requests_total"] - before["shadow"]["requests_total"]
             check(row["hits_total"] == before["hits_total"], "a hit in shadow mode")
-            check(in_shadow(lab) and would > 30, f"{would} would have been hits: {lab.reasons()}")
+            check(in_shadow(lab) and would > 15, f"{would} would have been hits: {lab.reasons()}")
             check(row["shadow"]["bytes_total"] > before["shadow"]["bytes_total"], str(row["shadow"]))
             check(0 < row["shadow"]["ratio"] <= 1, str(row["shadow"]))
             domain = lab.wbctl("domain", "list")["domains"][0]
             check(domain["shadow_hits_total"] == row["shadow"]["requests_total"], str(domain))
             connections = row["connections"]["opened_total"]
             lab.wbctl("attach", name)
-            lab.mixed(count=600, seed=turn)
+            lab.mixed(count=400, seed=turn)
             hits = lab.hits() - row["hits_total"]
             say(f"  {report['requests']} requests: {would} hits in shadow mode, {hits} live")
-            check(not in_shadow(lab) and hits > 30 and would > 0.5 * hits, f"{would} to {hits}")
+            check(not in_shadow(lab) and hits > 15 and would > 0.5 * hits, f"{would} to {hits}")
             check(lab.status()["connections"]["opened_total"] > connections, "another attachment")
         # Live and back under load, and a killed accelerd does not go live by itself.
         load = lab.start(*lab.load_command(TARGETS, 6, "--connections", 8, "--rate", 400))
