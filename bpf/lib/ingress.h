@@ -21,6 +21,8 @@ struct wb_requests {
   __u32 body_left; /* of the one request, beyond this packet */
   __s32 reason; /* why it passes; 0: the job holds the answer */
   __u32 partial; /* the TCP checksum is not finished */
+  __u32 shadow;  /* the interface answers nothing */
+  __u32 observed; /* the access log or a tap may want to know of a hit */
   __u32 report;  /* a miss to be reported once the web server has answered it; then wb_scan.miss is filled */
 };
 

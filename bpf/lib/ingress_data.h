@@ -159,7 +159,7 @@ wb_inline void ingress__ask(const struct wb_ingress *in) {
 wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
   struct wb_requests *q = &in->w->q;
   struct wb_conn_state *st = in->r.st;
-  __u32 slot = 0, proved = 0, late = 0, expected = st->k_passed_end + st->d_in, shadow = shadow__on(st->if_slot);
+  __u32 slot = 0, proved = 0, late = 0, expected = st->k_passed_end + st->d_in;
   struct wb_job *job = fanout__job(&slot);
   if (!job) return XDP_ABORTED;
   __builtin_memset(q, 0, sizeof(*q));
@@ -193,7 +193,7 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
       st->flags |= WB_CF_ARMED;
     }
     err = q->reason ? -(int)q->reason : acked < 0 ? -WB_R_BAD_ACK : ingress__may_send(st, in, q->bytes, job->npieces, late);
-    if (!err && shadow) err = -WB_R_SHADOW;
+    if (!err && q->shadow) err = -WB_R_SHADOW;
     if (err) {
       ingress__track(st, in, q, acked);
       translate__plan(st, &in->w->p, acked, &in->w->x);
@@ -218,8 +218,10 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
   }
   in->w->reason = job->npieces > 1 ? WB_R_HIT_KEYED : WB_R_HIT;
   ingress__count_hits(job);
-  hit_log__write(&in->w->p, job);
-  tap__reply(ctx, job, &in->w->p.key, in->w->now);
+  if (q->observed) {
+    hit_log__write(&in->w->p, job);
+    tap__reply(ctx, job, &in->w->p.key, in->w->now);
+  }
   __u32 word = in->r.conn->slot / 64;
   __u64 bit = 1ull << (in->r.conn->slot & 63), *active = bpf_map_lookup_elem(&wb_active, &word);
   if (active && !(*active & bit)) __sync_fetch_and_or(active, bit);

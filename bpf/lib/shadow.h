@@ -7,13 +7,6 @@
 
 #include "bpf/lib/base.h"
 #include "bpf/maps/fanout.h"
-#include "bpf/maps/objects.h"
-
-wb_inline __u32 shadow__on(__u32 if_slot) {
-  __u32 zero = 0;
-  const struct wb_control *c = bpf_map_lookup_elem(&wb_control, &zero);
-  return c ? c->shadow[WB_MASK(if_slot, WB_IFS_MAX - 1)] : 0;
-}
 
 /* The hits that the job would have been. To the web server they are misses, and stay so in the statistics. */
 wb_inline void shadow__count(const struct wb_job *job) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Copies of what XDP consumes and sends, for `wbctl tap`. A packet that starts a job is judged by the filter, and its
- * segments go where it goes (wb_job.tap); off, it is one comparison with wb_control.tap.until_ns for each such packet and
- * one with zero for each segment. */
+ * segments go where it goes (wb_job.tap); off, it is one comparison with wb_control.tap.until_ns for each such packet (for
+ * hits wb_requests.observed) and one with zero for each segment. */
 #ifndef WEBBOOSTER_BPF_LIB_TAP_H_
 #define WEBBOOSTER_BPF_LIB_TAP_H_
 
