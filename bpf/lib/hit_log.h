@@ -38,7 +38,9 @@ wb_inline void hit_log__write(const struct wb_pkt *p, const struct wb_job *job) 
   h->parts = job->npieces;
   h->text_len = len;
   if (bpf_probe_read_kernel(h->text, len, s->buf)) return;
-  __u64 wake = bpf_ringbuf_query(&wb_hits, BPF_RB_AVAIL_DATA) > WB_HITS_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+  /* One wake-up when much has gathered, not one a record: each is an interrupt, and the reader may be waiting for a disk. */
+  __u64 before = bpf_ringbuf_query(&wb_hits, BPF_RB_AVAIL_DATA), after = before + WB_HIT_HEAD + len;
+  __u64 wake = before <= WB_HITS_WAKE_BYTES && after > WB_HITS_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
   if (bpf_ringbuf_output(&wb_hits, h, WB_HIT_HEAD + len, wake)) count(WB_R_LOG_LOST);
 }
 

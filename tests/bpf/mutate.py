@@ -197,7 +197,7 @@ MUTATIONS = [
     Mutation("shadow", DATA, "if (!err && q->shadow) err = -WB_R_SHADOW;", "", "*ShadowPasses*"),
     Mutation("shadow-of-all-it-reads", DATA, "if (!err && q->shadow) err = -WB_R_SHADOW;", "if (q->shadow) err = -WB_R_SHADOW;",
              "*ShadowOfAnother*"),
-    Mutation("log-off", "lib/hit_log.h", "if (!c || !c->log_sample) return;", "if (!c) return;", "*RecordsHold*"),
+    Mutation("log-off", "lib/hit_log.h", "if (!c || !c->log_sample) return;", "if (!c) return;", "*TapCopies*"),
     Mutation("tap-lease", "lib/tap.h", "if (!c || now >= c->tap.until_ns) return 0;", "if (!c) return 0;", "*TapThatNobody*"),
 ]
 

@@ -178,6 +178,7 @@ TEST_P(ObserveTest, TapCopiesTheRequestEachSegmentAndTheAck) {
   EXPECT_EQ(copies[0].head.direction, static_cast<uint32_t>(WB_TAP_IN));
   EXPECT_TRUE(copies[1].frame == ack.before);
   EXPECT_LT(kern::MonotonicNs() - copies[0].head.ns, 10000 * kMs);
+  EXPECT_EQ(TakeLog(), "") << "a tap does not log";
   // Cut, and with a filter that it does not pass.
   h.control().tap.snaplen = 60;
   t.In(r, Len(o.get), hit);
@@ -200,6 +201,7 @@ TEST_P(ObserveTest, TapThatNobodyRenewsEndsAndOneWithoutBuffersIsCounted) {
   Timeline t(h, Conn());
   OpenTap();
   h.control().tap.until_ns = kern::MonotonicNs() - 1;
+  h.control().log_sample = 1;  // and a log does not tap
   t.In(0, 0, hit);
   EXPECT_EQ(TakeCopies().size(), 0u);
   buffer_.reset();
