@@ -5,6 +5,7 @@
 #include <linux/pkt_cls.h>
 
 #include "bpf/lib/segment.h"
+#include "bpf/lib/tap.h"
 
 #define WB_HEADER_ROOM 128
 
@@ -42,6 +43,7 @@ wb_inline int late__send(struct __sk_buff *skb, struct wb_job *job, struct wb_la
   }
   if (segment__headers(work->reply, work->reply + WB_HEADER_ROOM, job, g.seq, g.last, len, g.sum)) return -WB_R_SEG_FAILED;
   if (bpf_skb_store_bytes(skb, 0, work->reply, head, 0)) return -WB_R_SEG_FAILED;
+  if (job->tap) tap__output(skb, job->tap, head + len, skb->ifindex, WB_TAP_OUT);
   if (bpf_clone_redirect(skb, skb->ifindex, 0)) return -WB_R_SEG_FAILED;
   return 0;
 }

@@ -2,6 +2,7 @@
 /* The last resort of loss repair: accelerd runs this with BPF_PROG_TEST_RUN on live frames, each carrying an order
  * (struct wb_order) behind 14 bytes of Ethernet, and the segments leave by the same fan-out as everything else. */
 #include "bpf/lib/repair.h"
+#include "bpf/lib/tap.h"
 #include "bpf/maps/ledger.h" /* no program reads it; it is pinned like the others */
 
 struct wb_timer {
@@ -18,6 +19,7 @@ wb_inline int timer__send(struct xdp_md *ctx, struct wb_timer *t, __u64 now) {
   fanout__address(job, &t->order.key, st, fanout__addr_sum(&t->order.key, st->family), bpf_htonl(st->ts_recent), now);
   int err = repair__job(job, &t->r, &t->plan);
   if (err) return err;
+  tap__choose(job, &t->order.key, now);
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
   struct ethhdr *eth = data;
   if ((void *)(eth + 1) > data_end) return -WB_R_SHORT;

@@ -17,7 +17,7 @@ wb_inline struct wb_job *fanout__job(__u32 *slot) {
   struct wb_job *job = bpf_map_lookup_elem(&wb_jobs, slot);
   if (!job) return 0;
   *(volatile __u64 *)&job->cookie = 0; /* first: whoever copies the job on another CPU must notice */
-  job->nseg = job->next = job->piece = job->npieces = job->pos = 0;
+  job->nseg = job->next = job->piece = job->npieces = job->pos = job->tap = 0;
   return job;
 }
 

@@ -5,6 +5,7 @@
 
 #include "bpf/lib/fanout.h"
 #include "bpf/lib/repair.h"
+#include "bpf/lib/tap.h"
 #include "bpf/lib/translate.h"
 
 /* Verdicts that are not XDP's own. */
@@ -20,6 +21,8 @@ struct wb_requests {
   __u32 body_left; /* of the one request, beyond this packet */
   __s32 reason; /* why it passes; 0: the job holds the answer */
   __u32 partial; /* the TCP checksum is not finished */
+  __u32 shadow;  /* the interface answers nothing */
+  __u32 observed; /* the access log or a tap may want to know of a hit */
   __u32 report;  /* a miss to be reported once the web server has answered it; then wb_scan.miss is filled */
 };
 
@@ -92,6 +95,7 @@ wb_inline int ingress__repair(struct xdp_md *ctx, struct wb_ingress *in) {
   if (!job) return XDP_DROP;
   fanout__address(job, &in->w->p.key, in->r.st, in->w->p.addr_sum, in->o->ts_ecr_be32, in->w->now);
   int err = repair__job(job, &in->r, &in->w->plan);
+  if (!err) tap__reply(ctx, job, &in->w->p.key, in->w->now);
   if (!err && ingress__turn(ctx, in->r.st)) err = -WB_R_SHORT;
   if (!err) err = fanout__start(ctx, job, slot, in->r.st->if_slot, in->w->now);
   if (err >= 0) return err;

@@ -79,6 +79,7 @@ wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
     return ingress__repair(ctx, in);
   }
   if (consume) {
+    tap__consumed(ctx, &in->w->p.key, in->w->now);
     in->w->reason = WB_R_ACK_CONSUMED;
     return XDP_DROP;
   }

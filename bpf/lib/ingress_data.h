@@ -3,9 +3,11 @@
 #ifndef WEBBOOSTER_BPF_LIB_INGRESS_DATA_H_
 #define WEBBOOSTER_BPF_LIB_INGRESS_DATA_H_
 
+#include "bpf/lib/hit_log.h"
 #include "bpf/lib/ingress_judge.h"
 #include "bpf/lib/late.h"
 #include "bpf/lib/quiescence.h"
+#include "bpf/lib/shadow.h"
 
 /* The packet goes to the kernel: remember what it will owe. `acked` < 0: the kernel will take nothing of it. Lock held. */
 wb_inline void ingress__track(struct wb_conn_state *st, const struct wb_ingress *in, struct wb_requests *q, __s64 acked) {
@@ -138,6 +140,7 @@ wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
     in->w->reason = WB_R_RESERVED;
     return ingress__repair(ctx, in);
   }
+  if (duplicate) tap__consumed(ctx, &in->w->p.key, in->w->now);
   in->w->reason = duplicate ? WB_R_DUPLICATE : WB_R_OUT_OF_ORDER;
   return duplicate ? XDP_DROP : WB_PASS;
 }
@@ -190,6 +193,7 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
       st->flags |= WB_CF_ARMED;
     }
     err = q->reason ? -(int)q->reason : acked < 0 ? -WB_R_BAD_ACK : ingress__may_send(st, in, q->bytes, job->npieces, late);
+    if (!err && q->shadow) err = -WB_R_SHADOW;
     if (err) {
       ingress__track(st, in, q, acked);
       translate__plan(st, &in->w->p, acked, &in->w->x);
@@ -204,7 +208,9 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
   if (err) {
     in->w->reason = -err;
     if (q->report) ingress__ask(in);
-    if (q->n && q->domain < WB_DOMAINS_MAX) {
+    if (err == -WB_R_SHADOW) {
+      shadow__count(job);
+    } else if (q->n && q->domain < WB_DOMAINS_MAX) {
       struct wb_domain_stats *d = bpf_map_lookup_elem(&wb_domain_stats, &q->domain);
       if (d) d->misses++;
     }
@@ -212,6 +218,10 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
   }
   in->w->reason = job->npieces > 1 ? WB_R_HIT_KEYED : WB_R_HIT;
   ingress__count_hits(job);
+  if (q->observed) {
+    hit_log__write(&in->w->p, job);
+    tap__reply(ctx, job, &in->w->p.key, in->w->now);
+  }
   __u32 word = in->r.conn->slot / 64;
   __u64 bit = 1ull << (in->r.conn->slot & 63), *active = bpf_map_lookup_elem(&wb_active, &word);
   if (active && !(*active & bit)) __sync_fetch_and_or(active, bit);

@@ -132,6 +132,8 @@ wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct 
   if (bpf_xdp_load_bytes(ctx, in->w->p.payload_off, s->buf, len)) return;
   __u64 nothing = 0;
   __builtin_memcpy(&s->buf[len & (WB_SCAN_BYTES - 1)], &nothing, 8);
+  q->shadow = c->shadow[WB_MASK(in->r.st->if_slot, WB_IFS_MAX - 1)];
+  q->observed = c->log_sample || in->w->now < c->tap.until_ns;
   int leased, err;
   job->second = fanout__second(c, in->w->now, &leased);
   q->cls = *(const volatile __u8 *)&in->r.st->seg_class;

@@ -54,6 +54,7 @@ struct wb_job {
   __u8 family;
   __u32 if_slot;
   __u32 end; /* wire: after everything the job sends */
+  __u32 tap; /* bytes of each segment to be copied (lib/tap.h), 0: none */
   struct wb_piece pieces[WB_PARTS_MAX];
 };
 

@@ -14,6 +14,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/clock.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/endpoints.h"
@@ -82,6 +83,7 @@ class Daemon {
     WB_ASSIGN_OR_RETURN(signals_, BlockSignals());
     timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (!timer_) return PosixError("make", "a timer");
+    WB_RETURN_IF_ERROR(AccessLog::BlockReopenSignal());
     // Before anything that another accelerd may be using is touched.
     WB_ASSIGN_OR_RETURN(lock_, InstanceLock::Take(config_.runtime_dir, config_.pin_dir));
     rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -106,9 +108,10 @@ class Daemon {
     WB_RETURN_IF_ERROR(AttachAll());
     Adopt();
     filler_ = std::make_unique<Filler>(*content_);
+    WB_ASSIGN_OR_RETURN(access_log_, AccessLog::Start(config_.access_log, *programs_));
     verifier_ = std::make_unique<Verifier>(*content_, *programs_);
     service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_,
-                                              *interfaces_, *verifier_);
+                                              *interfaces_, *verifier_, access_log_.get());
     content_->DrainWatch();
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;
@@ -230,6 +233,7 @@ class Daemon {
   std::unique_ptr<Interfaces> interfaces_;
   std::unique_ptr<Filler> filler_;
   std::unique_ptr<Verifier> verifier_;
+  std::unique_ptr<AccessLog> access_log_;
   std::unique_ptr<AccelService> service_;
   std::unique_ptr<Endpoints> endpoints_;
   std::unique_ptr<Reloader> reloader_;

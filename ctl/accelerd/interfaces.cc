@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -100,7 +101,8 @@ absl::StatusOr<uint32_t> Interfaces::ChooseSlot(const std::string& name) const {
 }
 
 absl::StatusOr<kern::Attachment> Interfaces::AttachLocked(const std::string& name,
-                                                          kern::AttachMode mode) {
+                                                          kern::AttachMode mode,
+                                                          std::optional<bool> shadow) {
   const std::optional<kern::AttachMode> present = kern::AttachedMode(programs_, name);
   if (present && mode != kern::AttachMode::kAuto && mode != *present)
     return absl::FailedPreconditionError(
@@ -121,6 +123,11 @@ absl::StatusOr<kern::Attachment> Interfaces::AttachLocked(const std::string& nam
            if_indextoname(entry.second.attachment.ifindex, buffer) == nullptr;
   });
   WB_ASSIGN_OR_RETURN(const uint32_t slot, ChooseSlot(name));
+  // First: nothing must be answered meanwhile.
+  const std::atomic_ref in_shadow(programs_.control[0].shadow[slot]);
+  const uint8_t before = in_shadow.load();
+  auto undo = absl::MakeCleanup([&] { in_shadow.store(before); });
+  if (shadow) in_shadow.store(*shadow ? 1 : 0);
   WB_ASSIGN_OR_RETURN(kern::Attachment a, kern::AttachInterface(programs_, name, slot, mode));
   std::string since = absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone());
   if (auto it = entries_.find(name); it != entries_.end() && a.taken_over) {
@@ -131,17 +138,19 @@ absl::StatusOr<kern::Attachment> Interfaces::AttachLocked(const std::string& nam
   } else if (!lacks.empty()) {
     a.why = absl::StrCat("native XDP would lose every reply: ", lacks);
   }
+  std::move(undo).Cancel();
   entries_[name] = {a, since};
   missing_.erase(name);
   return a;
 }
 
-absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name,
-                                                    kern::AttachMode mode) {
+absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name, kern::AttachMode mode,
+                                                    bool shadow) {
   absl::MutexLock lock(&mu_);
   const bool ours = entries_.contains(name);
-  WB_ASSIGN_OR_RETURN(kern::Attachment a, AttachLocked(name, mode));
-  spdlog::info("attached to {} ({}: {})", name, a.native ? "native" : "generic", a.why);
+  WB_ASSIGN_OR_RETURN(kern::Attachment a, AttachLocked(name, mode, shadow));
+  spdlog::info("attached to {} ({}{}: {})", name, a.native ? "native" : "generic",
+               shadow ? ", shadow" : "", a.why);
   if (ours && a.taken_over)
     a.why = absl::StrCat("attached already, since ", entries_[name].since, ": ", a.why);
   return a;
@@ -150,7 +159,7 @@ absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name,
 absl::Status Interfaces::AttachAll(const std::vector<config::Interface>& configured) {
   absl::MutexLock lock(&mu_);
   for (const std::string& name : kern::PinnedInterfaces(programs_)) {
-    if (auto a = AttachLocked(name, kern::AttachMode::kAuto); !a.ok())
+    if (auto a = AttachLocked(name, kern::AttachMode::kAuto, std::nullopt); !a.ok())
       spdlog::error("{} was attached by an earlier process and cannot be taken over: {}", name,
                     a.status().ToString());
     else
@@ -164,9 +173,13 @@ absl::Status Interfaces::AttachAll(const std::vector<config::Interface>& configu
       if (i.mode != kern::AttachMode::kAuto && i.mode != mode)
         spdlog::warn("{} stays in the mode that it was taken over in, {}: detach it to change that",
                      i.name, api::NameOf(mode));
+      if (i.shadow != (programs_.control[0].shadow[a.slot] != 0))
+        spdlog::warn("{} {}: `wbctl attach` changes that", i.name,
+                     i.shadow ? "was taken over live and stays so"
+                              : "was taken over in shadow mode and stays so");
       continue;
     }
-    auto a = AttachLocked(i.name, i.mode);
+    auto a = AttachLocked(i.name, i.mode, i.shadow);
     if (a.ok()) {
       spdlog::info("attached to {} ({}: {})", i.name, a->native ? "native" : "generic", a->why);
       continue;
@@ -281,6 +294,7 @@ std::vector<api::InterfaceInfo> Interfaces::List() const {
       info.why = "gone: the interface lost the program; attach again";
     if (entry.draining) info.why += "; draining";
     info.since = entry.since;
+    info.shadow = programs_.control[0].shadow[entry.attachment.slot] != 0;
     list.push_back(std::move(info));
   }
   for (const auto& [name, missing] : missing_) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,7 +30,10 @@ class Interfaces {
 
   // Attaches; attaching again puts back what was lost, ends a drain, and is refused when another
   // mode than the one in force is asked for.
-  absl::StatusOr<kern::Attachment> Attach(const std::string& name, kern::AttachMode mode);
+  // `shadow`: whether it judges and counts only, from now on; that of an interface that is attached
+  // already changes at once.
+  absl::StatusOr<kern::Attachment> Attach(const std::string& name, kern::AttachMode mode,
+                                          bool shadow = false);
   // At the start: takes over what an earlier process of this instance left attached, then attaches
   // what is configured. What cannot be attached is logged and listed, and the rest goes on; an
   // error when that leaves nothing.
@@ -68,7 +72,9 @@ class Interfaces {
   void Run();
   absl::StatusOr<uint32_t> ChooseSlot(const std::string& name) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::StatusOr<kern::Attachment> AttachLocked(const std::string& name, kern::AttachMode mode)
+  // `shadow` none: that of the earlier process.
+  absl::StatusOr<kern::Attachment> AttachLocked(const std::string& name, kern::AttachMode mode,
+                                                std::optional<bool> shadow)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status TakeOff(const Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t Spliced(uint32_t ifindex) const;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the interfaces follow a change of the configuration: see Interfaces::Follow() in
 // interfaces.h.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "ctl/accelerd/interfaces.h"
 #include "spdlog/spdlog.h"
@@ -18,9 +20,13 @@ std::vector<std::string> Interfaces::Follow(const std::vector<config::Interface>
       if (i.mode != kern::AttachMode::kAuto && i.mode != mode)
         warnings.push_back(absl::StrCat("interface ", i.name, " stays in ", api::NameOf(mode),
                                         " mode: `wbctl detach ", i.name, "`, then attach it"));
+      const auto old = std::ranges::find(before, i.name, &config::Interface::name);
+      if (old == before.end() || old->shadow == i.shadow) continue;
+      if (auto again = AttachLocked(i.name, kern::AttachMode::kAuto, i.shadow); !again.ok())
+        warnings.push_back(absl::StrCat("interface ", i.name, ": ", again.status().message()));
       continue;
     }
-    auto a = AttachLocked(i.name, i.mode);
+    auto a = AttachLocked(i.name, i.mode, i.shadow);
     if (a.ok()) {
       spdlog::info("attached to {} ({}: {})", i.name, a->native ? "native" : "generic", a->why);
       continue;

@@ -137,6 +137,8 @@ std::vector<std::string> Refusals(const Config& now, const Config& next) {
   text("cgroup", now.cgroup, next.cgroup, kRestartRemedy);
   text("api.socket", now.api.socket, next.api.socket, kRestartRemedy);
   text("api.allow", AllowedText(now.api), AllowedText(next.api), kRestartRemedy);
+  if (now.access_log != next.access_log)
+    refusals.push_back(Refusal("access_log", "that of the start", "another", kRestartRemedy));
   number("limits.memory", now.limits.memory_bytes, next.limits.memory_bytes, kMapsRemedy);
   number("limits.connections", now.limits.connections, next.limits.connections, kMapsRemedy);
   number("limits.objects", now.limits.objects, next.limits.objects, kMapsRemedy);

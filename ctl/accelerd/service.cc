@@ -20,6 +20,10 @@ namespace {
 
 constexpr char kScheme[] = "http://";
 
+double Ratio(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
 std::string Severity(doctor::Severity severity) {
   switch (severity) {
     case doctor::Severity::kOk:
@@ -42,13 +46,15 @@ std::string ClassName(const config::Config& config, size_t encoding) {
 }  // namespace
 
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
-                           Filler& filler, Interfaces& interfaces, const Verifier& verifier)
+                           Filler& filler, Interfaces& interfaces, const Verifier& verifier,
+                           const AccessLog* access_log)
     : programs_(programs),
       store_(store),
       content_(content),
       filler_(filler),
       interfaces_(interfaces),
       verifier_(verifier),
+      access_log_(access_log),
       started_(absl::Now()) {}
 
 absl::StatusOr<api::VersionInfo> AccelService::Version() {
@@ -90,13 +96,22 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
     s.misses_total += stats.misses;
     s.bytes_total += stats.bytes;
     s.segments_total += stats.segments;
+    s.shadow.requests_total += stats.shadow_hits;
+    s.shadow.bytes_total += stats.shadow_bytes;
+    s.shadow.segments_total += stats.shadow_segments;
   }
-  if (s.hits_total + s.misses_total != 0)
-    s.hit_ratio =
-        static_cast<double>(s.hits_total) / static_cast<double>(s.hits_total + s.misses_total);
+  // Those of the shadow mode are among the misses.
+  s.shadow.ratio = Ratio(s.shadow.requests_total, s.hits_total + s.misses_total);
+  s.hit_ratio = Ratio(s.hits_total, s.hits_total + s.misses_total);
   s.repairs.sack = reasons[WB_R_REPAIR_SACK];
   s.repairs.request = reasons[WB_R_RESERVED];
   s.repairs.timer = reasons[WB_R_TIMER_RESENT];
+  s.access_log.enabled = access_log_ != nullptr;
+  if (access_log_ != nullptr) {
+    s.access_log.written = access_log_->written();
+    s.access_log.failed = access_log_->failed();
+  }
+  s.access_log.lost = reasons[WB_R_LOG_LOST];
   // Before the clock: it is renewed meanwhile.
   const uint64_t heartbeat = std::atomic_ref(programs_.control[0].heartbeat_ns).load();
   s.heartbeat_age_ms = (kern::MonotonicNs() - heartbeat) / 1000000;
@@ -127,6 +142,9 @@ absl::StatusOr<std::vector<api::DomainInfo>> AccelService::ListDomains() {
     info.misses_total = stats.misses;
     info.bytes_total = stats.bytes;
     info.segments_total = stats.segments;
+    info.shadow_hits_total = stats.shadow_hits;
+    info.shadow_bytes_total = stats.shadow_bytes;
+    info.shadow_segments_total = stats.shadow_segments;
     list.push_back(std::move(info));
   }
   return list;
@@ -272,12 +290,13 @@ absl::StatusOr<std::vector<api::WarmResult>> AccelService::Warm(
 }
 
 absl::StatusOr<api::AttachResult> AccelService::Attach(const std::string& interface,
-                                                       api::AttachMode mode) {
-  WB_ASSIGN_OR_RETURN(const kern::Attachment a, interfaces_.Attach(interface, mode));
+                                                       api::AttachMode mode, bool shadow) {
+  WB_ASSIGN_OR_RETURN(const kern::Attachment a, interfaces_.Attach(interface, mode, shadow));
   api::AttachResult result;
   result.interface = a.name;
   result.mode = a.native ? api::AttachMode::kNative : api::AttachMode::kGeneric;
   result.why = a.why;
+  result.shadow = shadow;
   doctor::Options options;
   options.interface = interface;
   const config::Snapshot config = content_.config();

@@ -4,12 +4,14 @@
 #define WEBBOOSTER_CTL_ACCELERD_SERVICE_H_
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/filler.h"
 #include "ctl/accelerd/interfaces.h"
@@ -21,8 +23,9 @@ namespace wb::accelerd {
 
 class AccelService : public api::Service {
  public:
+  // `access_log`: null when there is none.
   AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
-               Interfaces& interfaces, const Verifier& verifier);
+               Interfaces& interfaces, const Verifier& verifier, const AccessLog* access_log);
 
   absl::StatusOr<api::ServerStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
@@ -39,12 +42,13 @@ class AccelService : public api::Service {
   absl::StatusOr<api::ConnectionList> ListConnections(const api::ConnectionFilter& filter) override;
   void PeerDenied(const api::DeniedPeer& peer) override;
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest& request) override;
-  absl::StatusOr<api::AttachResult> Attach(const std::string& interface,
-                                           api::AttachMode mode) override;
+  absl::StatusOr<api::AttachResult> Attach(const std::string& interface, api::AttachMode mode,
+                                           bool shadow) override;
   absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>& urls,
                                                     const absl::Notification& stop) override;
   absl::StatusOr<api::DetachResult> Detach(const api::DetachRequest& request,
                                            const absl::Notification& stop) override;
+  absl::StatusOr<std::unique_ptr<api::TapStream>> OpenTap(const api::TapRequest& request) override;
 
  private:
   absl::Status Switch(const std::string& name, bool enabled);
@@ -59,6 +63,8 @@ class AccelService : public api::Service {
   Interfaces& interfaces_;
   const Verifier& verifier_;
   std::atomic<Reloader*> reloader_ = nullptr;
+  const AccessLog* const access_log_;
+  std::atomic<bool> tapped_ = false;  // a tap is open
   const absl::Time started_;
 
   std::atomic<uint64_t> denied_ = 0;

@@ -158,9 +158,10 @@ absl::StatusOr<PurgeReply> Client::Purge(const PurgeRequest& request) {
   return Post<PurgeReply>("/v1/cache/purge", ToJson(request), timeouts_.query);
 }
 
-absl::StatusOr<AttachResult> Client::Attach(const std::string& interface, AttachMode mode) {
+absl::StatusOr<AttachResult> Client::Attach(const std::string& interface, AttachMode mode,
+                                            bool shadow) {
   return Post<AttachResult>(absl::StrCat("/v1/interfaces/", PercentEncode(interface), "/attach"),
-                            ToJson(AttachBody{mode}), timeouts_.attach);
+                            ToJson(AttachBody{mode, shadow}), timeouts_.attach);
 }
 
 absl::StatusOr<DetachResult> Client::Detach(const DetachRequest& request) {

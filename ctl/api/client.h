@@ -6,6 +6,7 @@
 #define CTL_API_CLIENT_H_
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +46,12 @@ class Client {
   // At most kMaxWarmUrls and 1 MiB of JSON.
   absl::StatusOr<WarmReply> Warm(const std::vector<std::string>& urls);
   absl::StatusOr<PurgeReply> Purge(const PurgeRequest& request);
-  absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode);
+  absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode,
+                                      bool shadow = false);
+  // Hands the stream's bytes to `take` as they come, until it ends or `take` returns false. OK in
+  // both cases; in client_tap.cc.
+  absl::Status Tap(const TapRequest& request,
+                   const std::function<bool(const char* data, size_t size)>& take);
   absl::StatusOr<DetachResult> Detach(const DetachRequest& request);
   absl::StatusOr<ReasonList> Reasons();
   absl::StatusOr<ReloadResult> Reload();

@@ -23,6 +23,21 @@ void Fields(auto& a, Is<InterfaceInfo> auto& s) {
   a("mode", s.mode);
   a("why", s.why);
   a("since", s.since);
+  a("shadow", s.shadow);
+}
+
+void Fields(auto& a, Is<ShadowStats> auto& s) {
+  a("requests_total", s.requests_total);
+  a("bytes_total", s.bytes_total);
+  a("segments_total", s.segments_total);
+  a("ratio", s.ratio);
+}
+
+void Fields(auto& a, Is<AccessLogStats> auto& s) {
+  a("enabled", s.enabled);
+  a("written", s.written);
+  a("failed", s.failed);
+  a("lost", s.lost);
 }
 
 void Fields(auto& a, Is<ConnectionStats> auto& s) {
@@ -101,6 +116,8 @@ void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("domains", s.domains);
   a("config", s.config);
   a("api_denied_total", s.api_denied_total);
+  a("shadow", s.shadow);
+  a("access_log", s.access_log);
 }
 
 void Fields(auto& a, Is<DomainInfo> auto& s) {
@@ -115,6 +132,9 @@ void Fields(auto& a, Is<DomainInfo> auto& s) {
   a("misses_total", s.misses_total);
   a("bytes_total", s.bytes_total);
   a("segments_total", s.segments_total);
+  a("shadow_hits_total", s.shadow_hits_total);
+  a("shadow_bytes_total", s.shadow_bytes_total);
+  a("shadow_segments_total", s.shadow_segments_total);
 }
 
 void Fields(auto& a, Is<CacheEntry> auto& s) {
@@ -156,6 +176,7 @@ void Fields(auto& a, Is<AttachResult> auto& s) {
   a("mode", s.mode);
   a("why", s.why);
   a("findings", s.findings);
+  a("shadow", s.shadow);
 }
 
 void Fields(auto& a, Is<DetachResult> auto& s) {
@@ -189,7 +210,11 @@ void Fields(auto& a, Is<DomainReply> auto& s) {
 
 void Fields(auto& a, Is<EmptyBody> auto&) { (void)a; }
 void Fields(auto& a, Is<WarmBody> auto& s) { a.Need("urls", s.urls); }
-void Fields(auto& a, Is<AttachBody> auto& s) { a("mode", s.mode); }
+
+void Fields(auto& a, Is<AttachBody> auto& s) {
+  a("mode", s.mode);
+  a("shadow", s.shadow);
+}
 
 void Fields(auto& a, Is<PurgeRequest> auto& s) {
   a.Need("kind", s.kind);

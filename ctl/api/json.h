@@ -46,6 +46,7 @@ struct WarmBody {
 };
 struct AttachBody {
   AttachMode mode = AttachMode::kAuto;
+  bool shadow = false;
 };
 struct DetachBody {
   bool force = false;

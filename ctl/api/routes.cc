@@ -12,6 +12,7 @@
 #include "ctl/api/json.h"
 #include "ctl/api/params.h"
 #include "ctl/api/report_routes.h"
+#include "ctl/api/tap_route.h"
 
 namespace wb::api {
 namespace {
@@ -137,7 +138,7 @@ JsonOr Attach(const Call& call) {
   if (absl::Status name = CheckInterfaceName(call.name); !name.ok()) return name;
   const absl::StatusOr<AttachBody> body = ParseRequest<AttachBody>(call.request.body);
   if (!body.ok()) return body.status();
-  return Reply(call.service.Attach(call.name, body->mode));
+  return Reply(call.service.Attach(call.name, body->mode, body->shadow));
 }
 
 JsonOr Detach(const Call& call) {
@@ -162,6 +163,9 @@ JsonOr ListConnections(const Call& call) {
   return ListConnections(call.service, call.request.params);
 }
 
+// The server answers GET itself; this is for what it does not.
+JsonOr Tap(const Call&) { return absl::InternalError("the tap is a stream"); }
+
 struct Route {
   std::string_view method;
   std::string_view path;
@@ -179,6 +183,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/cache/object", ShowObject, true},
     {"GET", "/v1/connections", ListConnections, true},
     {"GET", "/v1/domains/*", ShowDomain},
+    {"GET", kTapPath, Tap, true},
     {"POST", "/v1/domains/*/enable", EnableDomain},
     {"POST", "/v1/domains/*/disable", DisableDomain},
     {"POST", "/v1/cache/warm", Warm},

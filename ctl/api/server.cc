@@ -23,6 +23,7 @@
 #include "ctl/api/routes.h"
 #include "ctl/api/socket.h"
 #include "ctl/api/stream.h"
+#include "ctl/api/tap_route.h"
 
 namespace wb::api {
 namespace {
@@ -108,6 +109,7 @@ class Server::Impl final : private httplib::Server {
   void SetHandlers();
   absl::Status Bind();
   void Handle(const httplib::Request& in, httplib::Response& out);
+  void StreamTap(const httplib::Request& in, httplib::Response& out);
   bool process_and_close_socket(socket_t sock) override;
   void Deny(BoundedStream& stream, const DeniedPeer& peer);
 
@@ -173,6 +175,7 @@ absl::Status Server::Impl::Bind() {
 }
 
 void Server::Impl::Handle(const httplib::Request& in, httplib::Response& out) {
+  if (in.path == kTapPath && in.method == "GET") return StreamTap(in, out);
   const ApiResponse response =
       Respond(service_, {in.method, in.path, in.params, in.body}, stopping_);
   out.status = response.http_status;
@@ -187,6 +190,27 @@ void Server::Impl::Deny(BoundedStream& stream, const DeniedPeer& peer) {
   stream.write(denial.data(), denial.size());  // Fits the buffer of a new socket.
   if (++denying_ <= kDenialThreads) stream.Linger(kDenialTime);
   --denying_;
+}
+
+// The stream ends with the reader, with the tap, or with us. What goes wrong after the first byte
+// can only be told by an end without the last chunk.
+void Server::Impl::StreamTap(const httplib::Request& in, httplib::Response& out) {
+  const absl::StatusOr<TapRequest> request = ParseTapQuery(in.params);
+  if (!request.ok()) return SetError(out, HttpStatus(request.status().code()), request.status());
+  absl::StatusOr<std::unique_ptr<TapStream>> tap = service_.OpenTap(*request);
+  if (!tap.ok()) return SetError(out, HttpStatus(tap.status().code()), tap.status());
+  out.status = 200;
+  out.set_chunked_content_provider(
+      kTapType,
+      [this, tap = std::shared_ptr<TapStream>(*std::move(tap))](size_t, httplib::DataSink& sink) {
+        const absl::StatusOr<std::string> bytes = tap->Next();
+        if (!bytes.ok() || stopping_.HasBeenNotified()) return false;
+        if (bytes->empty()) {
+          sink.done();
+          return true;
+        }
+        return sink.write(bytes->data(), bytes->size());
+      });
 }
 
 bool Server::Impl::process_and_close_socket(socket_t sock) {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -78,6 +79,23 @@ struct InterfaceInfo {
   AttachMode mode = AttachMode::kNative;  // As attached: never kAuto. Not attached: as configured.
   std::string why;                        // The reason for this mode.
   std::string since;
+  bool shadow = false;  // Judges and counts, answers nothing.
+};
+
+// What would have been answered but for interfaces in shadow mode.
+struct ShadowStats {
+  uint64_t requests_total = 0;  // They are among the misses.
+  uint64_t bytes_total = 0;
+  uint64_t segments_total = 0;
+  double ratio = 0;  // requests / (hits + misses)
+};
+
+// Lines about answered requests.
+struct AccessLogStats {
+  bool enabled = false;
+  uint64_t written = 0;
+  uint64_t failed = 0;  // The file or the journal did not take them.
+  uint64_t lost = 0;    // The ring buffer was full.
 };
 
 struct ConnectionStats {
@@ -159,6 +177,8 @@ struct ServerStatus {
   uint64_t domains = 0;
   ConfigStats config;
   uint64_t api_denied_total = 0;  // Requests of peers that may not use the control socket.
+  ShadowStats shadow;
+  AccessLogStats access_log;
 };
 
 struct DomainInfo {
@@ -173,6 +193,9 @@ struct DomainInfo {
   uint64_t misses_total = 0;      // Requests that could have hit but went to the web server.
   uint64_t bytes_total = 0;       // TCP payload sent for hits.
   uint64_t segments_total = 0;
+  uint64_t shadow_hits_total = 0;  // As ShadowStats.
+  uint64_t shadow_bytes_total = 0;
+  uint64_t shadow_segments_total = 0;
 };
 
 struct CacheFilter {
@@ -230,6 +253,7 @@ struct AttachResult {
   AttachMode mode = AttachMode::kNative;  // As attached: never kAuto.
   std::string why;
   std::vector<Finding> findings;
+  bool shadow = false;
 };
 
 struct DetachRequest {
@@ -248,6 +272,29 @@ struct ReloadResult {
   std::string hash;                   // As in ConfigStats.
   std::vector<std::string> changes;   // Keys whose values are others now.
   std::vector<std::string> warnings;  // Of the file, and of what it asks for and did not come.
+};
+
+inline constexpr uint64_t kMaxSnaplen = 65535;
+inline constexpr uint64_t kMaxTapDurationS = 86400;
+
+// Which packets a tap shows; empty and 0: all.
+struct TapRequest {
+  std::string domain;
+  std::string peer;   // IPv4 or IPv6 address.
+  uint64_t port = 0;  // The peer's or ours.
+  uint64_t snaplen = kMaxSnaplen;
+  uint64_t count = 0;       // Packets after which it ends.
+  uint64_t duration_s = 0;  // It ends after so long.
+};
+
+// An open tap: bytes of a pcapng stream. The data path copies packets as long as it lives. One
+// thread at a time.
+class TapStream {
+ public:
+  virtual ~TapStream() = default;
+  // What there is, at the latest after half a second; then statistics at least, so that a reader
+  // that is gone is noticed. Empty: the tap has ended.
+  virtual absl::StatusOr<std::string> Next() = 0;
 };
 
 struct ReasonCount {
@@ -280,7 +327,12 @@ class Service {
   virtual absl::StatusOr<std::vector<ReasonCount>> Reasons() = 0;
   // The number of objects purged; none of them is served any more when this returns.
   virtual absl::StatusOr<uint64_t> Purge(const PurgeRequest& request) = 0;
-  virtual absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode) = 0;
+  virtual absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode,
+                                              bool shadow) = 0;
+  // One at a time (ResourceExhausted).
+  virtual absl::StatusOr<std::unique_ptr<TapStream>> OpenTap(const TapRequest&) {
+    return absl::UnimplementedError("this accelerd has no tap");
+  }
 
   // Reads the configuration file again. An error tells all that is wrong, a line each, and nothing
   // has changed.

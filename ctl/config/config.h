@@ -39,6 +39,8 @@ enum class CookiePolicy { kPass, kIgnore };
 enum class QueryPolicy { kPass, kKey };
 // What accelerd leaves when it is stopped.
 enum class StopPolicy { kKeep, kDetach };
+// How a line of the access log is written: as nginx's `combined`, or as one JSON object.
+enum class LogFormat { kCombined, kJson };
 
 template <typename T>
 using Names = std::pair<std::string_view, T>;
@@ -50,6 +52,8 @@ inline constexpr std::array<Names<CookiePolicy>, 2> kCookiePolicies = {
     {{"pass", CookiePolicy::kPass}, {"ignore", CookiePolicy::kIgnore}}};
 inline constexpr std::array<Names<QueryPolicy>, 2> kQueryPolicies = {
     {{"pass", QueryPolicy::kPass}, {"key", QueryPolicy::kKey}}};
+inline constexpr std::array<Names<LogFormat>, 2> kLogFormats = {
+    {{"combined", LogFormat::kCombined}, {"json", LogFormat::kJson}}};
 
 inline constexpr std::array<Names<StopPolicy>, 2> kStopPolicies = {
     {{"keep", StopPolicy::kKeep}, {"detach", StopPolicy::kDetach}}};
@@ -90,6 +94,7 @@ inline constexpr Range<uint32_t> kFillRate = {1, 100000};
 inline constexpr Range<uint32_t> kVerifyOneIn = {0, 1000000000};
 inline constexpr Range<uint32_t> kVerifyRate = {1, 1000};
 inline constexpr Range<milliseconds> kQuarantine = {seconds(1), hours(24)};
+inline constexpr Range<uint32_t> kLogSample = {1, 1000000};
 inline constexpr Range<milliseconds> kLease = {milliseconds(50), seconds(60)};
 inline constexpr Range<milliseconds> kKeepaliveRefresh = {seconds(1), hours(1)};
 inline constexpr Range<milliseconds> kDrainDeadline = {seconds(1), hours(1)};
@@ -107,6 +112,7 @@ struct Endpoint {
 struct Interface {
   std::string name;  // Required. As in `ip link`; no '/', ':' or white space.
   AttachMode mode = AttachMode::kAuto;
+  bool shadow = false;  // Judge and count, answer nothing.
   bool operator==(const Interface&) const = default;
 };
 
@@ -134,6 +140,15 @@ struct Metrics {
 struct Log {
   LogLevel level = LogLevel::kInfo;
   bool operator==(const Log&) const = default;
+};
+
+// Of requests that XDP answers; neither file nor journal: none.
+struct AccessLog {
+  std::string file;  // Absolute.
+  bool journal = false;
+  uint32_t sample = 1;  // One request in so many.
+  LogFormat format = LogFormat::kCombined;
+  bool operator==(const AccessLog&) const = default;
 };
 
 struct Limits {
@@ -186,6 +201,7 @@ struct Config {
   Api api;
   Metrics metrics;
   Log log;
+  AccessLog access_log;
   Limits limits;
   // Without a heartbeat for this long, XDP answers only what needs no watcher (ARCHITECTURE.md,
   // invariant 6).

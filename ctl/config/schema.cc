@@ -42,6 +42,7 @@ void ReadInterfaces(const Value& list, std::vector<Interface>* out) {
       if (!is_new) name.Error(Cat("interface is on line ", first->second, " already"));
     }
     map["mode"].Enum(&interface.mode, base::kAttachModes);
+    map["shadow"].Boolean(&interface.shadow);
     map.Finish();
   }
 }
@@ -85,6 +86,23 @@ void ReadMetrics(const Value& value, Metrics* metrics) {
 void ReadLog(const Value& value, Log* log) {
   Map map(value);
   map["level"].Enum(&log->level, kLogLevels);
+  map.Finish();
+}
+
+void ReadAccessLog(const Value& value, AccessLog* log) {
+  Map map(value);
+  const Value file = map["file"];
+  file.TextOrEmpty(&log->file, AbsolutePath);
+  const Value journal = map["journal"];
+  journal.Boolean(&log->journal);
+  if (log->journal && !log->file.empty()) journal.Error("is one of two: give file or journal");
+  const Value sample = map["sample"];
+  sample.Integer(&log->sample, kLogSample);
+  const Value format = map["format"];
+  format.Enum(&log->format, kLogFormats);
+  const bool off = log->file.empty() && !log->journal;
+  for (const Value& option : {sample, format})
+    if (off && option.present()) option.Warn("has no effect without file or journal");
   map.Finish();
 }
 
@@ -194,6 +212,7 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
   ReadApi(map["api"], runtime_dir, config);
   ReadMetrics(map["metrics"], &config->metrics);
   ReadLog(map["log"], &config->log);
+  ReadAccessLog(map["access_log"], &config->access_log);
   ReadLimits(map["limits"], &config->limits);
   map["lease"].Duration(&config->lease, kLease);
   const Value refresh = map["keepalive_refresh"];

@@ -154,9 +154,10 @@ absl::Status Programs::Open(const LoadOptions& options) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skel_->obj) {
     const std::string name = bpf_map__name(map);
-    // Scratch memory and constants belong to the programs; what tells of connections and objects
-    // outlives them.
-    if (!absl::StartsWith(name, "wb_") || absl::EndsWith(name, "_scratch") || name == "wb_work")
+    // Scratch memory, constants and the tap belong to the programs; what tells of connections and
+    // objects outlives them.
+    if (!absl::StartsWith(name, "wb_") || absl::EndsWith(name, "_scratch") || name == "wb_work" ||
+        name == "wb_tap")
       continue;
     if (bpf_map__set_pin_path(map, absl::StrCat(pin_dir_, "/", name).c_str()) != 0)
       return PosixError("set the pin of", name);

@@ -138,6 +138,15 @@ void AddDaemon(const api::ServerStatus& s, const std::string& name, Families* ou
   for (const api::InterfaceInfo& i : s.interfaces) {
     if (attached(i)) out->Add(1, {{"interface", i.name}, {"mode", api::NameOf(i.mode)}});
   }
+  out->Gauge("webbooster_interface_shadow", "1 while the interface answers nothing, only counts");
+  for (const api::InterfaceInfo& i : s.interfaces) {
+    if (attached(i)) out->Add(i.shadow, {{"interface", i.name}});
+  }
+  out->Counter("webbooster_access_log_lines_total",
+               "Answered requests by what became of their line in the access log")
+      .Add(s.access_log.written, {{"result", "written"}})
+      .Add(s.access_log.failed, {{"result", "failed"}})
+      .Add(s.access_log.lost, {{"result", "lost"}});
 }
 
 void AddApi(const api::ServerStatus& s, Families* out) {
@@ -219,6 +228,13 @@ void AddDomains(const std::vector<api::DomainInfo>& domains, Families* out) {
   each(&api::DomainInfo::bytes_total);
   out->Counter("webbooster_response_segments_total", "Segments sent for hits");
   each(&api::DomainInfo::segments_total);
+  out->Counter("webbooster_shadow_requests_total",
+               "Requests that would have been answered but for the shadow mode");
+  each(&api::DomainInfo::shadow_hits_total);
+  out->Counter("webbooster_shadow_bytes_total", "TCP payload that these would have been");
+  each(&api::DomainInfo::shadow_bytes_total);
+  out->Counter("webbooster_shadow_segments_total", "Segments that these would have been");
+  each(&api::DomainInfo::shadow_segments_total);
 }
 
 void AddReasons(const std::vector<api::ReasonCount>& reasons, Families* out) {

@@ -51,6 +51,7 @@ void AddCompletionCommand(CLI::App& app, Context& context);
 void AddDoctorCommand(CLI::App& app, Context& context);
 void AddReasonsCommand(CLI::App& app, Context& context);
 void AddReloadCommand(CLI::App& app, Context& context);
+void AddTapCommand(CLI::App& app, Context& context);
 void AddVersionCommand(CLI::App& app, Context& context);
 
 }  // namespace wb::wbctl

@@ -12,15 +12,17 @@ namespace {
 struct AttachArgs {
   std::string interface;
   std::string mode = "auto";
+  bool shadow = false;
 };
 
 void Attach(Context& context, const AttachArgs& args) {
   api::Client client = context.MakeClient();
   const absl::StatusOr<api::AttachResult> result =
-      client.Attach(args.interface, *api::FromName<api::AttachMode>(args.mode));
+      client.Attach(args.interface, *api::FromName<api::AttachMode>(args.mode), args.shadow);
   if (!result.ok()) return context.Fail("attach " + args.interface, result.status());
   if (context.json) return context.PrintJson(client.last_json());
-  std::cout << Printable(result->interface) << ": attached, " << api::NameOf(result->mode);
+  std::cout << Printable(result->interface) << ": attached, " << api::NameOf(result->mode)
+            << (result->shadow ? ", shadow" : "");
   if (!result->why.empty()) std::cout << " (" << Printable(result->why) << ")";
   std::cout << "\n";
   for (const api::Finding& finding : result->findings) {
@@ -49,6 +51,8 @@ void AddInterfaceCommands(CLI::App& app, Context& context) {
   attach->add_option("--mode", attach_args->mode, "auto, native or generic")
       ->check(CLI::IsMember({"auto", "native", "generic"}))
       ->capture_default_str();
+  attach->add_flag("--shadow", attach_args->shadow,
+                   "judge and count every request, answer none; without it: live");
   attach->callback([&context, attach_args] { Attach(context, *attach_args); });
 
   const auto request = std::make_shared<api::DetachRequest>();

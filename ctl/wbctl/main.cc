@@ -36,6 +36,7 @@ int Run(int argc, char** argv) {
   AddReloadCommand(app, context);
   AddConnsCommand(app, context);
   AddTopCommand(app, context);
+  AddTapCommand(app, context);
   AddVersionCommand(app, context);
   AddCompletionCommand(app, context);
   try {

@@ -24,6 +24,13 @@ void PrintTraffic(const api::ServerStatus& s) {
   Line("requests", Count(s.hits_total) + " hits, " + Count(s.misses_total) + " misses (" +
                        Percent(s.hit_ratio) + " hits)");
   Line("sent", Bytes(s.bytes_total) + " in " + Count(s.segments_total) + " segments");
+  if (s.shadow.requests_total != 0)
+    Line("shadow", Count(s.shadow.requests_total) + " would have been hits (" +
+                       Percent(s.shadow.ratio) + " of requests), " + Bytes(s.shadow.bytes_total) +
+                       " in " + Count(s.shadow.segments_total) + " segments");
+  if (s.access_log.enabled)
+    Line("access log", Count(s.access_log.written) + " lines, " + Count(s.access_log.failed) +
+                           " not written, " + Count(s.access_log.lost) + " lost");
   Line("repairs", Count(s.repairs.sack) + " by SACK, " + Count(s.repairs.request) +
                       " by repeated request, " + Count(s.repairs.timer) + " by timer");
 }
@@ -54,7 +61,8 @@ void Print(const api::ServerStatus& s) {
   std::cout << "\n";
   Table table({{"INTERFACE"}, {"INDEX", Table::Align::kRight}, {"MODE"}, {"SINCE"}, {"WHY"}});
   for (const api::InterfaceInfo& i : s.interfaces) {
-    table.Add({i.name, std::to_string(i.ifindex), api::NameOf(i.mode), i.since, i.why});
+    table.Add({i.name, std::to_string(i.ifindex),
+               api::NameOf(i.mode) + (i.shadow ? ", shadow" : ""), i.since, i.why});
   }
   table.Print(std::cout);
 }

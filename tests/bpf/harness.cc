@@ -254,6 +254,9 @@ wb_domain_stats Harness::DomainStats(uint32_t domain) {
     sum.bytes += s.bytes;
     sum.segments += s.segments;
     sum.misses += s.misses;
+    sum.shadow_hits += s.shadow_hits;
+    sum.shadow_bytes += s.shadow_bytes;
+    sum.shadow_segments += s.shadow_segments;
   }
   return sum;
 }

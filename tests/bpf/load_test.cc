@@ -65,7 +65,8 @@ void ExpectLayout(const btf* types, const char* name, size_t size,
 #define M(s, m) \
   Member { #m, offsetof(s, m), sizeof(s::m) }
 
-// wb_order is no map's value and so not in the object's BTF; RepairTest sends it.
+// wb_order and wb_tap_packet are no map's value and so not in the object's BTF; RepairTest and
+// ObserveTest see them.
 TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   const btf* types = bpf_object__btf(h.programs().skeleton()->obj);
   ASSERT_NE(types, nullptr);
@@ -98,7 +99,19 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   using C = wb_control;
   ExpectLayout(types, "wb_control", sizeof(C),
                {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, lease_ns),
-                M(C, keepalive_refresh_ns), M(C, drain), M(C, partial_checksums)});
+                M(C, keepalive_refresh_ns), M(C, drain), M(C, partial_checksums), M(C, shadow),
+                M(C, log_sample), M(C, pad), M(C, tap)});
+  using Tap = wb_tap_filter;
+  ExpectLayout(types, "wb_tap_filter", sizeof(Tap),
+               {M(Tap, until_ns), M(Tap, snaplen), M(Tap, domain), M(Tap, peer_be32),
+                M(Tap, port_be16), M(Tap, pad)});
+  using Hit = wb_hit;
+  ExpectLayout(types, "wb_hit", sizeof(Hit),
+               {M(Hit, key), M(Hit, second), M(Hit, parts), M(Hit, chosen), M(Hit, text_len),
+                M(Hit, part), M(Hit, text)});
+  using Part = wb_hit_part;
+  ExpectLayout(types, "wb_hit_part", sizeof(Part),
+               {M(Part, bytes), M(Part, header_len), M(Part, kind), M(Part, pad)});
   using D = wb_date;
   ExpectLayout(types, "wb_date", sizeof(D),
                {M(D, second), M(D, sum_even), M(D, sum_odd), M(D, text)});
@@ -109,9 +122,10 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   using E = wb_domain;
   ExpectLayout(types, "wb_domain", sizeof(E), {M(E, gen), M(E, flags)});
   using N = wb_domain_stats;
-  ExpectLayout(types, "wb_domain_stats", sizeof(N),
-               {M(N, hits), M(N, hits_keyed), M(N, hits_not_modified), M(N, hits_head), M(N, bytes),
-                M(N, segments), M(N, misses), M(N, pad)});
+  ExpectLayout(
+      types, "wb_domain_stats", sizeof(N),
+      {M(N, hits), M(N, hits_keyed), M(N, hits_not_modified), M(N, hits_head), M(N, bytes),
+       M(N, segments), M(N, misses), M(N, shadow_hits), M(N, shadow_bytes), M(N, shadow_segments)});
   using P = wb_path_key;
   ExpectLayout(types, "wb_path_key", sizeof(P), {M(P, domain), M(P, len), M(P, target)});
   using Q = wb_path;

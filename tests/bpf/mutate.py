@@ -198,6 +198,12 @@ MUTATIONS = [
     Mutation("same", "lib/connection.h",
              "wb_inline int connection__same(const struct wb_ref *r) { return r->conn->id == r->id && r->st->id == r->id; }",
              "wb_inline int connection__same(const struct wb_ref *r) { return r->id != 0; }", "*AnotherConnectionsState*"),
+    # What may be seen of it, and the shadow mode.
+    Mutation("shadow", DATA, "if (!err && q->shadow) err = -WB_R_SHADOW;", "", "*ShadowPasses*"),
+    Mutation("shadow-of-all-it-reads", DATA, "if (!err && q->shadow) err = -WB_R_SHADOW;", "if (q->shadow) err = -WB_R_SHADOW;",
+             "*ShadowOfAnother*"),
+    Mutation("log-off", "lib/hit_log.h", "if (!c || !c->log_sample) return;", "if (!c) return;", "*TapCopies*"),
+    Mutation("tap-lease", "lib/tap.h", "if (!c || now >= c->tap.until_ns) return 0;", "if (!c) return 0;", "*TapThatNobody*"),
 ]
 
 

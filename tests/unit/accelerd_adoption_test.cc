@@ -244,7 +244,7 @@ TEST_F(AdoptionTest, DetachWithoutADeadlineWaitsForTheConfiguredOne) {
     Filler filler(*accelerd.content);
     const Verifier verifier(*accelerd.content, *accelerd.programs);
     AccelService service(*accelerd.programs, *accelerd.store, *accelerd.content, filler,
-                         *accelerd.interfaces, verifier);
+                         *accelerd.interfaces, verifier, nullptr);
     const absl::Notification never;
     const absl::Time begin = absl::Now();
     const absl::Status status = service.Detach({"wba", false, std::nullopt}, never).status();

@@ -141,7 +141,9 @@ class FakeService : public Service {
     if (!reload_errors.empty()) return absl::InvalidArgumentError(reload_errors);
     return ReloadResult{"0123456789ab", {"lease"}, {"interface wbt1 is not attached: \x1b[2J"}};
   }
-  absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode) override {
+  absl::StatusOr<AttachResult> Attach(const std::string& interface, AttachMode mode,
+                                      bool shadow) override {
+    last_shadow = shadow;
     if (interface != "wbt0") return absl::NotFoundError("no interface " + interface);
     if (mode == AttachMode::kNative)
       return absl::FailedPreconditionError("driver has no native XDP");
@@ -185,6 +187,7 @@ class FakeService : public Service {
   bool last_enabled = false;
   bool throw_on_purge = false;
   std::string reload_errors;
+  bool last_shadow = false;
   absl::Notification detach_running;
 
  private:

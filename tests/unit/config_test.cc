@@ -162,7 +162,7 @@ TEST(ConfigDocumentTest, RangesAreTheParsers) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 10);
+  EXPECT_EQ(compared, 11);
 }
 
 // An unknown key that looks like nothing makes the parser list those it knows in that map.
@@ -174,6 +174,7 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
       {"api.", "api: {@@@: 1}"},
       {"metrics.", "metrics: {@@@: 1}"},
       {"log.", "log: {@@@: 1}"},
+      {"access_log.", "access_log: {@@@: 1}"},
       {"limits.", "limits: {@@@: 1}"},
       {"verification.", "verification: {@@@: 1}"},
       {"boosters.", "boosters: {@@@: 1}"},
@@ -188,8 +189,26 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
     for (std::string key; std::getline(keys, key, ',');) known.insert(prefix + Unquoted(key));
   }
   for (const Row& row : DocumentedKeys()) documented.insert(row.key);
-  for (const char* map : {"api", "metrics", "log", "limits", "verification", "boosters"}) documented.insert(map);
+  for (const char* map :
+       {"api", "metrics", "log", "access_log", "limits", "verification", "boosters"})
+    documented.insert(map);
   EXPECT_EQ(known, documented);
+}
+
+TEST(ConfigAccessLogTest, IsReadAndGoesToOnePlace) {
+  const LoadResult file =
+      Parse(std::string(kDomain) + "access_log: {file: /var/log/hits, sample: 10, format: json}\n");
+  EXPECT_THAT(file.errors, IsEmpty()) << Text(file);
+  EXPECT_THAT(file.warnings, IsEmpty());
+  EXPECT_EQ(file.config.access_log, (AccessLog{"/var/log/hits", false, 10, LogFormat::kJson}));
+  EXPECT_TRUE(
+      Parse(std::string(kDomain) + "access_log: {journal: true}").config.access_log.journal);
+  EXPECT_THAT(OnlyError(std::string(kDomain) + "access_log: {file: /x, journal: true}"),
+              HasSubstr("access_log.journal: is one of two"));
+  EXPECT_THAT(OnlyError(std::string(kDomain) + "access_log: {file: log}"),
+              HasSubstr("access_log.file: "));
+  EXPECT_EQ(Parse(std::string(kDomain) + "access_log: {sample: 2, format: json}").warnings.size(),
+            2U);
 }
 
 TEST(ConfigDocumentTest, ExampleParsesWithoutWarning) {

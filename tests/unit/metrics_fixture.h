@@ -47,7 +47,7 @@ class FakeService : public api::Service {
   }
   void PeerDenied(const api::DeniedPeer&) override {}
   absl::StatusOr<uint64_t> Purge(const api::PurgeRequest&) override { return Unused(); }
-  absl::StatusOr<api::AttachResult> Attach(const std::string&, api::AttachMode) override {
+  absl::StatusOr<api::AttachResult> Attach(const std::string&, api::AttachMode, bool) override {
     return Unused();
   }
   absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>&,
@@ -69,16 +69,20 @@ class FakeService : public api::Service {
                          {"wbt1", 8, api::AttachMode::kNative, "", ""},
                          {"wbt2", 0, api::AttachMode::kAuto, "not attached: no such", ""}};
     status.connections = {5, 3, 65536, 1234567, 11};
-    status.cache = {12, 13, 14, 15, 16, 17, 18, {{"set_cookie", 4}, {"vary", 6}}, 19, 20, 21, {}, {}, 22};
+    status.cache = {12, 13, 14, 15, 16, 17, 18, {{"set_cookie", 4}, {"vary", 6}},
+                    19, 20, 21, {}, {}, 22};
     status.cache.staleness = {25, 1.5, 0.75, 0.5, {{"0.5", 22}, {"0.01", 21}, {"+Inf", 25}}};
     status.cache.verifications = {51, 52, 53, 54, 55};
     status.repairs = {22, 23, 24};
+    status.access_log = {true, 51, 52, 53};
+    status.interfaces[0].shadow = true;
     status.heartbeat_age_ms = 12;
     status.lease_ms = 500;
     status.config = {"0000000000ff", "2026-01-02T03:04:05Z", false, 51, 52};
     status.api_denied_total = 25;
-    domains = {{"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37},
-               {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991}};
+    domains = {
+        {"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37, 61, 62, 63},
+        {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991, 71, 72, 73}};
 #define WB_X(NAME, label, hook, text) reasons.push_back({hook, label, text, 100u + WB_R_##NAME});
     WB_REASONS(WB_X)
 #undef WB_X

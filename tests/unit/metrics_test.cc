@@ -39,7 +39,8 @@ TEST_F(MetricsTest, NamesFollowTheScheme) {
 std::map<std::string, std::string> Documented() {
   std::map<std::string, std::string> rows;
   std::ifstream file(kRoot / "docs/METRICS.md");
-  const std::regex row(R"(\| `([a-z_]+)` \| (gauge|counter|summary|histogram) \|([^|]*)\| [^|]+\|)");
+  const std::regex row(
+      R"(\| `([a-z_]+)` \| (gauge|counter|summary|histogram) \|([^|]*)\| [^|]+\|)");
   const std::regex label("`([a-z]+)`");
   for (std::string line; std::getline(file, line);) {
     std::smatch cells;
@@ -91,6 +92,11 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {"webbooster_interfaces_missing", 1},
       {R"(webbooster_interface_info{interface="wbt0",mode="generic"})", 1},
       {R"(webbooster_interface_info{interface="wbt1",mode="native"})", 1},
+      {R"(webbooster_interface_shadow{interface="wbt0"})", 1},
+      {R"(webbooster_interface_shadow{interface="wbt1"})", 0},
+      {R"(webbooster_access_log_lines_total{result="written"})", 51},
+      {R"(webbooster_access_log_lines_total{result="failed"})", 52},
+      {R"(webbooster_access_log_lines_total{result="lost"})", 53},
       {R"(webbooster_connections{state="followed"})", 5},
       {R"(webbooster_connections{state="spliced"})", 3},
       {"webbooster_connections_max", 65536},
@@ -139,6 +145,12 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {R"(webbooster_response_bytes_total{domain="other.test"})", 46},
       {R"(webbooster_response_segments_total{domain="site.test"})", 37},
       {R"(webbooster_response_segments_total{domain="other.test"})", 9007199254740991},
+      {R"(webbooster_shadow_requests_total{domain="site.test"})", 61},
+      {R"(webbooster_shadow_requests_total{domain="other.test"})", 71},
+      {R"(webbooster_shadow_bytes_total{domain="site.test"})", 62},
+      {R"(webbooster_shadow_bytes_total{domain="other.test"})", 72},
+      {R"(webbooster_shadow_segments_total{domain="site.test"})", 63},
+      {R"(webbooster_shadow_segments_total{domain="other.test"})", 73},
   };
 #define WB_X(NAME, label, hook, text)                                            \
   expected["webbooster_packets_total{hook=\"" hook "\",reason=\"" label "\"}"] = \

@@ -6,6 +6,7 @@
 
 #include "webbooster/abi/conn.h"
 #include "webbooster/abi/limits.h"
+#include "webbooster/abi/observe.h"
 
 /* Read-only for the life of the loaded programs. */
 struct wb_settings {
@@ -37,7 +38,12 @@ struct wb_control {
   __u64 keepalive_refresh_ns; /* without a packet of the kernel's, a request is let through to it */
   __u8 drain[WB_IFS_MAX];             /* by interface slot: 1 answers nothing, translates on */
   __u8 partial_checksums[WB_IFS_MAX]; /* 1: the device may hand over CHECKSUM_PARTIAL frames (veth) */
+  __u8 shadow[WB_IFS_MAX];            /* 1: everything is judged and counted, nothing answered */
+  __u32 log_sample; /* access log: one answered request in so many; 0: off */
+  __u32 pad;
+  struct wb_tap_filter tap;
 };
+WB_STATIC_ASSERT(sizeof(struct wb_control) % 8 == 0, "wb_control");
 
 /* Date texts of the seconds around now, index second % WB_DATES; written seconds ahead, so never torn. */
 struct wb_date {
@@ -68,7 +74,10 @@ struct wb_domain_stats {
   __u64 bytes;    /* of TCP payload sent for hits */
   __u64 segments;
   __u64 misses;
-  __u64 pad;
+  /* What would have been answered but for the shadow mode; these requests are among the misses. */
+  __u64 shadow_hits;
+  __u64 shadow_bytes;
+  __u64 shadow_segments;
 };
 
 /* Fan-out tables: index if_slot * (WB_FANOUT_MAX + 1) + n is a devmap of n + 1 entries. */

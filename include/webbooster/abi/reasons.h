@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Why a packet was treated as it was: one list makes the enum, the metric labels and the texts of `wbctl reasons`.
- * Numbers are append-only. HOOK: in (XDP ingress), seg (fan-out), out (TC egress), sock (sockops), timer. */
+ * Numbers are append-only. HOOK: in (XDP ingress), seg (fan-out), out (TC egress), sock (sockops), timer, tap
+ * (copies of packets). */
 #ifndef WEBBOOSTER_ABI_REASONS_H_
 #define WEBBOOSTER_ABI_REASONS_H_
 
@@ -77,7 +78,10 @@
   X(PATH_MTU, "path_mtu", "in", "ICMP: a packet of the connection was too big for its path")                 \
   X(PATH_MTU_ODD, "path_mtu_odd", "in", "ICMP: too big, but quotes nothing that is unacknowledged")          \
   X(PATH_MTU_LESS, "path_mtu_less", "in", "segments of the connection made smaller as ICMP told")            \
-  X(TIMER_LESS, "timer_less", "timer", "segments of the connection made smaller: nothing arrives in three tries")
+  X(TIMER_LESS, "timer_less", "timer", "segments of the connection made smaller: nothing arrives in three tries") \
+  X(SHADOW, "shadow", "in", "would have been answered, were the interface not in shadow mode")               \
+  X(LOG_LOST, "log_lost", "in", "answered, but not in the access log: its ring buffer is full")              \
+  X(TAP_LOST, "tap_lost", "tap", "packet not copied for wbctl tap: its buffer is full")
 
 enum wb_reason {
 #define WB_X(name, label, hook, text) WB_R_##name,
