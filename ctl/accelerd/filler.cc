@@ -112,7 +112,8 @@ std::vector<FillResult> Filler::FillNow(const cache::ObjectKey& key) {
   Fetchers fetchers;
   std::vector<FillResult> results;
   const config::Snapshot config = content_.config();
-  for (uint8_t encoding = 0; encoding <= config->accept_encodings.size(); encoding++) {
+  for (size_t e = 0; e <= config->accept_encodings.size(); e++) {
+    const auto encoding = static_cast<uint8_t>(e);
     if (encoding != 0 && !Exists(*config, key.domain, encoding)) {
       results.push_back({true, "", 0, 0});  // a class that is gone lacks nothing
       continue;

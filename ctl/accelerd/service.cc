@@ -238,9 +238,9 @@ absl::StatusOr<uint64_t> AccelService::PurgeTag(const api::PurgeRequest& request
           absl::StrCat(request.domain, " has no tag_field in the configuration"));
   }
   uint64_t n = 0;
-  for (uint16_t d = 0; d < domains.size(); d++)
+  for (size_t d = 0; d < domains.size(); d++)
     if (!domains[d].tag_field.empty() && (!only || *only == d))
-      n += content_.PurgeTag(d, request.value);
+      n += content_.PurgeTag(static_cast<uint16_t>(d), request.value);
   return n;
 }
 
