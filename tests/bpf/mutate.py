@@ -186,7 +186,8 @@ MUTATIONS = [
              "st->cwnd = wb_settings.initial_window * tcp_mss < least ? wb_settings.initial_window * tcp_mss : least; /* RFC 6928 */",
              "st->cwnd = wb_settings.initial_window * tcp_mss + 0 * least;", "*LargeSegmentsGet*"),
     Mutation("cwnd", DATA, "if (out > st->cwnd) return -WB_R_CWND;", "", "*CongestionWindowWhich*"),
-    Mutation("ack-beyond", "lib/connection.h", "if (seq__lt(connection__wire_snd_nxt(st), ack)) return -1;", "",
+    Mutation("ack-beyond", "lib/connection.h", "if (seq__lt(connection__wire_snd_nxt(st), ack) || connection__too_old(st, st->snd_una, ack)) return -1;",
+             "if (connection__too_old(st, st->snd_una, ack)) return -1;",
              "*AckBeyond*"),
     # Invariant 6: leaving is safe.
     Mutation("lease", "lib/fanout.h", "if (!leased && !(v->flags & WB_VF_OWN_FRESHNESS)) return -WB_R_LEASE;", "",

@@ -50,6 +50,7 @@ class QuiescenceTest : public BpfTest, public testing::WithParamInterface<bool> 
     key.remote_port_be16 = htons(segment_.source_port);
     key.local_port_be16 = htons(segment_.destination_port);
     ASSERT_TRUE(h.store().SetPort(segment_.destination_port, WB_PORT_FOLLOWED).ok());
+    ASSERT_TRUE(h.store().SetHost(kHost, segment_.destination_port, kDomain).ok());
     state_ = &h.Enter(key, State());
     h.Publish("/a");
   }

@@ -40,6 +40,7 @@ class ReportTest : public BpfTest {
     server_ = UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     const uint16_t port = ntohs(at.sin_port);
     WB_CHECK(h.store().SetPort(port, WB_PORT_FOLLOWED).ok(), "port");
+    WB_CHECK(h.store().SetHost(kHost, port, kDomain).ok(), "host");
     return {.timestamps = timestamps,
             .us0 = QueueSeq(server_.get(), TCP_SEND_QUEUE),
             .peer0 = QueueSeq(server_.get(), TCP_RECV_QUEUE),

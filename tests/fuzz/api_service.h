@@ -46,15 +46,42 @@ class CheckingService final : public api::Service {
       FUZZ_CHECK(request.value.empty(), "value of all");
     else if (request.kind == api::PurgeKind::kDomain)
       CheckHost(request.value);
+    else if (request.kind == api::PurgeKind::kTag)
+      CheckTag(request);
     else
       CheckUrl(request.value);
     return 7;
   }
-  absl::StatusOr<api::AttachResult> Attach(const std::string& interface,
-                                           api::AttachMode mode) override {
+  absl::StatusOr<api::AttachResult> Attach(const std::string& interface, api::AttachMode mode,
+                                           bool shadow) override {
     ++calls;
     CheckInterface(interface);
-    return api::AttachResult{.interface = interface, .mode = mode};
+    api::AttachResult result;
+    result.interface = interface;
+    result.mode = mode;
+    result.shadow = shadow;
+    return result;
+  }
+  absl::StatusOr<api::DomainReport> ShowDomain(const std::string& name) override {
+    ++calls;
+    CheckHost(name);
+    return api::DomainReport{};
+  }
+  absl::StatusOr<api::ObjectReport> ShowObject(const std::string& url) override {
+    ++calls;
+    CheckUrl(url);
+    return api::ObjectReport{};
+  }
+  absl::StatusOr<api::ConnectionList> ListConnections(
+      const api::ConnectionFilter& filter) override {
+    ++calls;
+    FUZZ_CHECK(filter.limit <= 10000u, "limit");
+    return api::ConnectionList{};
+  }
+  void PeerDenied(const api::DeniedPeer&) override {}
+  absl::StatusOr<api::ReloadResult> Reload() override {
+    ++calls;
+    return api::ReloadResult{};
   }
   absl::StatusOr<std::vector<api::WarmResult>> Warm(const std::vector<std::string>& urls,
                                                     const absl::Notification&) override {
@@ -93,6 +120,12 @@ class CheckingService final : public api::Service {
     FUZZ_CHECK(url.size() <= 4096 && (url.starts_with("http://") || url.starts_with("https://")),
                "URL");
     for (const char c : url) FUZZ_CHECK(c > 0x20 && c < 0x7f, "character %02x of a URL", c);
+  }
+  static void CheckTag(const api::PurgeRequest& request) {
+    FUZZ_CHECK(!request.value.empty() && request.value.size() <= 256, "tag");
+    for (const char c : request.value)
+      FUZZ_CHECK(c > 0x20 && c < 0x7f && c != ',', "character %02x of a tag", c);
+    if (!request.domain.empty()) CheckHost(request.domain);
   }
   static void CheckInterface(const std::string& name) {
     FUZZ_CHECK(!name.empty() && name.size() < 16 && name != "." && name != "..", "interface");
