@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sampled verification: what is answered against what the web server answers now. See verifier.h.
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,7 +27,7 @@ std::optional<SampledHit> Content::Sample(uint32_t slot) const {
   const wb_part& get = programs_.variants[slot].part[WB_PART_GET];
   const auto bytes = arena_.bank(get.bank).subspan(get.off, get.len);
   hit.response.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const wb_date date = cache::DateText(programs_.control[0].second);
+  const wb_date date = cache::DateText(std::atomic_ref(programs_.control[0].second).load());
   if (get.date_off != WB_NO_DATE)
     hit.response.replace(get.date_off, WB_HTTP_DATE, reinterpret_cast<const char*>(date.text),
                          WB_HTTP_DATE);

@@ -10,6 +10,7 @@
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
 
+#include <atomic>
 #include <cstring>
 #include <span>
 #include <string>
@@ -141,7 +142,7 @@ bool Same(const std::string& made, const TemplateSource& source, uint32_t second
 absl::Status Prover::Prove(
     uint32_t slot, const std::array<std::optional<TemplateSource>, WB_PART_KINDS>& sources) const {
   const int program = bpf_program__fd(programs_.skeleton()->progs.wb_xdp_admit);
-  const uint32_t second = programs_.control[0].second;
+  const uint32_t second = std::atomic_ref(programs_.control[0].second).load();
   for (uint32_t kind = 0; kind < WB_PART_KINDS; kind++) {
     for (uint32_t cls = 0; cls < WB_CLASSES && sources[kind]; cls++) {
       const size_t segments = programs_.variants[slot].part[kind].nseg[cls];

@@ -43,15 +43,19 @@ Reloader::Reloader(const Parts& parts, std::string path, const std::string& text
 Reloader::~Reloader() { Stop(); }
 
 void Reloader::Request() {
-  absl::MutexLock lock(&stats_mu_);
-  requested_ = true;
+  {
+    std::lock_guard lock(wake_mu_);
+    requested_ = true;
+  }
+  wake_.notify_one();
 }
 
 void Reloader::Stop() {
   {
-    absl::MutexLock lock(&stats_mu_);
+    std::lock_guard lock(wake_mu_);
     stop_ = true;
   }
+  wake_.notify_one();
   if (thread_.joinable()) thread_.join();
   absl::MutexLock lock(&mu_);  // of the API's
 }
@@ -62,11 +66,10 @@ void Reloader::AddStats(api::ConfigStats& stats) const {
 }
 
 void Reloader::Run() {
-  const auto wanted = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return requested_ || stop_; };
   while (true) {
     {
-      absl::MutexLock lock(&stats_mu_);
-      stats_mu_.Await(absl::Condition(&wanted));
+      std::unique_lock lock(wake_mu_);
+      wake_.wait(lock, [this] { return requested_ || stop_; });
       if (stop_) return;
       requested_ = false;
     }

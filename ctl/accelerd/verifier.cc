@@ -59,16 +59,18 @@ bool Verifier::Due(uint32_t slot, uint32_t one_in) {
   wb_variant& v = programs_.variants[slot];
   if (!(std::atomic_ref(v.flags).load(std::memory_order_acquire) & WB_VF_LIVE)) return false;
   const uint64_t hits = std::atomic_ref(v.hits).load(std::memory_order_relaxed);
+  const uint32_t gen = std::atomic_ref(v.gen).load(std::memory_order_relaxed);
   Next& next = next_[slot];
-  if (next.gen != v.gen || next.hits == 0) {
+  if (next.gen != gen || next.hits == 0) {
     // Not all at once: any of the first so many hits may be the one.
-    next = {v.gen, 1 + random_() % one_in};
+    next = {gen, 1 + random_() % one_in};
   }
   return hits >= next.hits;
 }
 
 void Verifier::Check(const config::Config& config, uint32_t slot) {
-  next_[slot].hits = programs_.variants[slot].hits + config.verification.one_in;
+  next_[slot].hits =
+      std::atomic_ref(programs_.variants[slot].hits).load() + config.verification.one_in;
   const auto hit = content_.Sample(slot);
   if (!hit || !Exists(config, hit->key.domain, hit->encoding)) return;
   const config::Domain& domain = config.domains[hit->key.domain];

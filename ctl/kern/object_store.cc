@@ -104,7 +104,7 @@ void ObjectStore::Write(uint32_t slot, const VariantContent& content) {
     const uint32_t index = content.generations[i];
     v.generation[i] = {index, static_cast<uint32_t>(programs_.generations[index])};
   }
-  v.hits = 0;
+  std::atomic_ref(v.hits).store(0, std::memory_order_relaxed);
   std::copy(content.part.begin(), content.part.end(), v.part);
   v.etag_len = static_cast<uint16_t>(content.etag.size() <= WB_ETAG_MAX ? content.etag.size() : 0);
   (void)Pad(v.etag, content.etag.substr(0, v.etag_len));
