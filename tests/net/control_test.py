@@ -172,8 +172,10 @@ def replies_are_documented():
                  body={"force": True, "deadline_seconds": None})
         check(api.call("GET", "/v1/status")["interfaces"], "detached from all")
         api.call("POST", "/v1/interfaces/{name}/attach", name=interface, body={"mode": "auto"})
+        api.call("POST", "/v1/reload")
+        # The tap is no JSON: observe_test.py.
         operations = {(method.upper(), pattern) for pattern, item in api.file["paths"].items()
-                      for method in item if method != "parameters"}
+                      for method in item if method != "parameters" and pattern != "/v1/tap"}
         check(api.validated == operations, f"not tried: {operations - api.validated}")
         errors_are_documented(api, lab)
         connection.close()

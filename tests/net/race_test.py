@@ -156,7 +156,8 @@ def race(lab, site, actions, *, may_lose=False, cpus=None, clients=3):
     lost = sum(one.lost for one in asking)
     say(f"    seed {SEED}: {asked} answers, {hits} hits, actions {done}, {lost} connections lost, "
         f"old bytes at most {1000 * worst:.0f} ms after a change")
-    check(hits > 0.02 * asked, f"only {hits} hits: {lab.reasons()}")
+    # Connections from before an attach have none, and most are.
+    check(hits > 50, f"only {hits} hits: {lab.reasons()}")
     check(worst <= LEASE_S + MARGIN_S, f"old bytes {worst:.3f} s after the change")
     check(may_lose or not lost, f"{lost} connections lost")
 
