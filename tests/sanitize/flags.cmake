@@ -13,6 +13,7 @@ if(WB_SANITIZE STREQUAL "thread")
   add_library(wb_tsan_absl STATIC ${CMAKE_SOURCE_DIR}/tests/sanitize/tsan_absl.cc)
   set(absl _ZN4absl7debian3)
   foreach(function ${absl}5Mutex4LockEv ${absl}5Mutex6UnlockEv ${absl}5MutexD1Ev ${absl}12Notification6NotifyEv
+                   _ZN4absl7debian35Mutex7TryLockEv
                    _ZNK4absl7debian312Notification19WaitForNotificationEv
                    _ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE)
     add_link_options(-Wl,--wrap=${function} -Wl,--undefined=__wrap_${function})

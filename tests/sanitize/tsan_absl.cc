@@ -36,6 +36,14 @@ WB_WRAP_(void, _ZN4absl7debian35Mutex4LockEv, Mutex* mutex) {
   __tsan_mutex_post_lock(mutex, 0, 0);
 }
 
+WB_WRAP_(bool, _ZN4absl7debian35Mutex7TryLockEv, Mutex* mutex) {
+  __tsan_mutex_pre_lock(mutex, __tsan_mutex_try_lock);
+  const bool locked = __real__ZN4absl7debian35Mutex7TryLockEv(mutex);
+  __tsan_mutex_post_lock(mutex, __tsan_mutex_try_lock | (locked ? 0 : __tsan_mutex_try_lock_failed),
+                         0);
+  return locked;
+}
+
 WB_WRAP_(void, _ZN4absl7debian35Mutex6UnlockEv, Mutex* mutex) {
   __tsan_mutex_pre_unlock(mutex, 0);
   __real__ZN4absl7debian35Mutex6UnlockEv(mutex);
