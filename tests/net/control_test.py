@@ -21,6 +21,9 @@ import time
 import urllib.parse
 import urllib.request
 
+# Debian's packages, where another Python comes first.
+sys.path.append("/usr/lib/python3/dist-packages")
+
 import jsonschema
 import yaml
 
