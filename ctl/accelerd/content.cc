@@ -55,8 +55,15 @@ Content::Content(const config::Config& config, kern::Programs& programs, kern::O
       key_(key),
       watcher_(std::move(watcher)),
       arena_(Banks(programs)),
-      index_([&store](uint32_t slot) { return store.Hits(slot); }, programs.variants.size() / 2) {
+      admission_(programs.variants.size()),
+      shares_(0, 0, {}),
+      tallies_(WB_DOMAINS_MAX),
+      index_([&store](uint32_t slot) { return store.Hits(slot); }, programs.variants.size() / 2,
+             [this](const ObjectKey& seen, uint64_t hits)
+                 ABSL_NO_THREAD_SAFETY_ANALYSIS { admission_.Hit(seen, hits); }) {
   for (uint32_t slot = 1; slot < programs_.variants.size(); slot++) free_slots_.push_back(slot);
+  absl::MutexLock lock(&mu_);
+  shares_ = SharesOf(config);
 }
 
 config::Snapshot Content::config() const {
@@ -87,6 +94,7 @@ std::optional<uint16_t> Content::FindDomain(const std::string& host) const {
 void Content::DrainWatch() {
   absl::MutexLock lock(&mu_);
   DrainLocked();
+  TidyLocked();
 }
 
 void Content::DrainLocked() {
@@ -97,16 +105,15 @@ void Content::DrainLocked() {
 void Content::OnEvent(const cache::WatchEvent& event) {
   for (OpenFill& fill : fills_)
     if (fill.location && Concerned(*fill.location, event)) fill.dirty = true;
-  std::vector<ObjectKey> keys;
   if (event.kind == cache::WatchEvent::Kind::kOverflow) {
     spdlog::warn("inotify lost events: every object that comes from a file is dropped");
-    keys = index_.Watched();
     stats_.watch_overflows++;
-  } else {
-    keys = index_.AffectedBy(event.path);
+    DoomWatched();
+    return;
   }
-  for (const ObjectKey& key : keys) Withdraw(key);
+  const std::vector<ObjectKey> keys = index_.AffectedBy(event.path);
   stats_.invalidations += keys.size();
+  Doom(keys);
   if (!keys.empty()) MeasureStaleness(event);
 }
 

@@ -3,9 +3,10 @@
 // files never disagree for longer than it takes to read an inotify event. Order of a fill (PITFALLS
 // 28): watch, fetch, read the events that have come meanwhile, and publish only if none of them
 // concerns the object. Thread-safe. The lock is never held for long: the thread that vouches for
-// the files by renewing the heartbeat takes it too. Filling is in content_fill.cc, lists are in
-// content_report.cc, changes of the configuration in content_apply.cc, the taking over of what an
-// earlier process cached in content_adopt.cc.
+// the files by renewing the heartbeat takes it too. Filling is in content_fill.cc, who gets the
+// memory in content_room.cc, purges are in content_purge.cc, lists in content_report.cc, changes of
+// the configuration in content_apply.cc, the taking over of what an earlier process cached in
+// content_adopt.cc.
 #ifndef WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 #define WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 
@@ -29,12 +30,14 @@
 #include "ctl/accelerd/reload_plan.h"
 #include "ctl/accelerd/staleness.h"
 #include "ctl/api/service.h"
+#include "ctl/cache/admission.h"
 #include "ctl/cache/arena.h"
 #include "ctl/cache/docroot.h"
 #include "ctl/cache/fetch.h"
 #include "ctl/cache/index.h"
 #include "ctl/cache/proof.h"
 #include "ctl/cache/response.h"
+#include "ctl/cache/shares.h"
 #include "ctl/cache/watcher.h"
 #include "ctl/config/config.h"
 #include "ctl/config/snapshot.h"
@@ -74,6 +77,7 @@ struct OpenFill {
   std::optional<cache::Location> location;  // none: not a file of a document root
   cache::Watcher::Handle handle;
   bool dirty = false;                      // something changed, or it was purged
+  bool insist = false;                     // whatever it displaces
   uint64_t begun = 0;                      // purges of tags before it
   std::optional<cache::Proof> proof = {};  // made after the files were watched
 };
@@ -124,6 +128,8 @@ class Content {
   std::optional<FillResult> Finish(FillHandle fill,
                                    const absl::StatusOr<cache::FetchedObject>& fetched);
   FillResult GiveUp(const cache::ObjectKey& key, uint8_t encoding);
+  // A miss of it was reported. False: it would displace what is asked for more, so do not fetch it.
+  bool Wanted(const cache::ObjectKey& key, uint8_t encoding);
   // "no_room" is what a fill would end with just now: what was evicted must rest first.
   bool Full() const;
 
@@ -151,7 +157,7 @@ class Content {
   // Objects that are known not to be cacheable, by reason.
   std::map<std::string, uint64_t> RefusedObjects(uint16_t domain) const;
   void AddStats(api::CacheStats& stats) const;
-  std::pair<uint64_t, uint64_t> DomainUse(uint16_t domain) const;  // objects, bytes
+  void AddDomain(uint16_t domain, api::DomainInfo& info) const;
 
   // Gives memory back that no reply under way can need; `in_flight`: variants of unacknowledged
   // replies, read after `now_ns`. To be called a few times a second.
@@ -187,6 +193,16 @@ class Content {
     uint64_t at_ns;
     uint32_t slot;
     cache::ArenaRange range;
+  };
+  // What is missing of the reserve.
+  struct Shortage {
+    uint64_t bytes = 0;
+    uint64_t slots = 0;
+    bool none() const { return bytes == 0 && slots == 0; }
+  };
+  struct Tally {
+    uint64_t evictions = 0;
+    uint64_t not_admitted = 0;
   };
   struct Listed {
     cache::ObjectKey key;
@@ -230,6 +246,7 @@ class Content {
     bool own_freshness = false;
     std::vector<uint32_t> generations;
   };
+  static size_t BytesOf(const Sources& sources);
   std::optional<Draft> Write(const config::Config& config, const OpenFill& fill,
                              const Candidate& candidate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Discard(const Draft& draft) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -248,7 +265,6 @@ class Content {
   static std::optional<cache::Location> Locate(const config::Config& config,
                                                const cache::ObjectKey& key);
   void Warn(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::optional<cache::ArenaRange> MakeRoom(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ProvePath(const config::Config& config, const cache::ObjectKey& key, const wb_path& path,
@@ -264,6 +280,26 @@ class Content {
   void DropClasses(const cache::ObjectKey& key, uint16_t encodings)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Age(uint32_t slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  cache::Shares SharesOf(const config::Config& config) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Shortage ShortOf(uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool OverBound(uint16_t domain, uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<cache::Victim> ChooseVictim(uint16_t domain, uint64_t bytes,
+                                            const Shortage& shortage)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MayDisplace(const cache::ObjectKey& key, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Admitted(const OpenFill& fill, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Evicted(const cache::Eviction& victim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MakeHoles(uint16_t domain, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint16_t FullestDomain() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::optional<cache::ArenaRange> MakeRoom(uint16_t domain, size_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Live(const cache::Variant& variant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Removes the object if one of its variants has been ended, or purged with its domain.
+  bool DropDead(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Doom(const std::vector<cache::ObjectKey>& keys) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DoomWatched() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool BelowPurged(const cache::ObjectKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TidyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t PurgeAll(const std::vector<cache::ObjectKey>& keys) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   kern::Programs& programs_;
@@ -279,6 +315,9 @@ class Content {
   std::optional<BoosterKey> key_ ABSL_GUARDED_BY(mu_);
   cache::Watcher watcher_ ABSL_GUARDED_BY(mu_);
   cache::Arena arena_ ABSL_GUARDED_BY(mu_);
+  cache::Admission admission_ ABSL_GUARDED_BY(mu_);
+  cache::Shares shares_ ABSL_GUARDED_BY(mu_);
+  std::vector<Tally> tallies_ ABSL_GUARDED_BY(mu_);  // by domain
   cache::Index index_ ABSL_GUARDED_BY(mu_);
   std::list<OpenFill> fills_ ABSL_GUARDED_BY(mu_);
   std::map<cache::ObjectKey, cache::Watcher::Handle> handles_ ABSL_GUARDED_BY(mu_);
@@ -292,9 +331,13 @@ class Content {
   absl::flat_hash_map<uint32_t, std::pair<uint64_t, uint64_t>> aged_ ABSL_GUARDED_BY(mu_);
   uint64_t tag_purges_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_map<uint32_t, uint64_t> tag_purged_ ABSL_GUARDED_BY(mu_);  // by generation: when
-  std::optional<cache::ObjectKey> tidy_from_ ABSL_GUARDED_BY(mu_);
-  std::set<std::pair<uint16_t, std::string>> tidy_below_ ABSL_GUARDED_BY(mu_);
   Losses blocked_ ABSL_GUARDED_BY(mu_);  // of a change that is under way: not filled
+  // Where the search for objects that were ended, and are to be removed, goes on; and whether it
+  // has to begin anew, since more were ended behind it.
+  std::optional<cache::ObjectKey> tidy_from_ ABSL_GUARDED_BY(mu_);
+  bool tidy_again_ ABSL_GUARDED_BY(mu_) = false;
+  // Domains and prefixes in which what is known to be uncacheable is to be forgotten, too.
+  std::set<std::pair<uint16_t, std::string>> tidy_below_ ABSL_GUARDED_BY(mu_);
   uint64_t full_until_ns_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t quiet_until_ns_ ABSL_GUARDED_BY(mu_) = 0;  // no warning of fills before
   api::CacheStats stats_ ABSL_GUARDED_BY(mu_);

@@ -127,6 +127,7 @@ void Content::ProvePath(const config::Config& config, const ObjectKey& key, cons
     variant.encodings = encodings;
     variant.range = {entry.bank, entry.off, entry.len};
     variant.bytes = entry.bytes;
+    variant.body_bytes = entry.bytes - programs_.variants[slot].part[WB_PART_GET].header_len;
     variant.admitted_ns = static_cast<int64_t>(entry.admitted_ns);
     if (!Fresh(variant, now) || !arena_.Reserve(variant.range)) continue;
     proven.push_back({key, variant, location ? location->paths : std::vector<std::string>()});

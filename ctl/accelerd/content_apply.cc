@@ -49,6 +49,7 @@ void Content::Apply(config::Config next, std::optional<BoosterKey> key) {
   {
     absl::MutexLock lock(&mu_);
     absl::MutexLock config_lock(&config_mu_);
+    shares_ = SharesOf(next);
     config_ = config::Snapshot(std::make_shared<const config::Config>(std::move(next)));
     blocked_ = {};
   }

@@ -18,8 +18,6 @@ using cache::ObjectKey;
 constexpr uint64_t kSecond = 1000000000;
 constexpr uint64_t kQuietNs = 10 * kSecond;  // between two warnings
 constexpr size_t kMaxRefusedClasses = 65536;
-// One part of the cache in so many is kept free, for what is evicted must rest before it is reused.
-constexpr uint64_t kReserveShare = 32;
 constexpr uint64_t kAgingNs = kSecond;  // between two looks at a stale document
 
 // Before a refused object is looked at again.
@@ -52,7 +50,7 @@ std::optional<cache::Location> Content::Locate(const config::Config& config, con
 bool Content::Fresh(const cache::Variant& variant, uint64_t now) const {
   const wb_variant& v = programs_.variants[variant.slot];
   const uint64_t until = v.fresh_ns != 0 ? v.fresh_ns : v.expires_ns;
-  return (until == 0 || now < until) && !store_.Purged(variant.slot);
+  return (until == 0 || now < until) && Live(variant);
 }
 
 FillResult Content::Filled(const cache::Variant& variant) const {
@@ -68,12 +66,14 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
   open.key = key;
   open.encoding = encoding;
   open.location = Locate(*config, key);
+  open.insist = insist;
   absl::MutexLock lock(&mu_);
   open.begun = tag_purges_;
   // What was looked up may hold no more.
   if (Concerns(blocked_, key.domain, encoding) || !(this->config() == config))
     return FillResult{false, "reloading"};
   const uint64_t now = kern::MonotonicNs();
+  DropDead(key);
   if (const cache::Variant* v = index_.FindVariant(key, encoding); v != nullptr && Fresh(*v, now))
     return Filled(*v);
   const cache::Object* object = index_.Find(key);
@@ -183,6 +183,8 @@ std::optional<FillResult> Content::Finish(FillHandle fill,
         result = Refuse(*fill, candidate.reason, candidate.detail, candidate.answered);
       } else if (const cache::Variant* twin = FindTwin(*fill, candidate)) {
         result = Share(*fill, *twin);
+      } else if (!Admitted(*fill, BytesOf(candidate.sources))) {
+        result = FillResult{false, "not_admitted"};
       } else if (draft = Write(*config, *fill, candidate); !draft) {
         stats_.fills_failed++;
         result = FillResult{false, "no_room"};
@@ -241,42 +243,6 @@ FillResult Content::Refuse(const OpenFill& fill, std::string reason, const std::
   return {false, std::move(reason)};
 }
 
-bool Content::Full() const {
-  absl::MutexLock lock(&mu_);
-  return kern::MonotonicNs() < full_until_ns_;
-}
-
-// Memory and a slot, at the cost of others. nullopt: none now; what was evicted must rest first.
-std::optional<cache::ArenaRange> Content::MakeRoom(size_t bytes) {
-  std::optional<cache::ArenaRange> range;
-  if (!free_slots_.empty()) range = arena_.Allocate(bytes);
-  const uint64_t now = kern::MonotonicNs();
-  uint64_t coming = range ? arena_.free_bytes() : 0;
-  size_t coming_slots = free_slots_.size();
-  // What only rests is as good as free. What replies without an end pin for longer is not: peers
-  // that never acknowledge must not stop the eviction of the rest.
-  for (auto it = retired_.rbegin(); it != retired_.rend() && it->at_ns + kRestNs >= now; ++it) {
-    coming += it->range.len;
-    coming_slots++;
-  }
-  const uint64_t wanted = arena_.capacity_bytes() / kReserveShare + (range ? 0 : 4 * bytes);
-  const size_t wanted_slots = 1 + programs_.variants.size() / kReserveShare;
-  while (coming < wanted || coming_slots < wanted_slots) {
-    auto victim = index_.Evict();
-    if (!victim) break;
-    coming += victim->variant.range.len;
-    coming_slots++;
-    Retire(victim->key, victim->variant);
-    stats_.evictions++;
-    if (index_.Find(victim->key) != nullptr)
-      WritePath(victim->key);
-    else
-      Withdraw(victim->key);
-  }
-  if (!range) full_until_ns_ = now + kRestNs;
-  return range;
-}
-
 // A variant of the object with the same bytes: web servers answer most classes of Accept-Encoding
 // alike.
 const cache::Variant* Content::FindTwin(const OpenFill& fill, const Candidate& candidate) const {
@@ -309,14 +275,19 @@ FillResult Content::Share(const OpenFill& fill, const cache::Variant& twin) {
   return result;
 }
 
+size_t Content::BytesOf(const Sources& sources) {
+  size_t bytes = 0;
+  for (const auto& s : sources)
+    if (s) bytes += cache::TemplateBytes(*s, kern::kSegmentSizes);
+  return bytes;
+}
+
 std::optional<Content::Draft> Content::Write(const config::Config& config, const OpenFill& fill,
                                              const Candidate& candidate) {
   const auto& sources = candidate.sources;
   const cache::Judgement& judgement = candidate.judgement;
-  size_t bytes = 0;
-  for (const auto& s : sources)
-    if (s) bytes += cache::TemplateBytes(*s, kern::kSegmentSizes);
-  const auto range = MakeRoom(bytes);
+  const size_t bytes = BytesOf(sources);
+  const auto range = MakeRoom(fill.key.domain, bytes);
   if (!range) return std::nullopt;
   Draft draft;
   draft.range = *range;
@@ -368,6 +339,7 @@ FillResult Content::Publish(OpenFill& fill, const Candidate& candidate, const Dr
   variant.encodings = static_cast<uint16_t>(1u << fill.encoding);
   variant.range = draft.range;
   variant.bytes = static_cast<uint32_t>(candidate.sources[WB_PART_GET]->bytes.size());
+  variant.body_bytes = variant.bytes - candidate.sources[WB_PART_GET]->header_len;
   variant.admitted_ns = static_cast<int64_t>(kern::MonotonicNs());
   const std::vector<std::string> paths =
       watched ? fill.location->paths : std::vector<std::string>();

@@ -60,7 +60,7 @@ uint64_t Content::RaiseGeneration(uint32_t generation) {
   store_.RaiseGeneration(generation);  // effective here; the rest is tidying
   const uint64_t objects = index_.DependingOn(generation);
   stats_.purges += objects;
-  tidy_from_ = ObjectKey{};
+  tidy_again_ = true;
   return objects;
 }
 
@@ -72,27 +72,8 @@ uint64_t Content::PurgeDomain(uint16_t domain) {
   store_.RaiseDomainGeneration(domain);
   const uint64_t objects = index_.Use(domain).objects;
   stats_.purges += objects;
-  tidy_from_ = ObjectKey{};
+  tidy_again_ = true;
   return objects;
-}
-
-bool Content::Tidy() {
-  absl::MutexLock lock(&mu_);
-  if (!tidy_from_) return false;
-  std::vector<ObjectKey> purged;
-  tidy_from_ = index_.Visit(*tidy_from_, kPiece, [&](const ObjectKey& key, const cache::Object& o) {
-    const bool stale = std::ranges::any_of(
-        o.variants, [&](const cache::Variant& v) { return store_.Purged(v.slot); });
-    // What is known to be uncacheable, or under quarantine, is forgotten, too.
-    const bool forgotten =
-        o.variants.empty() && std::ranges::any_of(tidy_below_, [&](const auto& below) {
-          return below.first == key.domain && key.target.starts_with(below.second);
-        });
-    if (stale || forgotten) purged.push_back(key);
-  });
-  for (const ObjectKey& key : purged) Withdraw(key);
-  if (!tidy_from_) tidy_below_.clear();
-  return tidy_from_.has_value();
 }
 
 }  // namespace wb::accelerd

@@ -15,10 +15,19 @@ constexpr uint64_t kSecond = 1000000000;
 
 }  // namespace
 
-std::pair<uint64_t, uint64_t> Content::DomainUse(uint16_t domain) const {
+void Content::AddDomain(uint16_t domain, api::DomainInfo& info) const {
   absl::MutexLock lock(&mu_);
   const cache::DomainUse use = index_.Use(domain);
-  return {use.objects, use.bytes};
+  const cache::Share share = shares_.Of(domain);
+  info.objects = use.objects;
+  info.bytes_used = use.bytes;
+  info.body_bytes = use.body_bytes;
+  info.arena_bytes = use.arena_bytes;
+  info.overhead_bytes = use.arena_bytes - use.body_bytes;
+  info.share_bytes = share.bytes;
+  info.bound_bytes = share.bound_bytes;
+  info.evictions = tallies_[domain].evictions;
+  info.not_admitted = tallies_[domain].not_admitted;
 }
 
 void Content::AddStats(api::CacheStats& stats) const {

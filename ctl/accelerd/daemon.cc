@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -63,6 +64,11 @@ absl::Status SetTimer(int timer, const config::Config& config) {
   return absl::OkStatus();
 }
 
+struct MissReader {
+  Filler* filler;
+  bool useful = false;  // one of the misses will be filled
+};
+
 int OnMiss(void* context, void* data, size_t size) {
   if (size < sizeof(wb_miss)) return 0;
   wb_miss miss;
@@ -70,7 +76,8 @@ int OnMiss(void* context, void* data, size_t size) {
   if (miss.target_len > WB_TARGET_MAX || miss.encoding >= WB_ENCODINGS) return 0;
   cache::ObjectKey key{miss.domain,
                        std::string(reinterpret_cast<const char*>(miss.target), miss.target_len)};
-  static_cast<Filler*>(context)->Enqueue({std::move(key), miss.encoding});
+  auto* reader = static_cast<MissReader*>(context);
+  if (reader->filler->Enqueue({std::move(key), miss.encoding})) reader->useful = true;
   return 0;
 }
 
@@ -119,17 +126,18 @@ class Daemon {
   }
 
   absl::Status Run() {
+    MissReader misses{filler_.get()};
     std::unique_ptr<ring_buffer, decltype(&ring_buffer__free)> ring(
-        ring_buffer__new(bpf_map__fd(programs_->skeleton()->maps.wb_misses), OnMiss, filler_.get(),
+        ring_buffer__new(bpf_map__fd(programs_->skeleton()->maps.wb_misses), OnMiss, &misses,
                          nullptr),
         ring_buffer__free);
     if (ring == nullptr) return PosixError("read", "the ring of misses");
     WB_RETURN_IF_ERROR(SetTimer(timer_.get(), config_));
     UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
-    for (int fd :
-         {signals_.get(), timer_.get(), content_->watch_fd(), ring_buffer__epoll_fd(ring.get())}) {
+    const int ring_fd = ring_buffer__epoll_fd(ring.get());
+    for (int fd : {signals_.get(), timer_.get(), content_->watch_fd(), ring_fd}) {
       epoll_event event = {};
-      event.events = EPOLLIN;
+      event.events = fd == ring_fd ? EPOLLIN | EPOLLONESHOT : EPOLLIN;
       event.data.fd = fd;
       if (!poll || epoll_ctl(poll.get(), EPOLL_CTL_ADD, fd, &event) != 0)
         return PosixError("watch", "an event source");
@@ -146,8 +154,15 @@ class Daemon {
       for (Filler::Job& job : content_->TakeStale(kern::MonotonicNs()))
         filler_->Enqueue(std::move(job));
       uint64_t expirations;
-      if (read(timer_.get(), &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
-        return PosixError("read", "the timer");
+      const bool ticked = read(timer_.get(), &expirations, sizeof(expirations)) > 0;
+      if (!ticked && errno != EAGAIN) return PosixError("read", "the timer");
+      // Misses that come to nothing are read once a tick: they must not wake us one by one.
+      if (std::exchange(misses.useful, false) || ticked) {
+        epoll_event event = {EPOLLIN | EPOLLONESHOT, {}};
+        event.data.fd = ring_fd;
+        if (epoll_ctl(poll.get(), EPOLL_CTL_MOD, ring_fd, &event) != 0)
+          return PosixError("watch", "the ring of misses");
+      }
     }
   }
 

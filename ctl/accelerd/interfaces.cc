@@ -69,7 +69,6 @@ void Interfaces::Run() {
         reclaimed = now;
       }
     }
-    if (content_.Tidy()) next = now;
     const uint64_t round = next < now + 1000 * kMs ? kRoundBusyNs : kRoundIdleNs;
     absl::SleepFor(absl::Nanoseconds(std::clamp<uint64_t>(next - now, kMs / 2, round)));
   }

@@ -179,7 +179,7 @@ absl::Status Reloader::Apply(const Loaded& loaded) {
   if (next.lease < before->lease) parts_.lease_changed(next);
   parts_.programs.SetTimes(Ns(next.lease), Ns(next.keepalive_refresh));
   if (next.lease > before->lease) parts_.lease_changed(next);
-  parts_.filler.Resize(next.limits.fill_concurrency);
+  parts_.filler.Resize();
   spdlog::set_level(
       spdlog::level::from_str(std::string(config::NameOf(config::kLogLevels, next.log.level))));
   return parts_.endpoints.SetSocketMode(next);

@@ -136,7 +136,8 @@ absl::StatusOr<std::vector<api::DomainInfo>> AccelService::ListDomains() {
     info.enabled = std::atomic_ref(programs_.domains[d].flags).load() & WB_DF_ENABLED;
     for (uint16_t port : domain.ports) info.listeners.push_back(absl::StrCat("*:", port));
     info.document_root = domain.document_root;
-    std::tie(info.objects, info.bytes_used) = content_.DomainUse(static_cast<uint16_t>(d));
+    content_.AddDomain(static_cast<uint16_t>(d), info);
+    info.fills = filler_.Stats(static_cast<uint16_t>(d));
     info.hits_total = stats.hits;
     info.hits_keyed_total = stats.hits_keyed;
     info.misses_total = stats.misses;

@@ -50,7 +50,10 @@ absl::StatusOr<api::DomainReport> AccelService::ShowDomain(const std::string& na
   r.cookies = std::string(config::NameOf(config::kCookiePolicies, domain.cookies));
   r.query = std::string(config::NameOf(config::kQueryPolicies, domain.query));
   r.exclude = domain.exclude;
-  std::tie(r.objects, r.bytes_used) = content_.DomainUse(*found);
+  api::DomainInfo use;
+  content_.AddDomain(*found, use);
+  r.objects = use.objects;
+  r.bytes_used = use.bytes_used;
   r.hits_total = stats.hits;
   r.hits_keyed_total = stats.hits_keyed;
   r.misses_total = stats.misses;

@@ -120,6 +120,15 @@ void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("access_log", s.access_log);
 }
 
+void Fields(auto& a, Is<FillStats> auto& s) {
+  a("window", s.window);
+  a("running", s.running);
+  a("waiting", s.waiting);
+  a("dropped", s.dropped);
+  a("answer_ms", s.answer_ms);
+  a("paused_ms", s.paused_ms);
+}
+
 void Fields(auto& a, Is<DomainInfo> auto& s) {
   a("name", s.name);
   a("enabled", s.enabled);
@@ -135,6 +144,14 @@ void Fields(auto& a, Is<DomainInfo> auto& s) {
   a("shadow_hits_total", s.shadow_hits_total);
   a("shadow_bytes_total", s.shadow_bytes_total);
   a("shadow_segments_total", s.shadow_segments_total);
+  a("body_bytes", s.body_bytes);
+  a("arena_bytes", s.arena_bytes);
+  a("overhead_bytes", s.overhead_bytes);
+  a("share_bytes", s.share_bytes);
+  a("bound_bytes", s.bound_bytes);
+  a("evictions", s.evictions);
+  a("not_admitted", s.not_admitted);
+  a("fills", s.fills);
 }
 
 void Fields(auto& a, Is<CacheEntry> auto& s) {

@@ -181,6 +181,16 @@ struct ServerStatus {
   AccessLogStats access_log;
 };
 
+// What accelerd has found out of a domain's web server as it fetches from it.
+struct FillStats {
+  double window = 0;     // Fetches at once that it bears now; below 1 a share of the time.
+  uint64_t running = 0;  // Fetches under way.
+  uint64_t waiting = 0;  // Misses that wait to be filled.
+  uint64_t dropped = 0;  // Misses that were not filled, because too many waited or it paused.
+  double answer_ms = 0;  // How long it takes to answer a request, smoothed; 0: nothing fetched yet.
+  uint64_t paused_ms = 0;  // How long it is still left in peace after 429, 503 or no answer.
+};
+
 struct DomainInfo {
   std::string name;
   bool enabled = false;
@@ -196,6 +206,14 @@ struct DomainInfo {
   uint64_t shadow_hits_total = 0;  // As ShadowStats.
   uint64_t shadow_bytes_total = 0;
   uint64_t shadow_segments_total = 0;
+  uint64_t body_bytes = 0;      // Representations without header fields.
+  uint64_t arena_bytes = 0;     // Memory that they take.
+  uint64_t overhead_bytes = 0;  // Of it, what is no body: headers, answers to HEAD, 304, checksums.
+  uint64_t share_bytes = 0;     // What no other domain's objects displace.
+  uint64_t bound_bytes = 0;     // What it may take at most.
+  uint64_t evictions = 0;
+  uint64_t not_admitted = 0;  // Misses not filled: they would displace what is asked for more.
+  FillStats fills = {};
 };
 
 struct CacheFilter {

@@ -52,6 +52,7 @@ absl::StatusOr<std::string> Fetcher::Fetch(const FetchRequest& request) {
   if (!request.if_none_match.empty()) add("If-None-Match", request.if_none_match);
   if (!request.if_modified_since.empty()) add("If-Modified-Since", request.if_modified_since);
   text += "\r\n";
+  ++requests_;
   return connection_.Exchange(text, request.head);
 }
 

@@ -49,8 +49,10 @@ class Fetcher {
       std::string_view host, std::string_view target, std::optional<std::string> accept_encoding);
 
   uint64_t connects() const { return connection_.connects(); }
+  uint64_t requests() const { return requests_; }  // sent so far, or tried to
 
  private:
+  uint64_t requests_ = 0;
   OriginConnection connection_;
 };
 

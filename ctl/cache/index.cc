@@ -71,12 +71,18 @@ std::vector<Variant> Index::AddVariant(const ObjectKey& key, const Variant& vari
   if (it == objects_.end()) it = objects_.emplace(key, Object{}).first;
   Object& object = it->second;
   object.state = ObjectState::kLive;
-  if (object.variants.empty()) ++use_[key.domain].objects;
+  Domain& domain = domains_[key.domain];
+  if (object.variants.empty()) ++domain.use.objects;
   std::vector<Variant> replaced = TakeClasses(key, object, variant.encodings);
   object.variants.push_back(variant);
-  queue_.push_back(variant.slot);
-  slots_.emplace(variant.slot, Slot{&it->first, hits_(variant.slot), std::prev(queue_.end())});
-  use_[key.domain].bytes += variant.bytes;
+  domain.queue.push_back(variant.slot);
+  slots_.emplace(variant.slot,
+                 Slot{&it->first, hits_(variant.slot), std::prev(domain.queue.end())});
+  ++domain.use.variants;
+  domain.use.bytes += variant.bytes;
+  domain.use.body_bytes += variant.body_bytes;
+  domain.use.arena_bytes += variant.range.len;
+  neighbours_.Add(variant.range, variant.slot);
   body_bytes_ += variant.bytes;
   arena_bytes_ += variant.range.len;
   AddPaths(it, paths);
@@ -142,35 +148,66 @@ std::vector<Variant> Index::Remove(const ObjectKey& key) {
   if (it == objects_.end()) return {};
   std::vector<Variant> variants = it->second.variants;
   for (const Variant& variant : variants) Unlink(key, variant);
-  if (!variants.empty()) --use_[key.domain].objects;
+  if (!variants.empty()) --domains_[key.domain].use.objects;
   it->second.variants.clear();
   Forget(it);
   return variants;
 }
 
-std::optional<Eviction> Index::Evict() {
-  if (queue_.empty()) return std::nullopt;
+std::optional<Victim> Index::NextVictim(uint16_t id) {
+  const auto found = domains_.find(id);
+  if (found == domains_.end() || found->second.queue.empty()) return std::nullopt;
+  auto& [use, queue, hand] = found->second;
   // Each slot is passed at most once with a visit, unless hits come while we look: then the last
   // one goes.
   for (size_t steps = 0;; ++steps) {
-    if (hand_ == queue_.end()) hand_ = queue_.begin();
-    Slot& slot = slots_.at(*hand_);
-    const uint64_t hits = hits_(*hand_);
-    if (std::exchange(slot.seen_hits, hits) == hits || steps >= 2 * queue_.size()) break;
-    ++hand_;
+    if (hand == queue.end()) hand = queue.begin();
+    Slot& slot = slots_.at(*hand);
+    const uint64_t hits = hits_(*hand);
+    const uint64_t before = std::exchange(slot.seen_hits, hits);
+    if (hits == before || steps >= 2 * queue.size()) break;
+    if (seen_) seen_(*slot.key, hits - before);
+    ++hand;
   }
-  const auto it = objects_.find(*slots_.at(*hand_).key);
+  const ObjectKey* key = slots_.at(*hand).key;
+  const auto& variants = objects_.find(*key)->second.variants;
+  const auto victim = std::ranges::find(variants, *hand, &Variant::slot);
+  return Victim{victim->slot, key, victim->range.len};
+}
+
+void Index::Spare(uint16_t id) {
+  const auto found = domains_.find(id);
+  if (found == domains_.end() || found->second.hand == found->second.queue.end()) return;
+  ++found->second.hand;
+}
+
+std::optional<Eviction> Index::Evict(uint16_t id) {
+  const auto next = NextVictim(id);
+  if (!next) return std::nullopt;
+  return EvictSlot(next->slot);
+}
+
+Eviction Index::EvictSlot(uint32_t slot) {
+  const auto it = objects_.find(*slots_.at(slot).key);
   std::vector<Variant>& variants = it->second.variants;
-  const auto victim =
-      std::ranges::find_if(variants, [this](const Variant& v) { return v.slot == *hand_; });
+  const auto victim = std::ranges::find(variants, slot, &Variant::slot);
   Eviction eviction{it->first, *victim};
   Unlink(it->first, *victim);
   variants.erase(victim);
   if (variants.empty()) {
-    --use_[it->first.domain].objects;
+    --domains_[it->first.domain].use.objects;
     Forget(it);
   }
   return eviction;
+}
+
+std::vector<uint32_t> Index::Window(
+    uint32_t slot, uint64_t bytes,
+    const std::function<std::optional<uint32_t>(const ObjectKey&)>& worth) const {
+  const auto& variants = objects_.find(*slots_.at(slot).key)->second.variants;
+  const auto from = std::ranges::find(variants, slot, &Variant::slot);
+  return neighbours_.Window(from->range, bytes,
+                            [&](uint32_t neighbour) { return worth(*slots_.at(neighbour).key); });
 }
 
 std::vector<ObjectKey> Index::AffectedBy(std::string_view path) const {
@@ -197,12 +234,10 @@ std::vector<ObjectKey> Index::AffectedBy(std::string_view path) const {
   return keys;
 }
 
-std::vector<ObjectKey> Index::Watched() const {
-  std::vector<ObjectKey> keys;
+void Index::VisitWatched(const std::function<void(const ObjectKey&, const Object&)>& visit) const {
   for (const auto& [key, object] : objects_) {
-    if (!object.paths.empty()) keys.push_back(key);
+    if (!object.paths.empty()) visit(key, object);
   }
-  return keys;
 }
 
 std::optional<ObjectKey> Index::Visit(
@@ -226,8 +261,8 @@ std::vector<ObjectKey> Index::WithPrefix(uint16_t domain, std::string_view targe
 }
 
 DomainUse Index::Use(uint16_t domain) const {
-  const auto it = use_.find(domain);
-  return it == use_.end() ? DomainUse{} : it->second;
+  const auto it = domains_.find(domain);
+  return it == domains_.end() ? DomainUse{} : it->second.use;
 }
 
 uint64_t Index::DependingOn(uint32_t generation) const {
@@ -253,10 +288,15 @@ std::vector<ArenaRange> Index::ReleaseRetired(uint64_t safe_epoch) {
 
 void Index::Unlink(const ObjectKey& key, const Variant& variant) {
   const auto it = slots_.find(variant.slot);
-  if (hand_ == it->second.place) ++hand_;
-  queue_.erase(it->second.place);
+  Domain& domain = domains_[key.domain];
+  if (domain.hand == it->second.place) ++domain.hand;
+  domain.queue.erase(it->second.place);
   slots_.erase(it);
-  use_[key.domain].bytes -= variant.bytes;
+  --domain.use.variants;
+  domain.use.bytes -= variant.bytes;
+  domain.use.body_bytes -= variant.body_bytes;
+  domain.use.arena_bytes -= variant.range.len;
+  neighbours_.Remove(variant.range);
   body_bytes_ -= variant.bytes;
   arena_bytes_ -= variant.range.len;
 }

@@ -4,9 +4,9 @@
 // reused yet. A pure data structure: it frees no memory and writes no map; whoever removes
 // something here does that. Not thread-safe.
 //
-// Eviction is SIEVE (Zhang et al., NSDI '24): variants queue in the order of admission; the hand
-// goes from the oldest to the newest and takes the first without a hit since it last came by.
-// "Visited" is a hit counter that has moved.
+// Eviction is SIEVE (Zhang et al., NSDI '24), for each domain on its own: variants queue in the
+// order of admission; the hand goes from the oldest to the newest and takes the first without a hit
+// since it last came by. "Visited" is a hit counter that has moved.
 #ifndef CTL_CACHE_INDEX_H_
 #define CTL_CACHE_INDEX_H_
 
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "ctl/cache/arena.h"
+#include "ctl/cache/neighbours.h"
 
 namespace wb::cache {
 
@@ -38,6 +39,7 @@ struct Variant {
   ArenaRange range;
   uint32_t bytes = 0;  // of the response to GET
   int64_t admitted_ns = 0;
+  uint32_t body_bytes = 0;  // of these, without the header
 };
 
 enum class ObjectState {
@@ -61,9 +63,19 @@ struct Eviction {
   Variant variant;
 };
 
+// The variant that eviction would take next.
+struct Victim {
+  uint32_t slot = 0;
+  const ObjectKey* key = nullptr;  // valid until the index changes
+  uint32_t arena_bytes = 0;
+};
+
 struct DomainUse {
   uint64_t objects = 0;  // with variants
   uint64_t bytes = 0;    // Variant::bytes
+  uint64_t variants = 0;
+  uint64_t body_bytes = 0;   // Variant::body_bytes
+  uint64_t arena_bytes = 0;  // ranges
 };
 
 // For a path whose last name begins with "index.": that of all such names in its directory, on
@@ -78,9 +90,12 @@ class Index {
  public:
   // Hits of a slot so far; anything but the last answer counts as a visit.
   using HitsReader = std::function<uint64_t(uint32_t slot)>;
+  // The hand passes a variant that had so many hits since it last came by.
+  using HitsSeen = std::function<void(const ObjectKey& key, uint64_t hits)>;
 
   // At most `max_refused` objects are remembered as refused.
-  Index(HitsReader hits, size_t max_refused) : hits_(std::move(hits)), max_refused_(max_refused) {}
+  Index(HitsReader hits, size_t max_refused, HitsSeen seen = {})
+      : hits_(std::move(hits)), seen_(std::move(seen)), max_refused_(max_refused) {}
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
@@ -114,14 +129,25 @@ class Index {
   // Removes the object and returns its variants, for the caller to retire.
   [[nodiscard]] std::vector<Variant> Remove(const ObjectKey& key);
 
+  // Moves the domain's hand to its next victim. nullopt: the domain has no variants.
+  std::optional<Victim> NextVictim(uint16_t domain);
+  // The victim stays: the hand leaves it, until it comes by again.
+  void Spare(uint16_t domain);
   // Removes and returns the next victim; its object goes with its last variant. nullopt: no
   // variants.
-  [[nodiscard]] std::optional<Eviction> Evict();
+  [[nodiscard]] std::optional<Eviction> Evict(uint16_t domain);
+  // The same of a variant that is there.
+  [[nodiscard]] Eviction EvictSlot(uint32_t slot);
+  // Which variants to evict, the one of `slot` among them, so that `bytes` in a row become free;
+  // empty when that cannot be. See neighbours.h.
+  std::vector<uint32_t> Window(
+      uint32_t slot, uint64_t bytes,
+      const std::function<std::optional<uint32_t>(const ObjectKey&)>& worth) const;
 
   // Objects that an event on `path` concerns by one of their paths, as Concerns() has it.
   std::vector<ObjectKey> AffectedBy(std::string_view path) const;
   // Objects that depend on any file: all are in doubt after an overflow.
-  std::vector<ObjectKey> Watched() const;
+  void VisitWatched(const std::function<void(const ObjectKey&, const Object&)>& visit) const;
 
   // At most `limit` objects from `from` on, in order of domain and target. Returns where to go on;
   // nullopt: that was the last. A walk in pieces sees all that is there from its begin to its end.
@@ -153,6 +179,11 @@ class Index {
     uint64_t seen_hits;
     std::list<uint32_t>::iterator place;
   };
+  struct Domain {
+    DomainUse use;
+    std::list<uint32_t> queue;  // slots, oldest first
+    std::list<uint32_t>::iterator hand = queue.end();
+  };
   using Objects = std::map<ObjectKey, Object>;
 
   std::vector<Variant> TakeClasses(const ObjectKey& key, Object& object, uint16_t encodings);
@@ -161,14 +192,14 @@ class Index {
   void AddPaths(Objects::iterator it, const std::vector<std::string>& paths);
 
   HitsReader hits_;
+  HitsSeen seen_;
   size_t max_refused_;
   Objects objects_;  // node-based: the addresses of keys are kept below
   std::map<std::string, std::set<const ObjectKey*>, std::less<>> by_path_;
   std::unordered_map<uint32_t, Slot> slots_;
-  std::list<uint32_t> queue_;  // slots, oldest first
-  std::list<uint32_t>::iterator hand_ = queue_.end();
-  std::list<const ObjectKey*> refused_;  // oldest first
-  std::unordered_map<uint16_t, DomainUse> use_;
+  std::unordered_map<uint16_t, Domain> domains_;  // node-based: iterators into it are kept
+  Neighbours neighbours_;
+  std::list<const ObjectKey*> refused_;               // oldest first
   std::unordered_map<uint32_t, uint64_t> depending_;  // objects by Object::generations
   std::deque<std::pair<uint64_t, ArenaRange>> retired_;
   uint64_t body_bytes_ = 0;

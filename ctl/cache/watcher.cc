@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "webbooster/base/posix_error.h"
@@ -17,6 +16,20 @@ constexpr uint32_t kNames = IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | 
                             IN_DELETE_SELF | IN_MOVE_SELF;  // IN_UNMOUNT comes unasked for
 constexpr uint32_t kContents = kNames | IN_MODIFY | IN_CLOSE_WRITE;
 constexpr uint32_t kSelfGone = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED;
+constexpr size_t kReadBytes = 65536;
+// Of events before they are reported: all that the kernel queues by default, with usual names.
+constexpr size_t kBatchBytes = 16 * kReadBytes;
+
+template <typename Visit>
+void ForEach(const std::vector<char>& events, Visit visit) {
+  for (size_t at = 0; at < events.size();) {
+    inotify_event event;
+    std::memcpy(&event, &events[at], sizeof(event));
+    const char* name = events.data() + at + sizeof(event);
+    visit(event, std::string_view(name, event.len == 0 ? 0 : strnlen(name, event.len)));
+    at += sizeof(event) + event.len;
+  }
+}
 
 }  // namespace
 
@@ -138,21 +151,43 @@ void Watcher::Report(int wd, uint32_t mask, std::string_view name,
 }
 
 absl::Status Watcher::Drain(const std::function<void(const WatchEvent&)>& callback) {
-  alignas(inotify_event) std::array<char, 65536> buffer;
-  for (;;) {
-    const ssize_t n = read(fd_.get(), buffer.data(), buffer.size());
+  std::vector<char> events;
+  absl::Status status = absl::OkStatus();
+  bool more = true;
+  while (more && status.ok()) {
+    status = ReadEvents(events, more);
+    // Where some were lost, all is in doubt: those before, as many as the kernel keeps, tell
+    // nothing on top, and would hold up the reader for as long as they take.
+    bool lost = false;
+    ForEach(events, [&](const inotify_event& event, std::string_view) {
+      lost = lost || (event.mask & IN_Q_OVERFLOW) != 0;
+    });
+    if (lost) {
+      Report(-1, IN_Q_OVERFLOW, "", callback);
+      continue;
+    }
+    ForEach(events, [&](const inotify_event& event, std::string_view name) {
+      Report(event.wd, event.mask, name, callback);
+    });
+  }
+  return status;
+}
+
+// What has come, up to kBatchBytes; `more`: there may be more.
+absl::Status Watcher::ReadEvents(std::vector<char>& events, bool& more) {
+  events.clear();
+  more = false;
+  while (events.size() < kBatchBytes) {
+    const size_t used = events.size();
+    events.resize(used + kReadBytes);
+    const ssize_t n = read(fd_.get(), events.data() + used, kReadBytes);
+    events.resize(used + static_cast<size_t>(std::max<ssize_t>(n, 0)));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return absl::OkStatus();
     if (n <= 0) return base::PosixError("read", "inotify events");
-    for (ssize_t at = 0; at < n;) {
-      inotify_event event;
-      std::memcpy(&event, &buffer[at], sizeof(event));
-      const char* name = &buffer[at + sizeof(event)];
-      const std::string_view text(name, event.len == 0 ? 0 : strnlen(name, event.len));
-      Report(event.wd, event.mask, text, callback);
-      at += static_cast<ssize_t>(sizeof(event) + event.len);
-    }
   }
+  more = true;
+  return absl::OkStatus();
 }
 
 }  // namespace wb::cache

@@ -64,6 +64,7 @@ class Watcher {
   };
   explicit Watcher(base::UniqueFd fd) : fd_(std::move(fd)) {}
 
+  absl::Status ReadEvents(std::vector<char>& events, bool& more);
   absl::StatusOr<uint64_t> Acquire(const WatchPath& path);
   void Drop(uint64_t id);
   void DropBelow(const std::string& path);

@@ -87,6 +87,7 @@ inline constexpr size_t kMaxFieldNameChars = 64;
 inline constexpr size_t kMaxAllowed = 64;  // Users and groups of api.allow.
 constexpr size_t kMaxExcludes = 64;        // Per domain.
 inline constexpr Range<uint64_t> kMemoryBytes = {1ULL << 20, 448ULL << 20};
+inline constexpr Range<uint64_t> kDomainMemoryBytes = {64ULL << 10, kMemoryBytes.max};
 inline constexpr Range<uint32_t> kConnections = {1024, 1048576};
 inline constexpr Range<uint32_t> kObjects = {64, 262144};
 inline constexpr Range<uint32_t> kFillConcurrency = {1, 64};
@@ -187,6 +188,7 @@ struct Domain {
   CookiePolicy cookies = CookiePolicy::kPass;
   QueryPolicy query = QueryPolicy::kKey;
   bool enabled = true;
+  uint64_t memory_bytes = 0;  // Of the packet cache, at most. Parse() fills in limits.memory.
   std::vector<std::string> exclude;  // Path prefixes that are never cached; each begins with '/'.
   std::string tag_field;  // Response field that names an object's tags; empty: objects have none.
   bool operator==(const Domain&) const = default;

@@ -156,7 +156,7 @@ void ReadFillFrom(const Value& value, Domain* domain) {
   }
 }
 
-void ReadDomain(const Value& value, Domain* domain, NameTable* names) {
+void ReadDomain(const Value& value, uint64_t memory_bytes, Domain* domain, NameTable* names) {
   Map map(value);
   const Value name = map["name"];
   name.Require();
@@ -175,6 +175,12 @@ void ReadDomain(const Value& value, Domain* domain, NameTable* names) {
   map["cookies"].Enum(&domain->cookies, kCookiePolicies);
   map["query"].Enum(&domain->query, kQueryPolicies);
   map["enabled"].Boolean(&domain->enabled);
+  domain->memory_bytes = memory_bytes;
+  const Value memory = map["memory"];
+  if (memory.Size(&domain->memory_bytes, kDomainMemoryBytes) &&
+      domain->memory_bytes > memory_bytes) {
+    memory.Warn(Cat("is more than limits.memory, ", SizeToText(memory_bytes)));
+  }
   const Value exclude = map["exclude"];
   exclude.Texts(&domain->exclude, {0, kMaxExcludes}, ParsePathPrefix);
   map["tag_field"].TextOrEmpty(&domain->tag_field, ParseFieldName);
@@ -185,13 +191,13 @@ void ReadDomain(const Value& value, Domain* domain, NameTable* names) {
   map.Finish();
 }
 
-void ReadDomains(const Value& list, std::vector<Domain>* out) {
+void ReadDomains(const Value& list, uint64_t memory_bytes, std::vector<Domain>* out) {
   list.Require();
   NameTable names;
   size_t total = 0;
   for (const Value& item : list.Items({1, kMaxDomains})) {
     if (!item.present()) continue;
-    ReadDomain(item, &out->emplace_back(), &names);
+    ReadDomain(item, memory_bytes, &out->emplace_back(), &names);
     total += 1 + out->back().aliases.size();
   }
   if (total > kMaxNames) {
@@ -228,7 +234,7 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
   ReadBoosters(map["boosters"], &config->boosters);
   map["accept_encodings"].Texts(&config->accept_encodings, {0, kMaxAcceptEncodings},
                                 ParseAcceptEncoding);
-  ReadDomains(map["domains"], &config->domains);
+  ReadDomains(map["domains"], config->limits.memory_bytes, &config->domains);
   map.Finish();
 }
 

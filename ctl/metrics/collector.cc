@@ -204,6 +204,50 @@ void AddCache(const api::CacheStats& c, Families* out) {
     out->Add(count, {{"reason", reason}});
 }
 
+void AddMemory(const std::vector<api::DomainInfo>& domains, Families* out) {
+  const auto each = [&](auto member) {
+    for (const api::DomainInfo& d : domains) out->Add(d.*member, {{"domain", d.name}});
+  };
+  out->Gauge("webbooster_domain_body_bytes", "Representations of this domain, without headers");
+  each(&api::DomainInfo::body_bytes);
+  out->Gauge("webbooster_domain_arena_bytes", "Memory of the arena that this domain takes");
+  each(&api::DomainInfo::arena_bytes);
+  out->Gauge("webbooster_domain_overhead_bytes",
+             "Of that memory, what is no body: headers, answers to HEAD, 304, sums, rounding");
+  each(&api::DomainInfo::overhead_bytes);
+  out->Gauge("webbooster_domain_share_bytes", "Memory that no other domain's objects displace");
+  each(&api::DomainInfo::share_bytes);
+  out->Gauge("webbooster_domain_bound_bytes", "Memory that this domain may take at most");
+  each(&api::DomainInfo::bound_bytes);
+  out->Counter("webbooster_domain_evictions_total", "Representations of this domain evicted");
+  each(&api::DomainInfo::evictions);
+  out->Counter("webbooster_domain_not_admitted_total",
+               "Misses not filled, for they would displace what is asked for more");
+  each(&api::DomainInfo::not_admitted);
+}
+
+void AddFills(const std::vector<api::DomainInfo>& domains, Families* out) {
+  const auto each = [&](auto member) {
+    for (const api::DomainInfo& d : domains) out->Add(d.fills.*member, {{"domain", d.name}});
+  };
+  out->Gauge("webbooster_fill_window",
+             "Fetches at once that the web server bears; below 1 a share of the time");
+  each(&api::FillStats::window);
+  out->Gauge("webbooster_fill_running", "Fetches under way");
+  each(&api::FillStats::running);
+  out->Gauge("webbooster_fill_waiting", "Misses that wait to be filled");
+  each(&api::FillStats::waiting);
+  out->Gauge("webbooster_fill_answer_seconds", "Time that the web server takes to answer a fetch");
+  for (const api::DomainInfo& d : domains) out->Add(d.fills.answer_ms / 1000, {{"domain", d.name}});
+  out->Gauge("webbooster_fill_paused_seconds",
+             "Time for which it is still left in peace after 429, 503 or no answer");
+  for (const api::DomainInfo& d : domains)
+    out->Add(Seconds(d.fills.paused_ms), {{"domain", d.name}});
+  out->Counter("webbooster_fills_dropped_total",
+               "Misses not filled, because too many waited or fetches paused");
+  each(&api::FillStats::dropped);
+}
+
 void AddDomains(const std::vector<api::DomainInfo>& domains, Families* out) {
   const auto each = [&](auto member) {
     for (const api::DomainInfo& d : domains) out->Add(d.*member, {{"domain", d.name}});
@@ -235,6 +279,8 @@ void AddDomains(const std::vector<api::DomainInfo>& domains, Families* out) {
   each(&api::DomainInfo::shadow_bytes_total);
   out->Counter("webbooster_shadow_segments_total", "Segments that these would have been");
   each(&api::DomainInfo::shadow_segments_total);
+  AddMemory(domains, out);
+  AddFills(domains, out);
 }
 
 void AddReasons(const std::vector<api::ReasonCount>& reasons, Families* out) {

@@ -24,14 +24,16 @@ void List(Context& context, const api::CacheFilter& filter) {
   constexpr auto kRight = Table::Align::kRight;
   Table table({{"HITS", kRight},
                {"SIZE", kRight},
+               {"MEMORY", kRight},
                {"SEGMENTS", kRight},
                {"AGE", kRight},
                {"EXPIRES", kRight},
                {"ENCODING"},
                {"URL"}});
   for (const api::CacheEntry& e : list->entries) {
-    table.Add({Count(e.hits), Bytes(e.bytes), Count(e.segments), Seconds(e.age_s),
-               e.expires_in_s ? Seconds(*e.expires_in_s) : "-", e.encoding, e.url});
+    table.Add({Count(e.hits), Bytes(e.bytes), Bytes(e.arena_bytes), Count(e.segments),
+               Seconds(e.age_s), e.expires_in_s ? Seconds(*e.expires_in_s) : "-", e.encoding,
+               e.url});
   }
   table.Print(std::cout);
   std::cout << list->entries.size() << " of " << list->total << "\n";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // wbctl domain list|enable|disable.
+#include <algorithm>
 #include <iostream>
 #include <memory>
 
@@ -19,6 +20,8 @@ void List(Context& context) {
                {"STATE"},
                {"OBJECTS", kRight},
                {"SIZE", kRight},
+               {"MEMORY", kRight},
+               {"OVERHEAD", kRight},
                {"HITS", kRight},
                {"LISTENERS"},
                {"DOCUMENT ROOT"}});
@@ -26,6 +29,7 @@ void List(Context& context) {
     std::string listeners;
     for (const std::string& l : d.listeners) listeners += (listeners.empty() ? "" : " ") + l;
     table.Add({d.name, d.enabled ? "enabled" : "disabled", Count(d.objects), Bytes(d.bytes_used),
+               Bytes(d.arena_bytes), Bytes(d.overhead_bytes / std::max<uint64_t>(d.objects, 1)),
                Count(d.hits_total), listeners, d.document_root});
   }
   table.Print(std::cout);

@@ -40,7 +40,7 @@ TEST_F(IndexTest, AccountsForVariants) {
   EXPECT_EQ(index_.Remove(Key("/a")).at(0).slot, 1u);
   EXPECT_EQ(index_.objects() + index_.variants() + index_.body_bytes() + index_.arena_bytes(), 0u);
   EXPECT_THAT(index_.Remove(Key("/a")), IsEmpty());
-  EXPECT_FALSE(index_.Evict());
+  EXPECT_FALSE(index_.Evict(1));
 }
 
 TEST_F(IndexTest, AVariantTakesOverTheClassesOfOthers) {
@@ -80,7 +80,9 @@ TEST_F(IndexTest, FindsObjectsByPathSiblingAndDirectory) {
   EXPECT_THAT(Affected("/"), ElementsAre("/a", "/a?x", "/s", "/s2"));
   EXPECT_THAT(Affected("/r/a"), IsEmpty());
   EXPECT_THAT(Affected("/r/a.html.gz.gz"), IsEmpty());
-  EXPECT_EQ(index_.Watched().size(), 4u);
+  size_t watched = 0;
+  index_.VisitWatched([&](const ObjectKey&, const Object&) { ++watched; });
+  EXPECT_EQ(watched, 4u);
   (void)index_.Remove(Key("/a"));
   EXPECT_THAT(Affected("/r/a.html"), ElementsAre("/a?x"));
 }
@@ -124,7 +126,7 @@ TEST_F(IndexTest, CountsWhatADomainUses) {
   EXPECT_EQ(use(1), std::pair(uint64_t{1}, uint64_t{100}));
   (void)index_.Remove(Key("/a"));
   EXPECT_EQ(use(1), std::pair(uint64_t{0}, uint64_t{0}));
-  EXPECT_TRUE(index_.Evict());
+  EXPECT_TRUE(index_.Evict(2));
   EXPECT_EQ(use(2), std::pair(uint64_t{0}, uint64_t{0}));
 }
 
@@ -152,15 +154,15 @@ TEST_F(IndexTest, EvictsTheOldestWithoutNewHitsAsSieveDoes) {
   for (uint32_t slot = 1; slot <= 5; ++slot) Add("/" + std::to_string(slot), slot);
   hits_[1] = 10;
   hits_[3] = 1;
-  EXPECT_EQ(index_.Evict()->variant.slot, 2u);  // 1 was visited; the hand stays behind 2
-  EXPECT_EQ(index_.Evict()->variant.slot, 4u);  // 3 was visited
+  EXPECT_EQ(index_.Evict(1)->variant.slot, 2u);  // 1 was visited; the hand stays behind 2
+  EXPECT_EQ(index_.Evict(1)->variant.slot, 4u);  // 3 was visited
   Add("/6", 6);
-  EXPECT_EQ(index_.Evict()->variant.slot, 5u);
-  EXPECT_EQ(index_.Evict()->variant.slot, 6u);
+  EXPECT_EQ(index_.Evict(1)->variant.slot, 5u);
+  EXPECT_EQ(index_.Evict(1)->variant.slot, 6u);
   hits_[1] = 11;
-  EXPECT_EQ(index_.Evict()->variant.slot, 3u);  // no hit since the hand passed it
+  EXPECT_EQ(index_.Evict(1)->variant.slot, 3u);  // no hit since the hand passed it
   hits_[1] = 12;
-  const auto last = index_.Evict();  // visited, but there is no other
+  const auto last = index_.Evict(1);  // visited, but there is no other
   EXPECT_EQ(last->variant.slot, 1u);
   EXPECT_EQ(last->key.target, "/1");
   EXPECT_EQ(index_.objects(), 0u);
@@ -172,7 +174,7 @@ TEST_F(IndexTest, EvictionEndsWhileHitsKeepComing) {
   for (uint32_t slot = 1; slot <= 3; ++slot) {
     (void)busy.AddVariant(Key("/" + std::to_string(slot)), Make(slot), {});
   }
-  EXPECT_TRUE(busy.Evict());
+  EXPECT_TRUE(busy.Evict(1));
   EXPECT_EQ(busy.variants(), 2u);
 }
 
@@ -180,7 +182,49 @@ TEST_F(IndexTest, HitsFromBeforeAdmissionAreNoVisit) {
   hits_[1] = 1000;  // the slot's former variant
   Add("/1", 1);
   Add("/2", 2);
-  EXPECT_EQ(index_.Evict()->variant.slot, 1u);
+  EXPECT_EQ(index_.Evict(1)->variant.slot, 1u);
+}
+
+TEST_F(IndexTest, EachDomainHasAHandOfItsOwn) {
+  Add("/1", 1);
+  Add("/2", 2);
+  (void)index_.AddVariant(Key("/1", 2), Make(3), {});
+  (void)index_.AddVariant(Key("/2", 2), Make(4), {});
+  EXPECT_EQ(index_.NextVictim(2)->slot, 3u);
+  index_.Spare(2);
+  EXPECT_EQ(index_.NextVictim(2)->slot, 4u);
+  EXPECT_EQ(index_.NextVictim(2)->slot, 4u);  // stays until it is spared, evicted or hit
+  hits_[4] = 1;
+  EXPECT_EQ(index_.NextVictim(2)->slot, 3u);
+  EXPECT_EQ(index_.NextVictim(1)->slot, 1u);
+  EXPECT_EQ(index_.Evict(2)->key, Key("/1", 2));
+  EXPECT_EQ(index_.Evict(2)->key, Key("/2", 2));
+  EXPECT_FALSE(index_.Evict(2));
+  EXPECT_FALSE(index_.NextVictim(3));
+  EXPECT_EQ(index_.Use(1).variants, 2u);
+  EXPECT_EQ(index_.Use(1).arena_bytes, 256u);
+}
+
+TEST_F(IndexTest, TellsOfTheHitsThatTheHandPasses) {
+  std::map<std::string, uint64_t> seen;
+  Index index([this](uint32_t slot) { return hits_[slot]; }, 2,
+              [&seen](const ObjectKey& key, uint64_t hits) { seen[key.target] += hits; });
+  for (uint32_t slot = 1; slot <= 3; ++slot)
+    (void)index.AddVariant(Key("/" + std::to_string(slot)), Make(slot), {});
+  hits_ = {{1, 7}, {2, 1}};
+  EXPECT_EQ(index.NextVictim(1)->slot, 3u);
+  EXPECT_EQ(seen, (std::map<std::string, uint64_t>{{"/1", 7}, {"/2", 1}}));
+}
+
+TEST_F(IndexTest, MakesAHoleFromNeighbours) {
+  for (uint32_t slot = 1; slot <= 4; ++slot) Add("/" + std::to_string(slot), slot);
+  const auto worth = [](const ObjectKey& key) -> std::optional<uint32_t> {
+    return key.target == "/1" ? std::nullopt : std::optional<uint32_t>(1);
+  };
+  EXPECT_THAT(index_.Window(2, 256, worth), ElementsAre(2u, 3u));
+  EXPECT_EQ(index_.EvictSlot(3).key, Key("/3"));
+  EXPECT_THAT(index_.Window(2, 256, worth), ElementsAre(2u));
+  EXPECT_EQ(index_.Find(Key("/3")), nullptr);
 }
 
 TEST_F(IndexTest, RemembersABoundedNumberOfRefusals) {

@@ -162,7 +162,7 @@ TEST(ConfigDocumentTest, RangesAreTheParsers) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 11);
+  EXPECT_EQ(compared, 12);
 }
 
 // An unknown key that looks like nothing makes the parser list those it knows in that map.
@@ -240,8 +240,8 @@ boosters: {addresses: ["fd00:0:0::8", 192.0.2.1], key_file: /etc/k}
 accept_encodings: []
 domains:
   - {name: a.test, aliases: [b.test], ports: [80, 8080], origin: "[0::1]:81",
-     fill_from: "fd00:0::7", document_root: /srv, cookies: ignore, query: pass, enabled: true, exclude: [/x],
-     tag_field: Cache-Tag}
+     fill_from: "fd00:0::7", document_root: /srv, cookies: ignore, query: pass, enabled: true,
+     memory: 64KiB, exclude: [/x], tag_field: Cache-Tag}
 )");
   EXPECT_EQ(Text(result), "");
   Config want;
@@ -270,6 +270,7 @@ domains:
                    CookiePolicy::kIgnore,
                    QueryPolicy::kPass,
                    true,
+                   65536,
                    {"/x"},
                    "Cache-Tag"}};
   EXPECT_TRUE(result.config == want);
@@ -359,6 +360,7 @@ TEST(ConfigParseTest, RefusesBadValues) {
       {"verification.one_in", {"-1", "1000000001", "x"}},
       {"verification.rate", {"0", "1001"}},
       {"verification.quarantine", {"0s", "25h", "5"}},
+      {"domains[].memory", {"65535", "449MiB", "64 KiB", "50%", "0"}},
       {"domains[].exclude", {"[admin]", "['/a?b']", "['/a b']", "[/" + Repeat("a", 184) + "]"}},
   };
   for (const auto& [key, values] : bad) {

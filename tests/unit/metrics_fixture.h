@@ -83,6 +83,16 @@ class FakeService : public api::Service {
     domains = {
         {"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37, 61, 62, 63},
         {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991, 71, 72, 73}};
+    uint64_t next = 1000;
+    for (api::DomainInfo& d : domains) {
+      for (auto member : {&api::DomainInfo::body_bytes, &api::DomainInfo::arena_bytes,
+                          &api::DomainInfo::overhead_bytes, &api::DomainInfo::share_bytes,
+                          &api::DomainInfo::bound_bytes, &api::DomainInfo::evictions,
+                          &api::DomainInfo::not_admitted})
+        d.*member = ++next;
+      d.fills = {0.25 + static_cast<double>(next), next + 1, next + 2, next + 3, 1.5, next + 4};
+      next += 4;
+    }
 #define WB_X(NAME, label, hook, text) reasons.push_back({hook, label, text, 100u + WB_R_##NAME});
     WB_REASONS(WB_X)
 #undef WB_X

@@ -19,10 +19,11 @@ TEST_F(Wbctl, ReadsAsPeopleDo) {
   ExpectRun("status", 0, "up 1h 2m");
   ExpectRun("status", 0, "5 of 65 536 followed, 3 spliced, 1 234 567 opened, 2 left alone");
   ExpectRun("status", 0, "wbt0           7  generic  2026-01-02T03:04:05Z  LRO is on");
-  ExpectRun("domain list", 0,
-            "site.test  enabled       10  2.0 KiB    99  198.18.0.1:80  /srv/www");
+  ExpectRun(
+      "domain list", 0,
+      "site.test  enabled       10  2.0 KiB     0 B       0 B    99  198.18.0.1:80  /srv/www");
   ExpectRun("cache list", 0,
-            "  42  11.4 KiB         9  1m 1s      30s  gzip      http://site.test/a\n");
+            "  42  11.4 KiB  12.0 KiB         9  1m 1s      30s  gzip      http://site.test/a\n");
   ExpectRun("cache list", 0, "http://site.test/?[2J");
   ExpectRun("reasons", 0, "in    hit     1 000  answered from the cache");
   ExpectRun("version", 0, "accelerd  9.8.7 (abc123), API v1");
