@@ -72,6 +72,26 @@ struct CacheControl {
   bool immutable = false;
 };
 
+bool IsToken(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
+
+// cache-directive (RFC 9111 5.2): token [ "=" ( token / quoted-string ) ]. Others may read what is
+// not of this form in another way than we.
+bool IsDirective(std::string_view element) {
+  const size_t equals = element.find('=');
+  if (!IsToken(element.substr(0, equals))) return false;
+  if (equals == std::string_view::npos) return true;
+  const std::string_view value = element.substr(equals + 1);
+  if (!value.starts_with('"')) return IsToken(value);
+  size_t end = 1;
+  while (end < value.size() && value[end] != '"') end += value[end] == '\\' ? 2 : 1;
+  return end + 1 == value.size();
+}
+
 // delta-seconds (RFC 9111 1.2.2). Doubled with another value, quoted or no number: refused.
 void ReadSeconds(std::string_view text, std::optional<uint64_t>& into, std::string_view& refused) {
   uint64_t value = 0;
@@ -90,6 +110,7 @@ void ReadSeconds(std::string_view text, std::optional<uint64_t>& into, std::stri
 CacheControl ReadCacheControl(const Response& response) {
   CacheControl cc;
   const bool whole = ForEachElement(response, "Cache-Control", [&](std::string_view element) {
+    if (!IsDirective(element)) cc.refused = "cache_control_malformed";
     const size_t equals = element.find('=');
     const std::string name = Lower(element.substr(0, equals));
     const std::string_view value =

@@ -48,6 +48,8 @@ void OriginPace::Finished(uint64_t started, uint64_t now, FetchOutcome outcome, 
   if (outcome == FetchOutcome::kAnswered) {
     Sample(took);
     pause_ = 0;
+    // Asked by an operator meanwhile, it is well again.
+    if (started >= paused_at_) paused_until_ = std::min(paused_until_, asked_until_);
     if (Slow(took)) return Decrease(now);
     const double grown = window_ < 1 ? std::min(2 * window_, 1.0) : window_ + 1 / window_;
     window_ = std::min(grown, static_cast<double>(most_));
@@ -60,8 +62,8 @@ void OriginPace::Finished(uint64_t started, uint64_t now, FetchOutcome outcome, 
     pause_ = pause_ == 0 ? kFirstPause : std::min(2 * pause_, kLongestPause);
     paused_at_ = now;
   }
-  const uint64_t pause = std::max(pause_, std::min(retry_after, kLongestRetryAfter));
-  paused_until_ = std::max(paused_until_, now + pause);
+  asked_until_ = std::max(asked_until_, now + std::min(retry_after, kLongestRetryAfter));
+  paused_until_ = std::max({paused_until_, now + pause_, asked_until_});
 }
 
 void OriginPace::Sample(uint64_t took) {

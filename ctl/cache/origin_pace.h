@@ -54,7 +54,8 @@ class OriginPace {
   uint64_t decreased_at_ = 0;
   uint64_t paused_at_ = 0;
   uint64_t paused_until_ = 0;
-  uint64_t pause_ = 0;  // the last one's length; 0: answered since
+  uint64_t asked_until_ = 0;  // by Retry-After
+  uint64_t pause_ = 0;        // the last one's length; 0: answered since
 };
 
 }  // namespace wb::cache

@@ -86,7 +86,8 @@ void One(uint8_t cut, std::string_view text) {
   static Running running;
   running.service.calls = 0;
   const size_t most = cut % 4 == 0 ? text.size() : 1 + cut;
-  CheckAnswer(Exchange(running, text, most), text.starts_with("HEAD"));
+  const bool maybe_head = text.substr(0, text.find('\n')).find("HEAD") != text.npos;
+  CheckAnswer(Exchange(running, text, most), maybe_head);
   FUZZ_CHECK(running.service.calls <= 1, "%d calls", running.service.calls.load());
 }
 

@@ -321,10 +321,12 @@ def tap_filters_and_ends():
             link.ask(requests)
         check(not said["out"], said["out"][:500])
         # One at a time; a reader that is killed is noticed, and one that has enough ends by itself.
-        first = subprocess.Popen([lab.env["WBCTL"], "--socket", lab.env["ACCELERD_SOCK"], "tap"],
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for("second refused", lambda: "one at a time" in lab.wbctl_run(
-            "tap", "--duration", "1").stderr)
+        captured = path / "captured"
+        with captured.open("w") as out:
+            first = subprocess.Popen([lab.env["WBCTL"], "--socket", lab.env["ACCELERD_SOCK"], "tap"], stdout=out)
+        wait_for("the first's packets", lambda: link.ask(requests) and captured.stat().st_size > 0)
+        refused = lab.wbctl_run("tap", "--duration", "1")
+        check("one at a time" in refused.stderr, refused.stderr)
         first.kill()
         first.wait()
         wait_for("the first's end", lambda: lab.wbctl_run("tap", "--duration", "1").returncode == 0)

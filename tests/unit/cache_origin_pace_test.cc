@@ -95,6 +95,27 @@ TEST_F(OriginPaceTest, RespectsRetryAfterWithinReason) {
   EXPECT_EQ(pace_.paused_until(), now_ + 300 * kSecond);
 }
 
+// As wbctl cache warm does, which does not wait for StartAt().
+TEST_F(OriginPaceTest, AnAnswerEndsThePauseButNotRetryAfter) {
+  const auto ask_at_once = [&] {
+    pace_.Started(now_);
+    pace_.Finished(now_, now_ + kMs, FetchOutcome::kAnswered, kMs);
+    now_ += kMs;
+  };
+  const uint64_t before = now_;
+  for (int i = 0; i < 5; ++i) Fetch(kMs, FetchOutcome::kFailed);
+  EXPECT_EQ(pace_.paused_until(), now_ + 8 * kSecond);
+  pace_.Started(now_);
+  pace_.Finished(before, now_, FetchOutcome::kAnswered, kMs);  // asked before the failures
+  EXPECT_EQ(pace_.paused_until(), now_ + 8 * kSecond);
+  ask_at_once();
+  EXPECT_LE(pace_.paused_until(), now_);
+  Fetch(kMs, FetchOutcome::kOverloaded, 30 * kSecond);
+  const uint64_t asked = now_ + 30 * kSecond;
+  ask_at_once();
+  EXPECT_EQ(pace_.paused_until(), asked);
+}
+
 TEST_F(OriginPaceTest, FailuresOfOneMomentCountOnce) {
   for (int i = 0; i < 4; ++i) pace_.Started(now_);
   for (int i = 0; i < 4; ++i) pace_.Finished(now_, now_ + kMs + i, FetchOutcome::kFailed, kMs);
