@@ -102,7 +102,7 @@ struct {
 /* struct wb_miss records. Writer: TC egress. Reader: accelerd. Full: the miss is not reported, counted. */
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 1 << 18);
+  __uint(max_entries, 1 << 20);
 } wb_misses WB_MAP;
 
 #endif

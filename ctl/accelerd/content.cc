@@ -54,16 +54,14 @@ Content::Content(const config::Config& config, kern::Programs& programs, kern::O
       config_(std::make_shared<const config::Config>(config)),
       key_(key),
       watcher_(std::move(watcher)),
-      arena_(Banks(programs)),
-      admission_(programs.variants.size()),
-      shares_(0, 0, {}),
-      tallies_(WB_DOMAINS_MAX),
       index_([&store](uint32_t slot) { return store.Hits(slot); }, programs.variants.size() / 2,
              [this](const ObjectKey& seen, uint64_t hits)
-                 ABSL_NO_THREAD_SAFETY_ANALYSIS { admission_.Hit(seen, hits); }) {
-  for (uint32_t slot = 1; slot < programs_.variants.size(); slot++) free_slots_.push_back(slot);
+                 ABSL_NO_THREAD_SAFETY_ANALYSIS { room_.Seen(seen, hits); }),
+      room_(cache::Arena(Banks(programs)), index_, programs.variants.size(), WB_DOMAINS_MAX),
+      evicted_([this](const cache::Eviction& victim)
+                   ABSL_NO_THREAD_SAFETY_ANALYSIS { Evicted(victim); }) {
   absl::MutexLock lock(&mu_);
-  shares_ = SharesOf(config);
+  SetBounds(config);
 }
 
 config::Snapshot Content::config() const {
@@ -94,7 +92,7 @@ std::optional<uint16_t> Content::FindDomain(const std::string& host) const {
 void Content::DrainWatch() {
   absl::MutexLock lock(&mu_);
   DrainLocked();
-  TidyLocked();
+  Tidy();
 }
 
 void Content::DrainLocked() {
@@ -140,11 +138,8 @@ void Content::Retire(const ObjectKey& key, const cache::Variant& variant) {
   for (uint8_t e = 0; e < WB_ENCODINGS; e++)
     if (variant.encodings & (1u << e))
       if (auto hex = Key(key, e)) Log(store_.DropKey(*hex));
-  retired_.push_back({kern::MonotonicNs(), variant.slot, variant.range});
-  if (auto aged = aged_.find(variant.slot); aged != aged_.end()) {
-    aging_.erase({aged->second.first, variant.slot});
-    aged_.erase(aged);
-  }
+  room_.Rest({variant.slot, variant.range}, kern::MonotonicNs());
+  aging_.Remove(variant.slot);
 }
 
 void Content::Withdraw(const ObjectKey& key) {
@@ -164,29 +159,6 @@ void Content::WritePath(const ObjectKey& key) {
       for (uint32_t e = 0; e < WB_ENCODINGS; e++)
         if (v.encodings & (1u << e)) slots[e] = v.slot;
   Log(store_.SetPath(key.domain, key.target, slots));
-}
-
-void Content::Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t now) {
-  absl::MutexLock lock(&mu_);
-  for (auto it = retired_.begin(); it != retired_.end() && it->at_ns + kRestNs < now;) {
-    if (in_flight.contains(it->slot)) {
-      ++it;
-      continue;
-    }
-    ledger_.Forget(it->slot);
-    store_.Reuse(it->slot);
-    arena_.Free(it->range);
-    free_slots_.push_back(it->slot);
-    it = retired_.erase(it);
-    full_until_ns_ = 0;
-  }
-}
-
-bool Content::HasRetired() const {
-  if (!mu_.TryLock()) return false;
-  const bool has = !retired_.empty();
-  mu_.Unlock();
-  return has;
 }
 
 }  // namespace wb::accelerd

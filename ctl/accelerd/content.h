@@ -12,7 +12,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -26,18 +25,15 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
+#include "ctl/accelerd/aging.h"
+#include "ctl/accelerd/candidate.h"
 #include "ctl/accelerd/prover.h"
 #include "ctl/accelerd/reload_plan.h"
+#include "ctl/accelerd/site.h"
 #include "ctl/accelerd/staleness.h"
 #include "ctl/api/service.h"
-#include "ctl/cache/admission.h"
-#include "ctl/cache/arena.h"
-#include "ctl/cache/docroot.h"
-#include "ctl/cache/fetch.h"
 #include "ctl/cache/index.h"
-#include "ctl/cache/proof.h"
-#include "ctl/cache/response.h"
-#include "ctl/cache/shares.h"
+#include "ctl/cache/room.h"
 #include "ctl/cache/watcher.h"
 #include "ctl/config/config.h"
 #include "ctl/config/snapshot.h"
@@ -46,9 +42,6 @@
 
 namespace wb::accelerd {
 
-// How long a range and a slot rest once nothing points at them: a packet in the data path has long
-// been sent by then.
-inline constexpr uint64_t kRestNs = 1000000000;
 // Objects that are looked at under one hold of the lock.
 inline constexpr size_t kPiece = 256;
 // The reason of an object whose sampled verification failed.
@@ -70,18 +63,6 @@ enum class Verdict {
   kUnknown,   // the web server did not answer, or not now (429, 5xx)
 };
 
-// A fill between its beginning and its publication.
-struct OpenFill {
-  cache::ObjectKey key;
-  uint8_t encoding = 0;
-  std::optional<cache::Location> location;  // none: not a file of a document root
-  cache::Watcher::Handle handle;
-  bool dirty = false;                      // something changed, or it was purged
-  bool insist = false;                     // whatever it displaces
-  uint64_t begun = 0;                      // purges of tags before it
-  std::optional<cache::Proof> proof = {};  // made after the files were watched
-};
-
 struct FillResult {
   bool ok = false;
   std::string reason;  // a stable word; behind a colon what it is about, if anything
@@ -92,19 +73,6 @@ struct FillResult {
 // Does the change concern the class of Accept-Encoding of an object of the domain?
 bool Concerns(const Losses& losses, uint16_t domain, uint8_t encoding);
 
-// Of a class; empty: the absent field.
-inline std::string EncodingValue(const config::Config& config, uint8_t encoding) {
-  return encoding == 0 ? "" : config.accept_encodings[encoding - 1u];
-}
-// Is there such a class and such a domain?
-inline bool Exists(const config::Config& config, uint16_t domain, uint8_t encoding) {
-  return domain < config.domains.size() && !config.domains[domain].name.empty() &&
-         encoding <= config.accept_encodings.size() &&
-         (encoding == 0 || !config.accept_encodings[encoding - 1u].empty());
-}
-
-// What the objects of a domain are made from.
-std::string SiteOf(const config::Domain& domain);
 int64_t WallClock();  // seconds since 1970
 
 class Content {
@@ -135,13 +103,11 @@ class Content {
 
   // Objects purged. None of them is answered any more when this returns, whatever is being filled.
   uint64_t PurgeUrl(uint16_t domain, const std::string& target);
-  // A directory's, a tag's and a domain's take one store, and Tidy() cleans up afterwards; those of
-  // other prefixes take the objects one by one.
+  // A directory's, a tag's and a domain's take one store, and DrainWatch() cleans up afterwards;
+  // those of other prefixes take the objects one by one.
   uint64_t PurgePrefix(uint16_t domain, const std::string& prefix);
   uint64_t PurgeTag(uint16_t domain, const std::string& tag);
   uint64_t PurgeDomain(uint16_t domain);
-  // Removes some of what such purges have made stale. False: nothing is left to do.
-  bool Tidy();
 
   // Documents that are stale, answered while they are asked for anew (stale-while-revalidate), and
   // were asked for since: to be filled again. To be called a few times a second.
@@ -181,6 +147,8 @@ class Content {
   // of other domains stay as they are. Another booster key gives all objects new keys. One caller
   // at a time.
   void Apply(config::Config next, std::optional<BoosterKey> key);
+  // The id is another domain's from now on.
+  void ResetCounters(uint16_t domain);
   bool OtherKey(const std::optional<BoosterKey>& key) const;
 
  private:
@@ -188,21 +156,6 @@ class Content {
     cache::ObjectKey key;
     cache::Variant variant;
     std::vector<std::string> paths;
-  };
-  struct Retired {
-    uint64_t at_ns;
-    uint32_t slot;
-    cache::ArenaRange range;
-  };
-  // What is missing of the reserve.
-  struct Shortage {
-    uint64_t bytes = 0;
-    uint64_t slots = 0;
-    bool none() const { return bytes == 0 && slots == 0; }
-  };
-  struct Tally {
-    uint64_t evictions = 0;
-    uint64_t not_admitted = 0;
   };
   struct Listed {
     cache::ObjectKey key;
@@ -222,34 +175,20 @@ class Content {
   void Quarantine(const SampledHit& hit, std::string_view what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Retire(const cache::ObjectKey& key, const cache::Variant& variant)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Replace(const cache::ObjectKey& key, uint8_t encoding, uint32_t slot,
+               const std::vector<cache::Variant>& old) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WritePath(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Refuse(const OpenFill& fill, std::string reason, const std::string& detail = "",
                     bool answered = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  using Sources = std::array<std::optional<cache::TemplateSource>, WB_PART_KINDS>;
-  // What may be published of a fetch; `reason` says why not.
-  struct Candidate {
-    std::string reason;
-    std::string detail;
-    absl::StatusOr<cache::Response> get = absl::UnavailableError("");
-    cache::Judgement judgement;
-    std::vector<std::string> tags;
-    Sources sources;
-    bool other_place = false;  // there is a file now, or no such domain or class any more
-    bool answered = false;     // the web server answered for good: what it answered before is wrong
-  };
-  static Candidate Examine(const config::Config& config, const OpenFill& fill,
-                           const absl::StatusOr<cache::FetchedObject>& fetched);
   // Written, but not answered yet.
   struct Draft {
-    uint32_t slot = 0;
-    cache::ArenaRange range;
+    cache::Place place;
     bool own_freshness = false;
     std::vector<uint32_t> generations;
   };
-  static size_t BytesOf(const Sources& sources);
   std::optional<Draft> Write(const config::Config& config, const OpenFill& fill,
                              const Candidate& candidate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Discard(const Draft& draft) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Discard(uint16_t domain, const Draft& draft) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Publish(OpenFill& fill, const Candidate& candidate, const Draft& draft)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Changed(const config::Config& config, const OpenFill& fill, const Candidate& candidate)
@@ -262,8 +201,6 @@ class Content {
   bool Fresh(const cache::Variant& variant, uint64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Filled(const cache::Variant& variant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static void Log(const absl::Status& status);
-  static std::optional<cache::Location> Locate(const config::Config& config,
-                                               const cache::ObjectKey& key);
   void Warn(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<std::string> Key(const cache::ObjectKey& key, uint8_t encoding) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -279,27 +216,18 @@ class Content {
   void ChangeKey(std::optional<BoosterKey> key);
   void DropClasses(const cache::ObjectKey& key, uint16_t encodings)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Age(uint32_t slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  cache::Shares SharesOf(const config::Config& config) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  Shortage ShortOf(uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool OverBound(uint16_t domain, uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::optional<cache::Victim> ChooseVictim(uint16_t domain, uint64_t bytes,
-                                            const Shortage& shortage)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool MayDisplace(const cache::ObjectKey& key, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetBounds(const config::Config& config) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Trim();
   bool Admitted(const OpenFill& fill, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Evicted(const cache::Eviction& victim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void MakeHoles(uint16_t domain, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint16_t FullestDomain() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::optional<cache::ArenaRange> MakeRoom(uint16_t domain, size_t bytes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool Live(const cache::Variant& variant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Live(uint32_t slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Removes the object if one of its variants has been ended, or purged with its domain.
   bool DropDead(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Doom(const std::vector<cache::ObjectKey>& keys) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DoomWatched() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool BelowPurged(const cache::ObjectKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void TidyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ForgetBelow(uint16_t domain, const std::string& prefix) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Tidy() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t PurgeAll(const std::vector<cache::ObjectKey>& keys) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   kern::Programs& programs_;
@@ -314,21 +242,14 @@ class Content {
   mutable absl::Mutex mu_;
   std::optional<BoosterKey> key_ ABSL_GUARDED_BY(mu_);
   cache::Watcher watcher_ ABSL_GUARDED_BY(mu_);
-  cache::Arena arena_ ABSL_GUARDED_BY(mu_);
-  cache::Admission admission_ ABSL_GUARDED_BY(mu_);
-  cache::Shares shares_ ABSL_GUARDED_BY(mu_);
-  std::vector<Tally> tallies_ ABSL_GUARDED_BY(mu_);  // by domain
   cache::Index index_ ABSL_GUARDED_BY(mu_);
+  cache::Room room_ ABSL_GUARDED_BY(mu_);
+  const cache::Room::Evicted evicted_;  // with the lock held
   std::list<OpenFill> fills_ ABSL_GUARDED_BY(mu_);
   std::map<cache::ObjectKey, cache::Watcher::Handle> handles_ ABSL_GUARDED_BY(mu_);
   // A class of Accept-Encoding of an object that has others: known not to be cacheable until then.
   std::map<std::pair<cache::ObjectKey, uint8_t>, uint64_t> refused_classes_ ABSL_GUARDED_BY(mu_);
-  std::deque<uint32_t> free_slots_ ABSL_GUARDED_BY(mu_);
-  std::deque<Retired> retired_ ABSL_GUARDED_BY(mu_);
-  // Slots of documents with stale-while-revalidate, by when to look at them next; and their hits
-  // when they were last looked at.
-  std::set<std::pair<uint64_t, uint32_t>> aging_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<uint32_t, std::pair<uint64_t, uint64_t>> aged_ ABSL_GUARDED_BY(mu_);
+  Aging aging_ ABSL_GUARDED_BY(mu_);
   uint64_t tag_purges_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_map<uint32_t, uint64_t> tag_purged_ ABSL_GUARDED_BY(mu_);  // by generation: when
   Losses blocked_ ABSL_GUARDED_BY(mu_);  // of a change that is under way: not filled
@@ -336,9 +257,10 @@ class Content {
   // has to begin anew, since more were ended behind it.
   std::optional<cache::ObjectKey> tidy_from_ ABSL_GUARDED_BY(mu_);
   bool tidy_again_ ABSL_GUARDED_BY(mu_) = false;
-  // Domains and prefixes in which what is known to be uncacheable is to be forgotten, too.
+  // Domains and prefixes in which what is known to be uncacheable is to be forgotten, too: by the
+  // search that is under way, and by the next one.
   std::set<std::pair<uint16_t, std::string>> tidy_below_ ABSL_GUARDED_BY(mu_);
-  uint64_t full_until_ns_ ABSL_GUARDED_BY(mu_) = 0;
+  std::set<std::pair<uint16_t, std::string>> purged_below_ ABSL_GUARDED_BY(mu_);
   uint64_t quiet_until_ns_ ABSL_GUARDED_BY(mu_) = 0;  // no warning of fills before
   api::CacheStats stats_ ABSL_GUARDED_BY(mu_);
   StalenessHistogram staleness_ ABSL_GUARDED_BY(mu_);

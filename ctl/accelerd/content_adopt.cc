@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <utility>
 
@@ -36,11 +37,6 @@ std::map<uint32_t, uint16_t> Classes(const config::Config& config, uint16_t doma
 
 }  // namespace
 
-std::string SiteOf(const config::Domain& domain) {
-  return absl::StrCat(domain.name, "\n", domain.origin.ToString(), "\n", domain.fill_from, "\n",
-                      domain.document_root, "\n", domain.tag_field);
-}
-
 int64_t WallClock() {
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
@@ -66,11 +62,11 @@ Content::Adoption Content::Adopt() {
     std::vector<uint32_t> generations;
     for (uint32_t i = 0; i < live.generation_n; i++)
       generations.push_back(live.generation[i].index);
-    Age(p.variant.slot);
+    aging_.Add(p.variant.slot, programs_.variants[p.variant.slot].fresh_ns);
     for (const cache::Variant& old : index_.AddVariant(p.key, p.variant, p.paths, generations)) {
       adoption.variants--;  // cannot be: a path has one variant for each class
       kept[old.slot] = false;
-      arena_.Free(old.range);
+      room_.Unreserve(old.range);
     }
     kept[p.variant.slot] = true;
   }
@@ -129,7 +125,7 @@ void Content::ProvePath(const config::Config& config, const ObjectKey& key, cons
     variant.bytes = entry.bytes;
     variant.body_bytes = entry.bytes - programs_.variants[slot].part[WB_PART_GET].header_len;
     variant.admitted_ns = static_cast<int64_t>(entry.admitted_ns);
-    if (!Fresh(variant, now) || !arena_.Reserve(variant.range)) continue;
+    if (!Fresh(variant, now) || !room_.Reserve(variant.range)) continue;
     proven.push_back({key, variant, location ? location->paths : std::vector<std::string>()});
   }
   if (proven.size() != before && location) handles_[key] = std::exchange(handle, {});
@@ -139,7 +135,7 @@ void Content::ProvePath(const config::Config& config, const ObjectKey& key, cons
 // retired, for replies may be under way that are repaired from them. Returns how many were live.
 size_t Content::GiveUpOthers(const std::vector<bool>& kept) {
   size_t live = 0;
-  free_slots_.clear();
+  std::deque<uint32_t> free;
   for (uint32_t slot = 1; slot < kept.size(); slot++) {
     if (kept[slot]) continue;
     ledger_.Break(slot);
@@ -147,14 +143,15 @@ size_t Content::GiveUpOthers(const std::vector<bool>& kept) {
     store_.End(slot);
     const wb_ledger& entry = ledger_.at(slot);
     const cache::ArenaRange range{entry.bank, entry.off, entry.len};
-    if (entry.len != 0 && arena_.Reserve(range)) {
-      retired_.push_back({kern::MonotonicNs(), slot, range});
+    if (entry.len != 0 && room_.Reserve(range)) {
+      room_.Rest({slot, range}, kern::MonotonicNs());
       continue;
     }
     ledger_.Forget(slot);
     store_.Reuse(slot);
-    free_slots_.push_back(slot);
+    free.push_back(slot);
   }
+  room_.SetFreeSlots(std::move(free));
   return live;
 }
 

@@ -49,11 +49,12 @@ void Content::Apply(config::Config next, std::optional<BoosterKey> key) {
   {
     absl::MutexLock lock(&mu_);
     absl::MutexLock config_lock(&config_mu_);
-    shares_ = SharesOf(next);
+    SetBounds(next);
     config_ = config::Snapshot(std::make_shared<const config::Config>(std::move(next)));
     blocked_ = {};
   }
   if (other_key) ChangeKey(key);
+  Trim();
 }
 
 bool Content::OtherKey(const std::optional<BoosterKey>& key) const {

@@ -18,7 +18,6 @@ using cache::ObjectKey;
 constexpr uint64_t kSecond = 1000000000;
 constexpr uint64_t kQuietNs = 10 * kSecond;  // between two warnings
 constexpr size_t kMaxRefusedClasses = 65536;
-constexpr uint64_t kAgingNs = kSecond;  // between two looks at a stale document
 
 // Before a refused object is looked at again.
 uint64_t RetryNs(std::string_view reason) {
@@ -38,19 +37,10 @@ void Content::Warn(const absl::Status& status) {
   spdlog::warn("cache: {}", status.ToString());
 }
 
-std::optional<cache::Location> Content::Locate(const config::Config& config, const ObjectKey& key) {
-  if (key.domain >= config.domains.size()) return std::nullopt;
-  const std::string& root = config.domains[key.domain].document_root;
-  if (root.empty()) return std::nullopt;
-  auto location = cache::DocumentRoot(root).Locate(key.target);
-  if (!location.ok()) return std::nullopt;
-  return *std::move(location);
-}
-
 bool Content::Fresh(const cache::Variant& variant, uint64_t now) const {
   const wb_variant& v = programs_.variants[variant.slot];
   const uint64_t until = v.fresh_ns != 0 ? v.fresh_ns : v.expires_ns;
-  return (until == 0 || now < until) && Live(variant);
+  return (until == 0 || now < until) && Live(variant.slot);
 }
 
 FillResult Content::Filled(const cache::Variant& variant) const {
@@ -86,7 +76,7 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
   if (auto it = refused_classes_.find({key, encoding});
       !insist && it != refused_classes_.end() && now < it->second)
     return FillResult{false, "encoding"};
-  if (!insist && now < full_until_ns_) return FillResult{false, "no_room"};
+  if (!insist && room_.Full(now)) return FillResult{false, "no_room"};
   for (const std::string& prefix : config->domains[key.domain].exclude)
     if (key.target.starts_with(prefix)) return Refuse(open, "excluded");
   // Another name of a file that is not watched by it: what was changed or purged by the usual name
@@ -103,55 +93,15 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
     open.handle = *std::move(handle);
     open.proof = cache::Prove(*open.location, WallClock());
   }
+  // Again: it may have waited behind others that have taken the room.
+  if (!insist && !room_.StillWanted(key, encoding)) {
+    watcher_.Release(open.handle);
+    return FillResult{false, "not_admitted"};
+  }
   stats_.fills_total++;
   fills_.push_back(std::move(open));
   *fill = std::prev(fills_.end());
   return std::nullopt;
-}
-
-// Whether the web server's answer is one for good, so that what it answered before is wrong.
-bool Definite(const cache::FetchedObject& fetched) {
-  const auto get = cache::ParseResponse(fetched.get);
-  return get.ok() && get->status < 500 && get->status != 429;
-}
-
-Content::Candidate Content::Examine(const config::Config& config, const OpenFill& fill,
-                                    const absl::StatusOr<cache::FetchedObject>& fetched) {
-  Candidate c;
-  c.other_place = !Exists(config, fill.key.domain, fill.encoding) ||
-                  (!fill.location && Locate(config, fill.key).has_value());
-  if (c.other_place) return c;
-  const config::Domain& domain = config.domains[fill.key.domain];
-  const auto refuse = [&](std::string_view reason, std::string detail = "") {
-    c.reason = reason;
-    c.detail = std::move(detail);
-    return std::move(c);
-  };
-  if (!fetched.ok()) return refuse("fetch_failed");
-  c.answered = Definite(*fetched);
-  if (!fetched->refused.empty()) return refuse(fetched->refused, fetched->detail);
-  c.get = cache::ParseResponse(fetched->get);
-  c.judgement = cache::Judge(*c.get, {.watched = fill.location.has_value()});
-  if (!c.judgement.ok) return refuse(c.judgement.reason);
-  // Where there is a file, only the file is published: anything else would be answered unwatched
-  // for its max-age although a change of the file may concern it.
-  if (fill.location &&
-      !cache::DocumentRoot(domain.document_root)
-           .Verify(fill.key.target, *fill.location, c.get->Find("Content-Encoding").value_or(""),
-                   c.get->body, c.judgement.last_modified)
-           .ok())
-    return refuse("not_the_file");
-  if (!domain.tag_field.empty()) {
-    auto tags = cache::ReadTags(*c.get, domain.tag_field);
-    if (!tags) return refuse("tags");
-    c.tags = *std::move(tags);
-  }
-  c.sources[WB_PART_GET] = cache::SourceOf(*c.get);
-  if (auto head = cache::ParseResponse(fetched->head); head.ok())
-    c.sources[WB_PART_HEAD] = cache::SourceOf(*head);
-  if (auto nm = cache::ParseResponse(fetched->not_modified); nm.ok())
-    c.sources[WB_PART_NOT_MODIFIED] = cache::SourceOf(*nm);
-  return c;
 }
 
 // Has anything happened since Begin() that what was fetched may be too old for?
@@ -193,10 +143,10 @@ std::optional<FillResult> Content::Finish(FillHandle fill,
   }
   // Without the lock: nobody is answered with it yet.
   const absl::Status proof =
-      draft ? prover_.Prove(draft->slot, candidate.sources) : absl::OkStatus();
+      draft ? prover_.Prove(draft->place.slot, candidate.sources) : absl::OkStatus();
   absl::MutexLock lock(&mu_);
   if (draft && (Changed(*config, *fill, candidate) || !proof.ok())) {
-    Discard(*draft);
+    Discard(fill->key.domain, *draft);
     if (!proof.ok()) {
       Warn(absl::Status(proof.code(),
                         absl::StrCat(config->domains[fill->key.domain].name, fill->key.target,
@@ -258,8 +208,9 @@ const cache::Variant* Content::FindTwin(const OpenFill& fill, const Candidate& c
     bool same = Fresh(variant, now);
     for (int kind = 0; kind < WB_PART_KINDS && same; kind++) {
       const wb_part& part = live.part[kind];
-      same = sources[kind] ? cache::SameTemplate(arena_.bank(part.bank), part, *sources[kind])
-                           : part.len == 0;
+      same = sources[kind]
+                 ? cache::SameTemplate(room_.arena().bank(part.bank), part, *sources[kind])
+                 : part.len == 0;
     }
     if (same) return &variant;
   }
@@ -269,17 +220,8 @@ const cache::Variant* Content::FindTwin(const OpenFill& fill, const Candidate& c
 FillResult Content::Share(const OpenFill& fill, const cache::Variant& twin) {
   const uint32_t slot = twin.slot;
   const FillResult result = Filled(twin);
-  for (const cache::Variant& old : index_.ShareVariant(slot, fill.encoding)) Retire(fill.key, old);
-  if (auto hex = Key(fill.key, fill.encoding)) Log(store_.SetKey(*hex, slot));
-  WritePath(fill.key);
+  Replace(fill.key, fill.encoding, slot, index_.ShareVariant(slot, fill.encoding));
   return result;
-}
-
-size_t Content::BytesOf(const Sources& sources) {
-  size_t bytes = 0;
-  for (const auto& s : sources)
-    if (s) bytes += cache::TemplateBytes(*s, kern::kSegmentSizes);
-  return bytes;
 }
 
 std::optional<Content::Draft> Content::Write(const config::Config& config, const OpenFill& fill,
@@ -287,12 +229,10 @@ std::optional<Content::Draft> Content::Write(const config::Config& config, const
   const auto& sources = candidate.sources;
   const cache::Judgement& judgement = candidate.judgement;
   const size_t bytes = BytesOf(sources);
-  const auto range = MakeRoom(fill.key.domain, bytes);
-  if (!range) return std::nullopt;
+  const auto place = room_.Take(fill.key.domain, bytes, kern::MonotonicNs(), evicted_);
+  if (!place) return std::nullopt;
   Draft draft;
-  draft.range = *range;
-  draft.slot = free_slots_.front();
-  free_slots_.pop_front();
+  draft.place = *place;
   draft.own_freshness = judgement.lifetime && (!fill.location || judgement.immutable);
   const std::string& domain = config.domains[fill.key.domain].name;
   for (std::string_view directory : cache::Directories(fill.key.target))
@@ -311,79 +251,70 @@ std::optional<Content::Draft> Content::Write(const config::Config& config, const
     content.expires_ns = kern::MonotonicNs() + lifetime + stale;
     if (stale != 0) content.fresh_ns = content.expires_ns - stale;
   }
-  Note(draft.slot, fill, *range, static_cast<uint32_t>(sources[WB_PART_GET]->bytes.size()));
-  uint32_t off = range->off;
+  Note(draft.place.slot, fill, place->range,
+       static_cast<uint32_t>(sources[WB_PART_GET]->bytes.size()));
+  uint32_t off = place->range.off;
   for (int kind = 0; kind < WB_PART_KINDS; kind++) {
     if (!sources[kind]) continue;
-    content.part[kind] = cache::WriteTemplate(arena_.bank(range->bank), range->bank, off,
-                                              *sources[kind], kern::kSegmentSizes);
+    content.part[kind] =
+        cache::WriteTemplate(room_.arena().bank(place->range.bank), place->range.bank, off,
+                             *sources[kind], kern::kSegmentSizes);
     off += static_cast<uint32_t>(cache::TemplateBytes(*sources[kind], kern::kSegmentSizes));
   }
-  store_.Write(draft.slot, content);
+  store_.Write(draft.place.slot, content);
   return draft;
 }
 
 // Nobody was ever answered with it: it need not rest.
-void Content::Discard(const Draft& draft) {
-  ledger_.Forget(draft.slot);
-  store_.Reuse(draft.slot);
-  arena_.Free(draft.range);
-  free_slots_.push_back(draft.slot);
+void Content::Discard(uint16_t domain, const Draft& draft) {
+  ledger_.Forget(draft.place.slot);
+  store_.Reuse(draft.place.slot);
+  room_.GiveBack(domain, draft.place);
 }
 
 FillResult Content::Publish(OpenFill& fill, const Candidate& candidate, const Draft& draft) {
   const bool watched = fill.location.has_value();
-  store_.Publish(draft.slot, draft.own_freshness);
+  store_.Publish(draft.place.slot, draft.own_freshness);
   cache::Variant variant;
-  variant.slot = draft.slot;
+  variant.slot = draft.place.slot;
   variant.encodings = static_cast<uint16_t>(1u << fill.encoding);
-  variant.range = draft.range;
+  variant.range = draft.place.range;
   variant.bytes = static_cast<uint32_t>(candidate.sources[WB_PART_GET]->bytes.size());
   variant.body_bytes = variant.bytes - candidate.sources[WB_PART_GET]->header_len;
   variant.admitted_ns = static_cast<int64_t>(kern::MonotonicNs());
   const std::vector<std::string> paths =
       watched ? fill.location->paths : std::vector<std::string>();
-  for (const cache::Variant& old : index_.AddVariant(fill.key, variant, paths, draft.generations))
-    Retire(fill.key, old);
+  room_.Settle(fill.key.domain, draft.place);
+  const std::vector<cache::Variant> old =
+      index_.AddVariant(fill.key, variant, paths, draft.generations);
   if (watched) {
     cache::Watcher::Handle& held = handles_[fill.key];
     watcher_.Release(held);
     held = std::exchange(fill.handle, {});
   }
-  Age(draft.slot);
-  if (auto hex = Key(fill.key, fill.encoding)) Log(store_.SetKey(*hex, draft.slot));
-  WritePath(fill.key);
-  Seal(draft.slot, fill.key);
+  aging_.Add(draft.place.slot, programs_.variants[draft.place.slot].fresh_ns);
+  Replace(fill.key, fill.encoding, draft.place.slot, old);
+  Seal(draft.place.slot, fill.key);
   return Filled(variant);
 }
 
-void Content::Age(uint32_t slot) {
-  const uint64_t fresh = programs_.variants[slot].fresh_ns;
-  if (fresh == 0) return;
-  aging_.emplace(fresh, slot);
-  aged_[slot] = {fresh, 0};
+// The new one first: a request in between is a hit, of either.
+void Content::Replace(const ObjectKey& key, uint8_t encoding, uint32_t slot,
+                      const std::vector<cache::Variant>& old) {
+  if (auto hex = Key(key, encoding)) Log(store_.SetKey(*hex, slot));
+  WritePath(key);
+  for (const cache::Variant& variant : old) Retire(key, variant);
 }
 
 std::vector<std::pair<ObjectKey, uint8_t>> Content::TakeStale(uint64_t now) {
   std::vector<std::pair<ObjectKey, uint8_t>> jobs;
   absl::MutexLock lock(&mu_);
-  while (!aging_.empty() && aging_.begin()->first <= now) {
-    const uint32_t slot = aging_.begin()->second;
-    auto& [at, hits] = aged_[slot];
-    aging_.erase(aging_.begin());
-    const wb_variant& v = programs_.variants[slot];
-    // Hits from before it was stale do not count (RFC 5861, 3: a request for it).
-    const uint64_t seen = std::exchange(hits, store_.Hits(slot));
-    if (at != v.fresh_ns && seen != hits)
-      if (const ObjectKey* key = index_.FindSlot(slot))
-        for (uint8_t e = 0; e < WB_ENCODINGS; e++)
-          if (const cache::Variant* of = index_.FindVariant(*key, e); of && of->slot == slot)
-            jobs.emplace_back(*key, e);
-    at = now + kAgingNs;
-    if (at < v.expires_ns)
-      aging_.emplace(at, slot);
-    else
-      aged_.erase(slot);
+  for (const uint32_t slot : aging_.Take(now, programs_.variants.span(), store_)) {
+    const ObjectKey* key = index_.FindSlot(slot);
+    if (key == nullptr) continue;
+    for (uint8_t e = 0; e < WB_ENCODINGS; e++)
+      if (const cache::Variant* of = index_.FindVariant(*key, e); of && of->slot == slot)
+        jobs.emplace_back(*key, e);
   }
   return jobs;
 }

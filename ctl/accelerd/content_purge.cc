@@ -34,7 +34,7 @@ uint64_t Content::PurgePrefix(uint16_t domain, const std::string& prefix) {
     for (OpenFill& fill : fills_)
       if (fill.key.domain == domain && fill.key.target.starts_with(prefix)) fill.dirty = true;
     if (cache::IsDirectory(prefix)) {
-      tidy_below_.emplace(domain, prefix);
+      ForgetBelow(domain, prefix);
       return RaiseGeneration(cache::DirectoryGeneration(config->domains[domain].name, prefix));
     }
   }
@@ -68,7 +68,7 @@ uint64_t Content::PurgeDomain(uint16_t domain) {
   absl::MutexLock lock(&mu_);
   for (OpenFill& fill : fills_)
     if (fill.key.domain == domain) fill.dirty = true;
-  tidy_below_.emplace(domain, "/");
+  ForgetBelow(domain, "/");
   store_.RaiseDomainGeneration(domain);
   const uint64_t objects = index_.Use(domain).objects;
   stats_.purges += objects;

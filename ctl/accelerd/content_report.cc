@@ -18,7 +18,7 @@ constexpr uint64_t kSecond = 1000000000;
 void Content::AddDomain(uint16_t domain, api::DomainInfo& info) const {
   absl::MutexLock lock(&mu_);
   const cache::DomainUse use = index_.Use(domain);
-  const cache::Share share = shares_.Of(domain);
+  const cache::Share share = room_.ShareOf(domain);
   info.objects = use.objects;
   info.bytes_used = use.bytes;
   info.body_bytes = use.body_bytes;
@@ -26,8 +26,8 @@ void Content::AddDomain(uint16_t domain, api::DomainInfo& info) const {
   info.overhead_bytes = use.arena_bytes - use.body_bytes;
   info.share_bytes = share.bytes;
   info.bound_bytes = share.bound_bytes;
-  info.evictions = tallies_[domain].evictions;
-  info.not_admitted = tallies_[domain].not_admitted;
+  info.evictions = room_.tally(domain).evictions;
+  info.not_admitted = room_.tally(domain).not_admitted;
 }
 
 void Content::AddStats(api::CacheStats& stats) const {
@@ -37,8 +37,8 @@ void Content::AddStats(api::CacheStats& stats) const {
   stats.objects = index_.objects() - index_.refused();
   stats.variants = index_.variants();
   stats.bytes_used = index_.body_bytes();
-  stats.arena_bytes = arena_.used_bytes();
-  stats.bytes_budget = arena_.capacity_bytes();
+  stats.arena_bytes = room_.arena().used_bytes();
+  stats.bytes_budget = room_.arena().capacity_bytes();
 }
 
 // Copied in pieces under the lock; texts are made, filtered and sorted without it. An entry may
@@ -53,7 +53,7 @@ api::CacheList Content::List(const api::CacheFilter& filter) const {
       absl::MutexLock lock(&mu_);
       next = index_.Visit(*next, kPiece, [&](const ObjectKey& key, const cache::Object& object) {
         for (const cache::Variant& v : object.variants)
-          if (!store_.Purged(v.slot)) piece.push_back({key, v, programs_.variants[v.slot]});
+          if (Live(v.slot)) piece.push_back({key, v, programs_.variants[v.slot]});
       });
     }
     for (const Listed& listed : piece)

@@ -3,6 +3,7 @@
 // is not held for long: all are ended, which is one store each, and removed bit by bit. See
 // content.h.
 #include <algorithm>
+#include <utility>
 
 #include "ctl/accelerd/content.h"
 
@@ -14,17 +15,19 @@ constexpr uint64_t kLeaseShare = 25;
 constexpr uint64_t kTidyNs = 20000000;
 // Objects looked at before the clock is.
 constexpr size_t kTidyPiece = 64;
+// Of prefixes below which refusals are forgotten; once there are more, those of the domain are.
+constexpr size_t kPrefixes = 256;
 
 }  // namespace
 
-bool Content::Live(const cache::Variant& variant) const {
-  return (programs_.variants[variant.slot].flags & WB_VF_LIVE) != 0 && !store_.Purged(variant.slot);
+bool Content::Live(uint32_t slot) const {
+  return (programs_.variants[slot].flags & WB_VF_LIVE) != 0 && !store_.Purged(slot);
 }
 
 bool Content::DropDead(const cache::ObjectKey& key) {
   const cache::Object* object = index_.Find(key);
   if (object == nullptr ||
-      std::ranges::all_of(object->variants, [this](const auto& v) { return Live(v); }))
+      std::ranges::all_of(object->variants, [this](const auto& v) { return Live(v.slot); }))
     return false;
   Withdraw(key);
   return true;
@@ -51,13 +54,7 @@ void Content::DoomWatched() {
   tidy_again_ = true;
 }
 
-bool Content::Tidy() {
-  absl::MutexLock lock(&mu_);
-  TidyLocked();
-  return tidy_from_ || tidy_again_;
-}
-
-void Content::TidyLocked() {
+void Content::Tidy() {
   if (!tidy_from_ && !tidy_again_) return;
   const config::Snapshot config = this->config();
   const uint64_t lease_ns = static_cast<uint64_t>(config->lease.count()) * 1000000;
@@ -66,6 +63,7 @@ void Content::TidyLocked() {
     if (!tidy_from_) {
       tidy_from_ = cache::ObjectKey{};
       tidy_again_ = false;
+      tidy_below_ = std::exchange(purged_below_, {});
     }
     std::vector<cache::ObjectKey> live, forgotten;
     tidy_from_ = index_.Visit(*tidy_from_, kTidyPiece,
@@ -79,7 +77,11 @@ void Content::TidyLocked() {
     // What is known to be uncacheable, or under quarantine.
     for (const cache::ObjectKey& key : forgotten) Withdraw(key);
   }
-  if (!tidy_from_ && !tidy_again_) tidy_below_.clear();
+}
+
+void Content::ForgetBelow(uint16_t domain, const std::string& prefix) {
+  tidy_again_ = true;
+  purged_below_.emplace(domain, purged_below_.size() < kPrefixes ? prefix : "/");
 }
 
 bool Content::BelowPurged(const cache::ObjectKey& key) const {

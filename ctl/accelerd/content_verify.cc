@@ -14,7 +14,7 @@ using cache::ObjectKey;
 std::optional<SampledHit> Content::Sample(uint32_t slot) const {
   absl::MutexLock lock(&mu_);
   const ObjectKey* key = index_.FindSlot(slot);
-  if (key == nullptr || store_.Purged(slot)) return std::nullopt;
+  if (key == nullptr || !Live(slot)) return std::nullopt;
   SampledHit hit;
   hit.key = *key;
   while (hit.encoding < WB_ENCODINGS) {
@@ -25,7 +25,7 @@ std::optional<SampledHit> Content::Sample(uint32_t slot) const {
   hit.slot = slot;
   hit.gen = programs_.variants[slot].gen;
   const wb_part& get = programs_.variants[slot].part[WB_PART_GET];
-  const auto bytes = arena_.bank(get.bank).subspan(get.off, get.len);
+  const auto bytes = room_.arena().bank(get.bank).subspan(get.off, get.len);
   hit.response.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const wb_date date = cache::DateText(std::atomic_ref(programs_.control[0].second).load());
   if (get.date_off != WB_NO_DATE)
@@ -42,14 +42,14 @@ Verdict Content::Verify(const SampledHit& hit, const absl::StatusOr<std::string>
   DrainLocked();
   const ObjectKey* key = index_.FindSlot(hit.slot);
   const wb_variant& live = programs_.variants[hit.slot];
-  if (key == nullptr || *key != hit.key || live.gen != hit.gen || store_.Purged(hit.slot))
+  if (key == nullptr || *key != hit.key || live.gen != hit.gen || !Live(hit.slot))
     return Verdict::kGone;
   const cache::Judgement judgement =
       now.ok() ? cache::Judge(*now, {.watched = true}) : cache::Judgement{};
   const cache::TemplateSource source =
       judgement.ok ? cache::SourceOf(*now) : cache::TemplateSource{};
   const wb_part& get = live.part[WB_PART_GET];
-  if (judgement.ok && cache::SameTemplate(arena_.bank(get.bank), get, source))
+  if (judgement.ok && cache::SameTemplate(room_.arena().bank(get.bank), get, source))
     return Verdict::kSame;
   if (judgement.ok && index_.Find(hit.key)->paths.empty()) {
     Withdraw(hit.key);

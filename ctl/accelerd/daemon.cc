@@ -42,6 +42,7 @@ using base::PosixError;
 using base::UniqueFd;
 
 constexpr std::chrono::milliseconds kMaxTick{100};
+constexpr uint64_t kMissesNs = 5000000;  // spent on misses between two heartbeats
 
 absl::StatusOr<UniqueFd> BlockSignals() {
   sigset_t set;
@@ -67,6 +68,8 @@ absl::Status SetTimer(int timer, const config::Config& config) {
 struct MissReader {
   Filler* filler;
   bool useful = false;  // one of the misses will be filled
+  uint64_t until = 0;   // then the rest waits for the heartbeat
+  bool more = false;
 };
 
 int OnMiss(void* context, void* data, size_t size) {
@@ -78,7 +81,8 @@ int OnMiss(void* context, void* data, size_t size) {
                        std::string(reinterpret_cast<const char*>(miss.target), miss.target_len)};
   auto* reader = static_cast<MissReader*>(context);
   if (reader->filler->Enqueue({std::move(key), miss.encoding})) reader->useful = true;
-  return 0;
+  reader->more = kern::MonotonicNs() >= reader->until;
+  return reader->more ? -EINTR : 0;
 }
 
 class Daemon {
@@ -144,12 +148,14 @@ class Daemon {
     }
     while (true) {
       epoll_event events[8];
-      const int n = epoll_wait(poll.get(), events, 8, -1);
+      const int n = epoll_wait(poll.get(), events, 8, misses.more ? 0 : -1);
       if (n < 0 && errno != EINTR) return PosixError("wait for", "events");
       for (int i = 0; i < n; i++)
         if (events[i].data.fd == signals_.get() && Signalled()) return absl::OkStatus();
       content_->DrainWatch();
       clock_->Tick();  // after the files: the heartbeat vouches for them
+      misses.more = false;
+      misses.until = kern::MonotonicNs() + kMissesNs;
       ring_buffer__consume(ring.get());
       for (Filler::Job& job : content_->TakeStale(kern::MonotonicNs()))
         filler_->Enqueue(std::move(job));

@@ -40,6 +40,7 @@ class FillQueue {
   const cache::OriginPace& pace(uint16_t domain) const { return lanes_[domain].pace; }
   size_t waiting(uint16_t domain) const { return lanes_[domain].jobs.size(); }
   uint64_t dropped(uint16_t domain) const { return lanes_[domain].dropped; }
+  void ResetDropped(uint16_t domain) { lanes_[domain].dropped = 0; }
 
  private:
   struct Lane {

@@ -2,7 +2,6 @@
 #include "ctl/accelerd/filler.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 
 #include "spdlog/spdlog.h"
@@ -28,14 +27,9 @@ cache::FetchOutcome OutcomeOf(const absl::StatusOr<cache::FetchedObject>& fetche
                               uint64_t* retry_after) {
   if (absl::IsUnavailable(fetched.status()) || absl::IsDeadlineExceeded(fetched.status()))
     return cache::FetchOutcome::kFailed;
-  if (!fetched.ok() || fetched->refused.empty()) return cache::FetchOutcome::kAnswered;
-  const auto response = cache::ParseResponse(fetched->get);
-  if (!response.ok() || (response->status != 429 && response->status != 503))
-    return cache::FetchOutcome::kAnswered;
-  uint32_t seconds = 0;  // a date, which is allowed too, counts as none
-  const std::string_view field = response->Find("Retry-After").value_or("");
-  (void)std::from_chars(field.begin(), field.end(), seconds);
-  *retry_after = seconds * uint64_t{1000000000};
+  if (!fetched.ok() || fetched->busy.empty()) return cache::FetchOutcome::kAnswered;
+  const auto response = cache::ParseResponse(fetched->busy);
+  *retry_after = response.ok() ? cache::RetryAfter(*response) * uint64_t{1000000000} : 0;
   return cache::FetchOutcome::kOverloaded;
 }
 
@@ -49,9 +43,9 @@ struct Filler::Measured {
   uint64_t retry_after = 0;
 };
 
-Filler::Filler(Content& content) : content_(content), pool_(0), queue_(0, 0) { Resize(); }
+Filler::Filler(Content& content) : content_(content), pool_(0), queue_(0, 0) { Resize({}); }
 
-void Filler::Resize() {
+void Filler::Resize(const std::vector<uint16_t>& other_origins) {
   const config::Snapshot config = content_.config();
   const uint32_t workers = config->limits.fill_concurrency;
   const auto there = [](const config::Domain& d) { return !d.name.empty(); };
@@ -60,6 +54,7 @@ void Filler::Resize() {
   std::lock_guard lock(mu_);
   if (stop_) return;
   queue_.Resize(domains, workers);
+  for (const uint16_t domain : other_origins) queue_.pace(domain).Forget();
   wanted_ = workers;
   for (uint32_t i = 0; i < workers; i++) {
     if (i == workers_.size()) {
@@ -155,6 +150,11 @@ void Filler::Note(const Job& job, uint64_t started, const Measured& measured) {
                                                              : "does not answer");
 }
 
+void Filler::ResetCounters(uint16_t domain) {
+  std::lock_guard lock(mu_);
+  queue_.ResetDropped(domain);
+}
+
 api::FillStats Filler::Stats(uint16_t domain) const {
   std::lock_guard lock(mu_);
   const cache::OriginPace& pace = queue_.pace(domain);
@@ -187,13 +187,14 @@ std::vector<FillResult> Filler::FillNow(const cache::ObjectKey& key) {
 FillResult Filler::FillPatiently(const Job& job) {
   const uint64_t until = kern::MonotonicNs() + kRoomWaitNs;
   while (true) {
+    const bool wait = content_.Full() && kern::MonotonicNs() < until;
     std::unique_lock lock(mu_);
-    while (!stop_ && content_.Full() && kern::MonotonicNs() < until)
-      stopped_.wait_for(lock, kRoomPoll);
+    if (wait) stopped_.wait_for(lock, kRoomPoll);
     if (stop_) return {false, "stopping"};
-    const uint64_t started = kern::MonotonicNs();
-    queue_.pace(job.first.domain).Started(started);
+    if (wait) continue;
+    queue_.pace(job.first.domain).Joined();
     lock.unlock();
+    const uint64_t started = kern::MonotonicNs();
     Measured measured;
     FillResult result = Fill(job, true, measured);
     lock.lock();

@@ -35,8 +35,11 @@ class Filler {
   // By class; shorter when the first answer settles the rest.
   std::vector<FillResult> FillNow(const cache::ObjectKey& key);
   // As many workers as are configured from now on, and lanes for the domains; a worker too many
-  // ends after what it is at.
-  void Resize();
+  // ends after what it is at. Of `other_origins`, domains that are asked for elsewhere or are
+  // others now, what was learnt is forgotten.
+  void Resize(const std::vector<uint16_t>& other_origins);
+  // The id is another domain's from now on.
+  void ResetCounters(uint16_t domain);
   // Workers end after what they are at. No fill begins afterwards.
   void Stop();
   // What is known of the domain's origin.

@@ -57,7 +57,7 @@ api::ObjectVariant Content::ShowVariant(const config::Config& config, const cach
   v.age_s = (now - static_cast<uint64_t>(variant.admitted_ns)) / kSecond;
   if (live.expires_ns != 0) v.expires_in_s = SecondsUntil(live.expires_ns, now);
   v.freshness = FreshnessOf(live);
-  v.header = HeaderText(arena_.bank(get.bank), get);
+  v.header = HeaderText(room_.arena().bank(get.bank), get);
   return v;
 }
 
@@ -88,7 +88,7 @@ std::optional<api::ObjectReport> Content::Show(const ObjectKey& key) const {
     report.retry_in_s = SecondsUntil(static_cast<uint64_t>(object->retry_ns), now);
   }
   for (const cache::Variant& variant : object->variants)
-    if (!store_.Purged(variant.slot)) report.variants.push_back(ShowVariant(*config, variant, now));
+    if (Live(variant.slot)) report.variants.push_back(ShowVariant(*config, variant, now));
   return report;
 }
 

@@ -170,16 +170,19 @@ absl::Status Reloader::Apply(const Loaded& loaded) {
   if (parts_.content.OtherKey(loaded.key)) kept.boosters.clear();
   WB_RETURN_IF_ERROR(parts_.store.KeepOnly(kept));
   parts_.content.Apply(next, loaded.key);
-  for (uint16_t id : losses.domains)
-    if (id < next.domains.size() && moved(id) && !Unused(id))
-      WB_RETURN_IF_ERROR(kern::ResetDomain(parts_.programs, id));
+  for (uint16_t id : losses.domains) {
+    if (id >= next.domains.size() || !moved(id)) continue;
+    parts_.content.ResetCounters(id);
+    parts_.filler.ResetCounters(id);
+    if (!Unused(id)) WB_RETURN_IF_ERROR(kern::ResetDomain(parts_.programs, id));
+  }
   WB_RETURN_IF_ERROR(parts_.store.Enter(names));
   SwitchDomains(*before, next);
 
   if (next.lease < before->lease) parts_.lease_changed(next);
   parts_.programs.SetTimes(Ns(next.lease), Ns(next.keepalive_refresh));
   if (next.lease > before->lease) parts_.lease_changed(next);
-  parts_.filler.Resize();
+  parts_.filler.Resize(losses.domains);
   spdlog::set_level(
       spdlog::level::from_str(std::string(config::NameOf(config::kLogLevels, next.log.level))));
   return parts_.endpoints.SetSocketMode(next);

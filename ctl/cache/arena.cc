@@ -75,10 +75,6 @@ void Arena::Free(const ArenaRange& range) {
   AddFree(place, len);
 }
 
-uint32_t Arena::largest_free_bytes() const {
-  return by_size_.empty() ? 0 : std::get<0>(*by_size_.rbegin());
-}
-
 void Arena::AddFree(Place place, uint32_t len) {
   free_.emplace(place, len);
   by_size_.emplace(len, place.first, place.second);

@@ -45,14 +45,10 @@ class Arena {
   void Free(const ArenaRange& range);
 
   std::span<uint8_t> bank(uint32_t index) const { return banks_[index]; }
-  std::span<uint8_t> Bytes(const ArenaRange& range) const {
-    return banks_[range.bank].subspan(range.off, range.len);
-  }
 
   uint64_t capacity_bytes() const { return capacity_bytes_; }
   uint64_t used_bytes() const { return used_bytes_; }
   uint64_t free_bytes() const { return capacity_bytes_ - used_bytes_; }
-  uint32_t largest_free_bytes() const;
 
  private:
   using Place = std::pair<uint32_t, uint32_t>;  // bank, off

@@ -23,15 +23,8 @@ bool IsFieldValue(std::string_view text) {
   return true;
 }
 
-// The answer to `request` if `judge` has nothing against it, else "".
-template <typename JudgeFunction>
-std::string Part(Fetcher& fetcher, const FetchRequest& request, const Response& get,
-                 JudgeFunction judge) {
-  absl::StatusOr<std::string> raw = fetcher.Fetch(request);
-  if (!raw.ok()) return "";
-  const absl::StatusOr<Response> part = ParseResponse(*raw);
-  return part.ok() && judge(*part, get).empty() ? *std::move(raw) : "";
-}
+// What an overloaded server says (RFC 6585, 4; RFC 9110, 15.6.4).
+bool IsBusy(const Response& response) { return response.status == 429 || response.status == 503; }
 
 }  // namespace
 
@@ -67,13 +60,23 @@ absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::s
   FetchedObject object;
   WB_ASSIGN_OR_RETURN(object.get, Fetch(request));
   WB_ASSIGN_OR_RETURN(const Response get, ParseResponse(object.get));
+  if (IsBusy(get)) object.busy = object.get;
   const Judgement judgement = Judge(get, kAnyFreshness);
   object.refused = judgement.reason;
   if (!judgement.ok) return object;
 
+  // The answer if `judge` has nothing against it, else "".
+  const auto part = [&](const FetchRequest& r, const auto& judge) -> std::string {
+    if (!object.busy.empty()) return "";
+    absl::StatusOr<std::string> raw = Fetch(r);
+    if (!raw.ok()) return "";
+    const absl::StatusOr<Response> answer = ParseResponse(*raw);
+    if (answer.ok() && IsBusy(*answer)) object.busy = *raw;
+    return answer.ok() && judge(*answer, get).empty() ? *std::move(raw) : "";
+  };
   FetchRequest head = request;
   head.head = true;
-  object.head = Part(*this, head, get, JudgeHead);
+  object.head = part(head, JudgeHead);
   FetchRequest conditional = request;
   if (!judgement.etag.empty()) {
     conditional.if_none_match = *get.Find("ETag");
@@ -81,15 +84,20 @@ absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::s
     conditional.if_modified_since = judgement.last_modified;
   }
   if (!conditional.if_none_match.empty() || !conditional.if_modified_since.empty()) {
-    object.not_modified = Part(*this, conditional, get, JudgeNotModified);
+    object.not_modified = part(conditional, JudgeNotModified);
   }
   // Last, so that what lies between two equal answers belongs to them.
-  WB_ASSIGN_OR_RETURN(const std::string again_raw, Fetch(request));
-  WB_ASSIGN_OR_RETURN(const Response again, ParseResponse(again_raw));
-  if (!Judge(again, kAnyFreshness).ok || !SameButForDate(get, again)) {
-    object.refused = "volatile";
-    object.detail = Differences(get, again);
+  if (object.busy.empty()) {
+    WB_ASSIGN_OR_RETURN(const std::string again_raw, Fetch(request));
+    WB_ASSIGN_OR_RETURN(const Response again, ParseResponse(again_raw));
+    if (IsBusy(again)) {
+      object.busy = again_raw;
+    } else if (!Judge(again, kAnyFreshness).ok || !SameButForDate(get, again)) {
+      object.refused = "volatile";
+      object.detail = Differences(get, again);
+    }
   }
+  if (!object.busy.empty()) object.refused = "status";
   return object;
 }
 

@@ -29,6 +29,7 @@ struct FetchedObject {
   std::string get;      // raw responses; read them with ParseResponse()
   std::string head;     // "": HEAD was not answered as it should be, so leave it to the web server
   std::string not_modified;  // "": no validator, or the server did not answer 304
+  std::string busy;          // the first answer of 429 or 503, to any of the requests; "": none
 };
 
 class Fetcher {
@@ -48,8 +49,8 @@ class Fetcher {
   [[nodiscard]] absl::StatusOr<FetchedObject> FetchObject(
       std::string_view host, std::string_view target, std::optional<std::string> accept_encoding);
 
-  uint64_t connects() const { return connection_.connects(); }
   uint64_t requests() const { return requests_; }  // sent so far, or tried to
+  uint64_t connects() const { return connection_.connects(); }
 
  private:
   uint64_t requests_ = 0;

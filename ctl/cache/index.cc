@@ -48,16 +48,6 @@ const ObjectKey* Index::FindSlot(uint32_t slot) const {
   return it == slots_.end() ? nullptr : it->second.key;
 }
 
-bool Index::BeginFill(const ObjectKey& key) {
-  const auto it = objects_.find(key);
-  if (it != objects_.end()) {
-    if (it->second.state != ObjectState::kRefused) return false;
-    Forget(it);
-  }
-  objects_.emplace(key, Object{});
-  return true;
-}
-
 std::vector<Variant> Index::AddVariant(const ObjectKey& key, const Variant& variant,
                                        const std::vector<std::string>& paths,
                                        const std::vector<uint32_t>& generations) {
@@ -154,18 +144,20 @@ std::vector<Variant> Index::Remove(const ObjectKey& key) {
   return variants;
 }
 
-std::optional<Victim> Index::NextVictim(uint16_t id) {
+std::optional<Victim> Index::NextVictim(uint16_t id, size_t steps, bool must) {
   const auto found = domains_.find(id);
   if (found == domains_.end() || found->second.queue.empty()) return std::nullopt;
   auto& [use, queue, hand] = found->second;
   // Each slot is passed at most once with a visit, unless hits come while we look: then the last
   // one goes.
-  for (size_t steps = 0;; ++steps) {
+  const size_t lap = 2 * queue.size();
+  for (size_t step = 0;; ++step) {
     if (hand == queue.end()) hand = queue.begin();
+    if (step >= steps && !must) return std::nullopt;
     Slot& slot = slots_.at(*hand);
     const uint64_t hits = hits_(*hand);
     const uint64_t before = std::exchange(slot.seen_hits, hits);
-    if (hits == before || steps >= 2 * queue.size()) break;
+    if (hits == before || step >= std::min(steps, lap)) break;
     if (seen_) seen_(*slot.key, hits - before);
     ++hand;
   }
@@ -181,8 +173,8 @@ void Index::Spare(uint16_t id) {
   ++found->second.hand;
 }
 
-std::optional<Eviction> Index::Evict(uint16_t id) {
-  const auto next = NextVictim(id);
+std::optional<Eviction> Index::Evict(uint16_t id, size_t steps) {
+  const auto next = NextVictim(id, steps);
   if (!next) return std::nullopt;
   return EvictSlot(next->slot);
 }
@@ -268,22 +260,6 @@ DomainUse Index::Use(uint16_t domain) const {
 uint64_t Index::DependingOn(uint32_t generation) const {
   const auto it = depending_.find(generation);
   return it == depending_.end() ? 0 : it->second;
-}
-
-void Index::Retire(const ArenaRange& range, uint64_t epoch) {
-  WB_CHECK(retired_.empty() || retired_.back().first <= epoch, "epochs never fall");
-  retired_.emplace_back(epoch, range);
-  retired_bytes_ += range.len;
-}
-
-std::vector<ArenaRange> Index::ReleaseRetired(uint64_t safe_epoch) {
-  std::vector<ArenaRange> ranges;
-  while (!retired_.empty() && retired_.front().first <= safe_epoch) {
-    ranges.push_back(retired_.front().second);
-    retired_bytes_ -= ranges.back().len;
-    retired_.pop_front();
-  }
-  return ranges;
 }
 
 void Index::Unlink(const ObjectKey& key, const Variant& variant) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What accelerd knows of the cache's contents: objects by (domain, target), their variants, the
-// file paths they depend on, which variant to evict next, and the arena ranges that must not be
-// reused yet. A pure data structure: it frees no memory and writes no map; whoever removes
-// something here does that. Not thread-safe.
+// file paths they depend on, and which variant to evict next. A pure data structure: it frees no
+// memory and writes no map; whoever removes something here does that. Not thread-safe.
 //
 // Eviction is SIEVE (Zhang et al., NSDI '24), for each domain on its own: variants queue in the
 // order of admission; the hand goes from the oldest to the newest and takes the first without a hit
@@ -11,7 +10,6 @@
 #define CTL_CACHE_INDEX_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <list>
 #include <map>
@@ -43,13 +41,12 @@ struct Variant {
 };
 
 enum class ObjectState {
-  kFilling,  // being fetched, nothing to serve yet
   kLive,     // has variants
   kRefused,  // known not to be cacheable until retry_ns
 };
 
 struct Object {
-  ObjectState state = ObjectState::kFilling;
+  ObjectState state = ObjectState::kLive;
   std::string reason;                                   // kRefused: why
   int64_t retry_ns = 0;                                 // kRefused
   std::list<const ObjectKey*>::iterator refused_place;  // kRefused; the index's own
@@ -104,9 +101,6 @@ class Index {
   const Variant* FindVariant(const ObjectKey& key, uint8_t encoding) const;
   const ObjectKey* FindSlot(uint32_t slot) const;
 
-  // Makes the object, kFilling. False: it is there already (any state but kRefused).
-  bool BeginFill(const ObjectKey& key);
-
   // Adds a variant and the paths that the object depends on; the object is made when new, and is
   // kLive. Classes that other variants of it answered are taken from them; those with none left are
   // removed and returned, for the caller to retire.
@@ -129,13 +123,14 @@ class Index {
   // Removes the object and returns its variants, for the caller to retire.
   [[nodiscard]] std::vector<Variant> Remove(const ObjectKey& key);
 
-  // Moves the domain's hand to its next victim. nullopt: the domain has no variants.
-  std::optional<Victim> NextVictim(uint16_t domain);
+  // Moves the domain's hand to its next victim. nullopt: there are no variants, or none of the next
+  // `steps` is without a hit since the hand last came by. `must`: in that case the one behind them.
+  std::optional<Victim> NextVictim(uint16_t domain, size_t steps = SIZE_MAX, bool must = true);
   // The victim stays: the hand leaves it, until it comes by again.
   void Spare(uint16_t domain);
   // Removes and returns the next victim; its object goes with its last variant. nullopt: no
   // variants.
-  [[nodiscard]] std::optional<Eviction> Evict(uint16_t domain);
+  [[nodiscard]] std::optional<Eviction> Evict(uint16_t domain, size_t steps = SIZE_MAX);
   // The same of a variant that is there.
   [[nodiscard]] Eviction EvictSlot(uint32_t slot);
   // Which variants to evict, the one of `slot` among them, so that `bytes` in a row become free;
@@ -161,17 +156,11 @@ class Index {
   // Objects of which a variant depends, or did while it lived, on that index of wb_generations.
   uint64_t DependingOn(uint32_t generation) const;
 
-  // A range that replies may still be repaired from, until ReleaseRetired() is told an epoch >=
-  // this one. Epochs never fall.
-  void Retire(const ArenaRange& range, uint64_t epoch);
-  [[nodiscard]] std::vector<ArenaRange> ReleaseRetired(uint64_t safe_epoch);
-
   size_t objects() const { return objects_.size(); }
   size_t variants() const { return slots_.size(); }
   size_t refused() const { return refused_.size(); }
   uint64_t body_bytes() const { return body_bytes_; }    // Variant::bytes of all
   uint64_t arena_bytes() const { return arena_bytes_; }  // ranges of live variants
-  uint64_t retired_bytes() const { return retired_bytes_; }
 
  private:
   struct Slot {
@@ -201,10 +190,8 @@ class Index {
   Neighbours neighbours_;
   std::list<const ObjectKey*> refused_;               // oldest first
   std::unordered_map<uint32_t, uint64_t> depending_;  // objects by Object::generations
-  std::deque<std::pair<uint64_t, ArenaRange>> retired_;
   uint64_t body_bytes_ = 0;
   uint64_t arena_bytes_ = 0;
-  uint64_t retired_bytes_ = 0;
 };
 
 }  // namespace wb::cache

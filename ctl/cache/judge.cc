@@ -253,6 +253,16 @@ std::string Differences(const Response& a, const Response& b) {
   return names;
 }
 
+uint64_t RetryAfter(const Response& response) {
+  const std::string_view value = response.Find("Retry-After").value_or("");
+  std::optional<uint64_t> seconds;
+  std::string_view malformed;
+  ReadSeconds(value, seconds, malformed);
+  if (seconds) return *seconds;
+  const auto until = ParseHttpDate(value), now = ParseHttpDate(response.Find("Date").value_or(""));
+  return until && now && *until > *now ? static_cast<uint64_t>(*until - *now) : 0;
+}
+
 bool SameButForDate(const Response& a, const Response& b) {
   const size_t at = SourceOf(a).date_off;
   if (a.raw.size() != b.raw.size() || at != SourceOf(b).date_off) return false;

@@ -14,6 +14,7 @@ constexpr double kLeastWindow = 1.0 / 64;
 constexpr uint64_t kSlack = 20 * kMs;
 constexpr uint64_t kAlwaysSlow = kSecond;
 constexpr uint64_t kBetweenDecreases = 100 * kMs;
+constexpr uint64_t kLongestGap = 5 * kSecond;
 constexpr uint64_t kFirstPause = kSecond / 2;
 constexpr uint64_t kLongestPause = 60 * kSecond;
 constexpr uint64_t kLongestRetryAfter = 300 * kSecond;
@@ -30,11 +31,17 @@ void OriginPace::Resize(uint32_t most) {
   most_ = most;
 }
 
+void OriginPace::Forget() {
+  const uint32_t inflight = inflight_;
+  *this = OriginPace(most_);
+  inflight_ = inflight;
+}
+
 uint64_t OriginPace::StartAt() const {
   if (inflight_ != 0 && inflight_ + 1 > window_) return kNever;
   if (window_ >= 1) return paused_until_;
   const auto gap = static_cast<uint64_t>(static_cast<double>(std::max(smoothed_, kMs)) / window_);
-  return std::max(paused_until_, last_start_ + gap);
+  return std::max(paused_until_, last_start_ + std::min(gap, kLongestGap));
 }
 
 void OriginPace::Started(uint64_t now) {
@@ -46,19 +53,21 @@ void OriginPace::Finished(uint64_t started, uint64_t now, FetchOutcome outcome, 
                           uint64_t retry_after) {
   --inflight_;
   if (outcome == FetchOutcome::kAnswered) {
+    // What was asked before the last failure says nothing of the time after it.
+    if (started >= paused_at_) {
+      if (pause_ != 0) smoothed_ = std::max<uint64_t>(took, 1);
+      pause_ = 0;
+      paused_until_ = std::min(paused_until_, asked_until_);
+    }
     Sample(took);
-    pause_ = 0;
-    // Asked by an operator meanwhile, it is well again.
-    if (started >= paused_at_) paused_until_ = std::min(paused_until_, asked_until_);
     if (Slow(took)) return Decrease(now);
     const double grown = window_ < 1 ? std::min(2 * window_, 1.0) : window_ + 1 / window_;
     window_ = std::min(grown, static_cast<double>(most_));
     return;
   }
-  if (outcome == FetchOutcome::kFailed) Sample(took);
   Decrease(now);
-  // Those that were under way when the last one failed have failed for the same reason.
-  if (pause_ == 0 || started >= paused_at_) {
+  // Those that began before the pause was over fail for the same reason.
+  if (pause_ == 0 || started >= paused_until_) {
     pause_ = pause_ == 0 ? kFirstPause : std::min(2 * pause_, kLongestPause);
     paused_at_ = now;
   }

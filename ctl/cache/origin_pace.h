@@ -24,11 +24,15 @@ class OriginPace {
   explicit OriginPace(uint32_t most);
   // Another bound; what was learnt of the server stays.
   void Resize(uint32_t most);
+  // It is another server: all that was learnt goes, but for what is under way.
+  void Forget();
 
   // When the next fetch may begin: not after `now` means at once. kNever: not before one ends.
   static constexpr uint64_t kNever = UINT64_MAX;
   uint64_t StartAt() const;
   void Started(uint64_t now);
+  // One begins whatever StartAt() says: an operator wants it.
+  void Joined() { ++inflight_; }
   // `took`: of one exchange with the server. `retry_after`: what the server asked for, or 0.
   void Finished(uint64_t started, uint64_t now, FetchOutcome outcome, uint64_t took,
                 uint64_t retry_after = 0);

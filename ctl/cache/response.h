@@ -80,6 +80,9 @@ struct Judgement {
 // "fields" (their number), "body", separated by commas. May be empty although bytes differ.
 [[nodiscard]] std::string Differences(const Response& a, const Response& b);
 
+// Seconds that the server wants to be left alone (RFC 9110, 10.2.3); 0: it does not say.
+[[nodiscard]] uint64_t RetryAfter(const Response& response);
+
 // The same bytes but for the Date, which is at the same place. Both passed a judgement.
 [[nodiscard]] bool SameButForDate(const Response& a, const Response& b);
 

@@ -6,7 +6,9 @@
 #ifndef CTL_CACHE_SHARES_H_
 #define CTL_CACHE_SHARES_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,11 +23,13 @@ struct Share {
 
 class Shares {
  public:
-  // `bounds`: by domain; 0: none.
-  Shares(uint64_t capacity_bytes, uint64_t variants, std::span<const uint64_t> bounds);
+  // `bounds`: by domain; 0: none; nullopt: there is no such domain, and it has no share.
+  Shares(uint64_t capacity_bytes, uint64_t variants,
+         std::span<const std::optional<uint64_t>> bounds);
 
   // A domain that was not given has no share and no bound.
   Share Of(uint16_t domain) const;
+  size_t size() const { return shares_.size(); }
 
  private:
   uint64_t capacity_bytes_;

@@ -3,8 +3,12 @@
 #include "ctl/accelerd/content.h"
 
 #include <gtest/gtest.h>
+#include <sys/time.h>
+
+#include <filesystem>
 
 #include "tests/bpf/harness.h"
+#include "tests/unit/cache_temp_dir.h"
 #include "webbooster/base/check.h"
 
 namespace wb::bpf_test {
@@ -79,7 +83,7 @@ TEST_F(ContentTest, PurgesCountObjectsAndTidyingFreesThem) {
   EXPECT_EQ(content_->PurgeTag(0, "all"), 3u);  // one of them waits for the tidying
   EXPECT_EQ(Listed(), 1u);
   EXPECT_EQ(Objects(), 4u);
-  while (content_->Tidy()) continue;
+  content_->DrainWatch();
   EXPECT_EQ(Objects(), 1u);
   EXPECT_EQ(content_->PurgeTag(0, "all"), 0u);
   EXPECT_EQ(Fill("/c/4", "other"), "not begun: ");  // it is there
@@ -101,10 +105,10 @@ TEST_F(ContentTest, QuarantineEndsWithAPurgeOnly) {
   EXPECT_EQ(Listed(), 0u);
   EXPECT_EQ(Fill("/a/1", "x"), "not begun: quarantined");
   content_->PurgePrefix(0, "/b/");
-  while (content_->Tidy()) continue;
+  content_->DrainWatch();
   EXPECT_EQ(Fill("/a/1", "x"), "not begun: quarantined");
   content_->PurgePrefix(0, "/a/");
-  while (content_->Tidy()) continue;
+  content_->DrainWatch();
   EXPECT_EQ(Fill("/a/1", "x"), "");
 }
 
@@ -114,6 +118,28 @@ TEST_F(ContentTest, ADocumentThatChangedWithinItsFreshnessIsDropped) {
   ASSERT_TRUE(hit);
   EXPECT_EQ(content_->Verify(*hit, Document("y").get), accelerd::Verdict::kRenewed);
   EXPECT_EQ(Fill("/a/1", "y"), "");
+}
+
+// A deployment between the look at a hit and at what the web server answers now: more files than
+// are withdrawn at once, all of them ended, and the rest of the way open.
+TEST_F(ContentTest, WhatGoesWithAThousandOthersIsNotQuarantined) {
+  const cache::TempDir dir;
+  config::Config next = config_;
+  next.domains[0].document_root = dir.path();
+  content_->Apply(next, std::nullopt);
+  const size_t kFiles = accelerd::kPiece + 50;
+  const timeval then[] = {{784111777, 0}, {784111777, 0}};
+  for (size_t i = 0; i < kFiles; i++)
+    ASSERT_EQ(utimes(dir.Write("a/" + std::to_string(i), "hello").c_str(), then), 0);
+  const std::string fields = "x\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT";
+  for (size_t i = 0; i < kFiles; i++) ASSERT_EQ(Fill("/a/" + std::to_string(i), fields), "");
+  const auto hit = content_->Sample(static_cast<uint32_t>(kFiles));
+  ASSERT_TRUE(hit);
+  std::filesystem::rename(dir / "a", dir / "b");
+  EXPECT_EQ(content_->Verify(*hit, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"),
+            accelerd::Verdict::kGone);
+  EXPECT_FALSE(content_->Sample(static_cast<uint32_t>(kFiles)));
+  EXPECT_EQ(Listed(), 0u);
 }
 
 TEST_F(ContentTest, TooManyTagsAreARefusal) {

@@ -72,7 +72,7 @@ Harness::Harness() : pin_dir_(PinDir()), reasons_(WB_R_COUNT) {
   PinToThisCpu();
   auto programs = kern::Programs::Load({.pin_dir = pin_dir_,
                                         .connections = kConnections,
-                                        .variants = 64,
+                                        .variants = 512,
                                         .arena_bytes = WB_BANK_BYTES,
                                         .lease_ns = 500 * kMs,
                                         .keepalive_refresh_ns = 30000 * kMs});

@@ -15,7 +15,7 @@ from netlab import Lab, check, say
 
 CONNECTIONS = 1024  # the least that limits.connections takes
 BEYOND = 60
-RING_HOLDS = (1 << 18) // 200  # wb_misses by the bytes of a record
+RING_HOLDS = (1 << 20) // 200  # wb_misses by the bytes of a record
 
 
 def configuration(limits):

@@ -84,6 +84,7 @@ def a_scan_displaces_nothing():
         with Lab(path, conf=conf) as lab:
             lab.warm(*kept)
             settled(lab)
+            time.sleep(2)  # what warming has displaced has rested
             before, info = lab.status()["cache"], domain_info(lab)
             ask_all(lab, scan)
             settled(lab)

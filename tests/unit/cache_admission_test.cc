@@ -4,8 +4,9 @@
 #include <cstdio>
 #include <string>
 
-#include "ctl/cache/admission.h"
+#include "ctl/cache/room.h"
 #include "tests/unit/cache_simulation.h"
+#include "webbooster/abi/limits.h"
 
 namespace wb::cache {
 namespace {
@@ -67,15 +68,21 @@ TEST(AdmissionTest, RemembersSizesOfEncodings) {
   EXPECT_EQ(admission.Remembered({1, "/b"}, 0), 0u);
 }
 
-// A cache of so many bytes with the real index, as accelerd drives it.
+// The real cache, whether admission is asked or not, under one domain.
 class Simulation {
  public:
   Simulation(uint64_t capacity, bool admits)
-      : capacity_(capacity), admits_(admits), admission_(capacity / 2000) {}
+      : admits_(admits), memory_(capacity / WB_BANK_BYTES, std::vector<uint8_t>(WB_BANK_BYTES)) {
+    const std::vector<std::optional<uint64_t>> bounds = {0};
+    room_.SetBounds(bounds);
+  }
 
   void Ask(size_t object, uint32_t bytes) {
     ++requests_;
     bytes_ += bytes;
+    now_ += kRestNs / 100;
+    room_.Reclaim(
+        now_, [](uint32_t) { return false; }, [](uint32_t) {});
     const ObjectKey key{0, std::to_string(object)};
     if (const Variant* variant = index_.FindVariant(key, 0)) {
       ++hits_[variant->slot];
@@ -83,12 +90,21 @@ class Simulation {
       hit_bytes_ += bytes;
       return;
     }
-    admission_.Asked(key);
-    if (admits_ && !MayDisplace(key, bytes)) return;
+    if (admits_ && !room_.Wanted(key, 0)) return;
     ++fills_;
-    while (index_.arena_bytes() + bytes > capacity_) (void)index_.Evict(0);
-    hits_.resize(++slot_ + 1);
-    (void)index_.AddVariant(key, Variant{slot_, 1, {0, 0, bytes}, bytes, 0}, {});
+    room_.Remember(key, 0, bytes);
+    if (admits_ && !room_.Admits(key, 0, bytes)) return;
+    const auto place = room_.Take(0, bytes, now_, [this](const Eviction& gone) {
+      room_.Rest({gone.variant.slot, gone.variant.range}, now_);
+    });
+    if (!place) return;
+    room_.Settle(0, *place);
+    Variant variant;
+    variant.slot = place->slot;
+    variant.encodings = 1;
+    variant.range = place->range;
+    variant.bytes = bytes;
+    (void)index_.AddVariant(key, variant, {});
   }
 
   double ObjectRatio() const { return static_cast<double>(hit_requests_) / Of(requests_); }
@@ -96,26 +112,16 @@ class Simulation {
   double FillRatio() const { return static_cast<double>(fills_) / Of(requests_); }
 
  private:
+  static constexpr size_t kSlots = 16384;
   static double Of(uint64_t n) { return static_cast<double>(n); }
 
-  // As Content::MayDisplace() does.
-  bool MayDisplace(const ObjectKey& key, uint32_t bytes) {
-    if (index_.arena_bytes() + bytes <= capacity_) return true;
-    const auto victim = index_.NextVictim(0);
-    const Claim claim{admission_.Frequency(key), bytes};
-    if (Outweighs(claim, {admission_.Frequency(*victim->key), victim->arena_bytes})) return true;
-    if (claim.frequency >= kContenderFrequency) index_.Spare(0);
-    return false;
-  }
-
-  const uint64_t capacity_;
   const bool admits_;
-  Admission admission_;
-  std::vector<uint64_t> hits_;
-  uint32_t slot_ = 0;
-  uint64_t requests_ = 0, bytes_ = 0, hit_requests_ = 0, hit_bytes_ = 0, fills_ = 0;
+  std::vector<std::vector<uint8_t>> memory_;
+  std::vector<uint64_t> hits_ = std::vector<uint64_t>(kSlots);
+  uint64_t now_ = 0, requests_ = 0, bytes_ = 0, hit_requests_ = 0, hit_bytes_ = 0, fills_ = 0;
   Index index_{[this](uint32_t slot) { return hits_[slot]; }, 2,
-               [this](const ObjectKey& key, uint64_t hits) { admission_.Hit(key, hits); }};
+               [this](const ObjectKey& key, uint64_t hits) { room_.Seen(key, hits); }};
+  Room room_{Arena({memory_.begin(), memory_.end()}), index_, kSlots, 1};
 };
 
 struct Trace {
@@ -145,7 +151,7 @@ void Play(const Trace& trace, const std::vector<uint32_t>& sizes, Simulation& si
 class AdmissionSimulation : public testing::TestWithParam<Trace> {};
 
 TEST_P(AdmissionSimulation, HitsAtLeastAsOftenForAFractionOfTheFills) {
-  constexpr size_t kObjects = 15000;
+  constexpr size_t kObjects = 60000;
   std::mt19937_64 random(5);
   std::vector<uint32_t> sizes;
   double total = 0;

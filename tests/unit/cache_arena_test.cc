@@ -29,7 +29,6 @@ TEST_F(ArenaTest, RoundsUpAndNeverTouchesTheLastPage) {
   EXPECT_TRUE(arena.Allocate(WB_BANK_USABLE - kArenaAlign));
   EXPECT_FALSE(arena.Allocate(1));
   EXPECT_EQ(arena.free_bytes(), 0u);
-  EXPECT_EQ(arena.largest_free_bytes(), 0u);
 }
 
 TEST_F(ArenaTest, ReservesWhatIsFreeAndNothingElse) {
@@ -60,9 +59,7 @@ TEST_F(ArenaTest, CoalescesOnBothSidesButNotAcrossBanks) {
   arena.Free(*a);
   arena.Free(*c);
   arena.Free(*b);
-  EXPECT_EQ(arena.largest_free_bytes(), WB_BANK_USABLE);
   arena.Free(*whole);
-  EXPECT_EQ(arena.largest_free_bytes(), WB_BANK_USABLE);
   EXPECT_EQ(arena.free_bytes(), 2u * WB_BANK_USABLE);
 }
 
@@ -127,13 +124,11 @@ TEST_F(ArenaTest, AgreesWithAModelOverRandomCalls) {
     }
     ASSERT_EQ(arena.used_bytes(), used);
     if (step % 16 == 0) {
-      ASSERT_EQ(arena.largest_free_bytes(), model.Longest());
     }
   }
   EXPECT_GT(refused, 10);
   for (const ArenaRange& range : live) arena.Free(range);
   EXPECT_EQ(arena.free_bytes(), arena.capacity_bytes());
-  EXPECT_EQ(arena.largest_free_bytes(), WB_BANK_USABLE);
 }
 
 }  // namespace

@@ -294,6 +294,22 @@ TEST(FetchObjectTest, BringsAllThreeParts) {
   }
 }
 
+TEST(FetchObjectTest, ABusyServerIsLeftAloneFromThenOn) {
+  const std::string busy = "HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+  for (int at = 0; at < 4; ++at) {
+    int requests = 0;
+    FakeServer server([&](const std::string& request) {
+      return requests++ == at ? busy : Site(request, "ETag: \"e\"\r\n");
+    });
+    Fetcher fetcher(server.origin());
+    const auto object = fetcher.FetchObject("h", "/", std::nullopt);
+    ASSERT_TRUE(object.ok()) << object.status();
+    EXPECT_EQ(object->busy, busy) << at;
+    EXPECT_EQ(object->refused, "status") << at;
+    EXPECT_EQ(requests, at + 1);
+  }
+}
+
 TEST(FetchObjectTest, RefusesWhatChangesFromOneRequestToTheNext) {
   int n = 0;
   FakeServer server([&](const std::string& r) { return Site(r, "", "n" + std::to_string(n++)); });

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the arena stay usable over days of fills and evictions? The real arena and neighbours, sizes
-// as templates have them, victims mostly the oldest, as SIEVE takes them, a quarter anywhere; a
-// site whose sizes change from day to day (usual, small, large); what is evicted rests before it is
-// free, and a sixteenth is kept free, as Content::MakeRoom() does. WB_CHURN: allocations, instead
-// of the 270,000 of a quick run; docs/DESIGN.md has the figures of a long one.
+// Does the arena stay usable over days of fills and evictions? The real room, index and arena under
+// one domain, sizes as templates have them, victims mostly the oldest, a quarter of the variants
+// visited whenever the hand comes by; a site whose sizes change from day to day (usual, small,
+// large); 200 fills a second. WB_CHURN: fills, instead of the 135,000 of a quick run;
+// docs/DESIGN.md has the figures of a long one.
 #include <gtest/gtest.h>
 
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
-#include <list>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "ctl/cache/arena.h"
-#include "ctl/cache/neighbours.h"
+#include "ctl/cache/room.h"
 #include "tests/unit/cache_simulation.h"
 #include "webbooster/abi/limits.h"
 
@@ -24,39 +21,35 @@ namespace {
 
 constexpr uint32_t kBanks = 16;
 constexpr size_t kDays = 9;
-constexpr size_t kResting = 200;  // allocations until what was evicted is free
-constexpr uint64_t kReserveShare = 16;
-constexpr int kHoles = 16;
+constexpr size_t kSlots = 65536;
+constexpr uint64_t kBetweenFills = 5000000;
 
 class Churn {
  public:
-  Churn() : memory_(kBanks, std::vector<uint8_t>(WB_BANK_BYTES)) {}
+  Churn() : memory_(kBanks, std::vector<uint8_t>(WB_BANK_BYTES)) {
+    const std::vector<std::optional<uint64_t>> bounds = {0};
+    room_.SetBounds(bounds);
+  }
 
   struct Day {
     size_t failed = 0;
     size_t evicted = 0;
     double used = 0;  // mean share of the arena that holds what was asked for
   };
-  Day Live(size_t day, size_t allocations) {
+  Day Live(size_t day, size_t fills) {
     Day result;
-    const size_t evicted = evicted_;
-    for (size_t i = 0; i < allocations; ++i) {
-      const uint32_t bytes = Size(day);
-      result.failed += !Fill(bytes);
-      result.used += static_cast<double>(asked_) / static_cast<double>(arena_.capacity_bytes());
+    const uint64_t evicted = room_.tally(0).evictions;
+    for (size_t i = 0; i < fills; ++i) {
+      result.failed += !Fill(Size(day));
+      result.used += static_cast<double>(index_.body_bytes()) /
+                     static_cast<double>(room_.arena().capacity_bytes());
     }
-    result.used /= static_cast<double>(allocations);
-    result.evicted = evicted_ - evicted;
+    result.used /= static_cast<double>(fills);
+    result.evicted = room_.tally(0).evictions - evicted;
     return result;
   }
 
  private:
-  struct Item {
-    ArenaRange range;
-    uint32_t bytes = 0;
-    std::list<uint32_t>::iterator place;
-  };
-
   uint32_t Size(size_t day) {
     const uint32_t size = TemplateSize(random_);
     if (day % 3 == 1) return std::max(size / 4, 120u);
@@ -64,60 +57,34 @@ class Churn {
   }
 
   bool Fill(uint32_t bytes) {
-    ++now_;
-    for (; !resting_.empty() && resting_.front().first + kResting < now_; resting_.pop_front()) {
-      arena_.Free(resting_.front().second);
-      resting_bytes_ -= resting_.front().second.len;
-    }
-    const auto range = arena_.Allocate(bytes);
-    if (range) {
-      Item& item = items_[++last_];
-      item = {*range, bytes, queue_.insert(queue_.end(), last_)};
-      neighbours_.Add(*range, last_);
-      asked_ += bytes;
-    }
-    for (int i = 0; !range && i < kHoles && !queue_.empty(); ++i) {
-      const auto worth = [this](uint32_t) -> uint32_t { return random_() % 16; };
-      for (const uint32_t id : neighbours_.Window(items_.at(Victim()).range, bytes, worth))
-        Evict(id);
-    }
-    const uint64_t wanted = arena_.capacity_bytes() / kReserveShare + (range ? 0 : 4 * bytes);
-    while (arena_.free_bytes() + resting_bytes_ < wanted && !queue_.empty()) Evict(Victim());
-    return range.has_value();
-  }
-
-  uint32_t Victim() {
-    if (random_() % 4 != 0) return queue_.front();
-    const auto it = items_.lower_bound(queue_.front() + random_() % (last_ - queue_.front() + 1));
-    return it == items_.end() ? queue_.back() : it->first;
-  }
-
-  void Evict(uint32_t id) {
-    const Item& item = items_.at(id);
-    ++evicted_;
-    asked_ -= item.bytes;
-    neighbours_.Remove(item.range);
-    resting_.push_back({now_, item.range});
-    resting_bytes_ += item.range.len;
-    queue_.erase(item.place);
-    items_.erase(id);
+    now_ += kBetweenFills;
+    room_.Reclaim(
+        now_, [](uint32_t) { return false; }, [](uint32_t) {});
+    const auto place = room_.Take(0, bytes, now_, [this](const Eviction& gone) {
+      room_.Rest({gone.variant.slot, gone.variant.range}, now_);
+    });
+    if (!place) return false;
+    room_.Settle(0, *place);
+    Variant variant;
+    variant.slot = place->slot;
+    variant.encodings = 1;
+    variant.range = place->range;
+    variant.bytes = bytes;
+    (void)index_.AddVariant({0, std::to_string(++last_)}, variant, {});
+    return true;
   }
 
   std::vector<std::vector<uint8_t>> memory_;
-  Arena arena_{{memory_.begin(), memory_.end()}};
-  Neighbours neighbours_;
-  std::map<uint32_t, Item> items_;
-  std::list<uint32_t> queue_;  // oldest first
-  std::deque<std::pair<size_t, ArenaRange>> resting_;
-  uint64_t resting_bytes_ = 0, asked_ = 0;
-  size_t now_ = 0, evicted_ = 0;
-  uint32_t last_ = 0;
+  uint64_t now_ = 0, hits_ = 0;
+  size_t last_ = 0;
   std::mt19937_64 random_{3};
+  Index index_{[this](uint32_t) { return random_() % 4 == 0 ? ++hits_ : hits_; }, 2};
+  Room room_{Arena({memory_.begin(), memory_.end()}), index_, kSlots, 1};
 };
 
 TEST(FragmentationTest, NoDayIsWorseThanTheOneBeforeOfItsKind) {
   const char* text = std::getenv("WB_CHURN");
-  const size_t all = text == nullptr ? 270000 : std::stoul(text);
+  const size_t all = text == nullptr ? 135000 : std::stoul(text);
   const size_t days = text == nullptr ? kDays : std::max(kDays, all / 100000);
   Churn churn;
   std::vector<Churn::Day> seen;

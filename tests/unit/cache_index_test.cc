@@ -29,9 +29,6 @@ class IndexTest : public testing::Test {
 };
 
 TEST_F(IndexTest, AccountsForVariants) {
-  EXPECT_TRUE(index_.BeginFill(Key("/a")));
-  EXPECT_FALSE(index_.BeginFill(Key("/a")));
-  EXPECT_EQ(index_.Find(Key("/a"))->state, ObjectState::kFilling);
   Add("/a", 1);
   EXPECT_EQ(index_.Find(Key("/a"))->state, ObjectState::kLive);
   EXPECT_EQ(index_.body_bytes(), 100u);
@@ -146,7 +143,7 @@ TEST(IndexRefusalTest, ForgetsInConstantTime) {
   Index index([](uint32_t) { return 0; }, kMany);
   const auto key = [](size_t i) { return ObjectKey{1, "/" + std::to_string(i)}; };
   for (size_t i = 0; i < kMany; ++i) (void)index.Refuse(key(i), "status", 1);
-  for (size_t i = kMany; i-- > 0;) EXPECT_TRUE(index.BeginFill(key(i)));
+  for (size_t i = kMany; i-- > 0;) EXPECT_TRUE(index.Remove(key(i)).empty());
   EXPECT_EQ(index.refused(), 0u);
 }
 
@@ -230,7 +227,7 @@ TEST_F(IndexTest, MakesAHoleFromNeighbours) {
 TEST_F(IndexTest, RemembersABoundedNumberOfRefusals) {
   EXPECT_FALSE(index_.Refuse(Key("/a"), "vary", 5));
   EXPECT_FALSE(index_.Refuse(Key("/b"), "status", 6));
-  EXPECT_TRUE(index_.BeginFill(Key("/b")));  // its time has come
+  EXPECT_THAT(index_.Remove(Key("/b")), IsEmpty());
   EXPECT_EQ(index_.refused(), 1u);
   EXPECT_FALSE(index_.Refuse(Key("/b"), "vary", 7));
   EXPECT_EQ(index_.Find(Key("/b"))->retry_ns, 7);
@@ -242,15 +239,14 @@ TEST_F(IndexTest, RemembersABoundedNumberOfRefusals) {
   EXPECT_EQ(index_.Find(Key("/b"))->reason, "");
 }
 
-TEST_F(IndexTest, HoldsRetiredRangesBackUntilTheirEpoch) {
-  index_.Retire({0, 0, 64}, 5);
-  index_.Retire({0, 64, 128}, 5);
-  index_.Retire({1, 0, 64}, 6);
-  EXPECT_EQ(index_.retired_bytes(), 256u);
-  EXPECT_THAT(index_.ReleaseRetired(4), IsEmpty());
-  EXPECT_THAT(index_.ReleaseRetired(5), ElementsAre(ArenaRange{0, 0, 64}, ArenaRange{0, 64, 128}));
-  EXPECT_EQ(index_.retired_bytes(), 64u);
-  EXPECT_EQ(index_.ReleaseRetired(9).size(), 1u);
+TEST_F(IndexTest, TheHandGoesSoFarAtOnce) {
+  for (uint32_t slot = 1; slot <= 6; ++slot) Add("/" + std::to_string(slot), slot);
+  for (uint32_t slot = 1; slot <= 5; ++slot) hits_[slot] = 1;
+  EXPECT_FALSE(index_.NextVictim(1, 3, false));
+  EXPECT_EQ(index_.NextVictim(1, 3, false)->slot, 6u);  // went on where it was
+  index_.Spare(1);
+  for (auto& [slot, hits] : hits_) ++hits;
+  EXPECT_EQ(index_.NextVictim(1, 3, true)->slot, 4u);
 }
 
 }  // namespace

@@ -116,6 +116,34 @@ TEST_F(OriginPaceTest, AnAnswerEndsThePauseButNotRetryAfter) {
   EXPECT_EQ(pace_.paused_until(), asked);
 }
 
+TEST_F(OriginPaceTest, RecoversSoonFromTimeouts) {
+  Fetch(kMs);
+  const uint64_t end = now_ + 600 * kSecond;
+  while (now_ < end) Fetch(5 * kSecond, FetchOutcome::kFailed);
+  now_ = std::max(now_, pace_.paused_until());
+  const uint64_t well = now_;
+  while (pace_.window() < 1) Fetch(kMs);
+  EXPECT_LT(now_ - well, 10 * kSecond);
+}
+
+TEST_F(OriginPaceTest, AnOperatorsFailuresDoNotLengthenThePause) {
+  for (int i = 0; i < 8; ++i) {
+    pace_.Joined();
+    pace_.Finished(now_, now_ + kMs, FetchOutcome::kOverloaded, kMs);
+    now_ += kMs;
+  }
+  EXPECT_LE(pace_.paused_until(), now_ + kSecond / 2);
+}
+
+TEST_F(OriginPaceTest, AnotherServerBeginsAnew) {
+  for (int i = 0; i < 8; ++i) Fetch(kMs, FetchOutcome::kOverloaded, 100 * kSecond);
+  pace_.Started(now_);
+  pace_.Forget();
+  EXPECT_EQ(pace_.paused_until(), 0u);
+  EXPECT_EQ(pace_.window(), 4);
+  EXPECT_EQ(pace_.inflight(), 1u);
+}
+
 TEST_F(OriginPaceTest, FailuresOfOneMomentCountOnce) {
   for (int i = 0; i < 4; ++i) pace_.Started(now_);
   for (int i = 0; i < 4; ++i) pace_.Finished(now_, now_ + kMs + i, FetchOutcome::kFailed, kMs);

@@ -245,5 +245,19 @@ TEST(DifferencesTest, NamesWhatDiffersButTheDate) {
   EXPECT_EQ(Differing(one, Raw("A: 1\r\nB: 2\r\n", "hello", "404 No")), "status");
 }
 
+TEST(RetryAfterTest, IsSecondsOrADate) {
+  const auto seconds = [](const std::string& value) {
+    const std::string raw =
+        "HTTP/1.1 503 No\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: " + value +
+        "\r\nContent-Length: 0\r\n\r\n";
+    return RetryAfter(*ParseResponse(raw));
+  };
+  EXPECT_EQ(seconds("120"), 120u);
+  EXPECT_EQ(seconds("99999999999999999999"), 1u << 31);
+  EXPECT_EQ(seconds("Sun, 06 Nov 1994 08:50:37 GMT"), 60u);
+  for (const char* none : {"", "-1", "120abc", "1.5", "Sun, 06 Nov 1994 08:48:37 GMT"})
+    EXPECT_EQ(seconds(none), 0u) << none;
+}
+
 }  // namespace
 }  // namespace wb::cache

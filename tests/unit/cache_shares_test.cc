@@ -7,7 +7,7 @@ namespace wb::cache {
 namespace {
 
 TEST(SharesTest, AreEqualWithoutBounds) {
-  const uint64_t bounds[] = {0, 0, 0};
+  const std::optional<uint64_t> bounds[] = {0, 0, 0};
   const Shares shares(300, 30, bounds);
   for (uint16_t domain = 0; domain < 3; ++domain) {
     EXPECT_EQ(shares.Of(domain).bytes, 100u);
@@ -17,7 +17,7 @@ TEST(SharesTest, AreEqualWithoutBounds) {
 }
 
 TEST(SharesTest, WhatABoundLeavesIsDividedAmongTheOthers) {
-  const uint64_t bounds[] = {0, 40, 0, 900};
+  const std::optional<uint64_t> bounds[] = {0, 40, 0, 900};
   const Shares shares(400, 40, bounds);
   EXPECT_EQ(shares.Of(1).bytes, 40u);
   EXPECT_EQ(shares.Of(1).bound_bytes, 40u);
@@ -28,7 +28,7 @@ TEST(SharesTest, WhatABoundLeavesIsDividedAmongTheOthers) {
 }
 
 TEST(SharesTest, TheirSumIsNeverMoreThanThereIs) {
-  const uint64_t bounds[] = {7, 0, 3, 1000, 50};
+  const std::optional<uint64_t> bounds[] = {7, 0, 3, 1000, 50};
   const Shares shares(101, 9, bounds);
   uint64_t bytes = 0, variants = 0;
   for (uint16_t domain = 0; domain < 5; ++domain) {
