@@ -28,6 +28,7 @@
 #include "ctl/accelerd/setup.h"
 #include "ctl/accelerd/verifier.h"
 #include "ctl/api/server.h"
+#include "ctl/config/load.h"
 #include "ctl/metrics/collector.h"
 #include "ctl/metrics/exporter.h"
 #include "spdlog/spdlog.h"

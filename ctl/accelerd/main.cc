@@ -4,7 +4,7 @@
 
 #include "CLI/CLI.hpp"
 #include "ctl/accelerd/daemon.h"
-#include "ctl/config/config.h"
+#include "ctl/config/load.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 

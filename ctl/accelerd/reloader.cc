@@ -12,6 +12,7 @@
 #include "ctl/accelerd/notify.h"
 #include "ctl/accelerd/reload_plan.h"
 #include "ctl/accelerd/setup.h"
+#include "ctl/config/load.h"
 #include "ctl/kern/counters.h"
 #include "spdlog/spdlog.h"
 #include "webbooster/base/posix_error.h"

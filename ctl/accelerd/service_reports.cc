@@ -54,6 +54,11 @@ absl::StatusOr<api::DomainReport> AccelService::ShowDomain(const std::string& na
   content_.AddDomain(*found, use);
   r.objects = use.objects;
   r.bytes_used = use.bytes_used;
+  r.arena_bytes = use.arena_bytes;
+  r.share_bytes = use.share_bytes;
+  r.bound_bytes = use.bound_bytes;
+  r.evictions = use.evictions;
+  r.not_admitted = use.not_admitted;
   r.hits_total = stats.hits;
   r.hits_keyed_total = stats.hits_keyed;
   r.misses_total = stats.misses;

@@ -61,6 +61,11 @@ void Fields(auto& a, Is<DomainReport> auto& s) {
   a("exclude", s.exclude);
   a("objects", s.objects);
   a("bytes_used", s.bytes_used);
+  a("arena_bytes", s.arena_bytes);
+  a("share_bytes", s.share_bytes);
+  a("bound_bytes", s.bound_bytes);
+  a("evictions", s.evictions);
+  a("not_admitted", s.not_admitted);
   a("hits_total", s.hits_total);
   a("hits_keyed_total", s.hits_keyed_total);
   a("misses_total", s.misses_total);

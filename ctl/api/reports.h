@@ -94,6 +94,11 @@ struct DomainReport {
   std::vector<std::string> exclude;
   uint64_t objects = 0;
   uint64_t bytes_used = 0;
+  uint64_t arena_bytes = 0;
+  uint64_t share_bytes = 0;
+  uint64_t bound_bytes = 0;
+  uint64_t evictions = 0;
+  uint64_t not_admitted = 0;
   uint64_t hits_total = 0;
   uint64_t hits_keyed_total = 0;
   uint64_t misses_total = 0;

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// accelerd's configuration: every field with its default, its limits and its enums, and the
-// functions that read it. The one place for these facts; docs/CONFIGURATION.md repeats them for
-// users and a unit test compares the two. The file is taken for hostile: whatever is unknown,
-// doubled, out of range or clever (anchors, aliases, tags) is an error, all errors are found in one
-// pass, and nothing here throws. Plain values; safe from any thread.
+// accelerd's configuration: every field with its default, its limits and its enums. The one place
+// for these facts; docs/CONFIGURATION.md repeats them for users and a unit test compares the two.
+// Plain values; load.h reads them from a file.
 #ifndef CTL_CONFIG_CONFIG_H_
 #define CTL_CONFIG_CONFIG_H_
 
@@ -18,7 +16,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "webbooster/abi/limits.h"
 #include "webbooster/base/attach_mode.h"
 
@@ -231,42 +228,6 @@ struct Config {
   std::vector<Domain> domains;  // At least one.
   bool operator==(const Config&) const = default;
 };
-
-// Something wrong, or doubtful, at a place of the file. Lines and columns (bytes) count from 1. The
-// path is like domains[0].ports, or "document" for the file as a whole.
-struct Finding {
-  int line = 1;
-  int column = 1;
-  std::string path;
-  std::string message;
-};
-
-// `config` is complete and valid only when `errors` is empty. Both lists are in the order of the
-// file.
-struct LoadResult {
-  Config config;
-  std::vector<Finding> errors;
-  std::vector<Finding> warnings;
-};
-
-// Never throws, whatever the text. A YAML syntax error is the only error that hides those behind
-// it.
-[[nodiscard]] LoadResult Parse(std::string_view yaml_text);
-
-// Reads and parses a regular file of at most kMaxFileBytes. InvalidArgument: the message lists
-// every error as FormatFinding does, one a line. Warnings, if asked for, come in the same form.
-// `text` is what was read.
-[[nodiscard]] absl::StatusOr<Config> Load(const std::string& path,
-                                          std::vector<std::string>* warnings = nullptr,
-                                          std::string* text = nullptr);
-
-// "FILE:LINE:COL: path: message".
-std::string FormatFinding(std::string_view file, const Finding& finding);
-
-// The key shared with the boosters: a regular file with 64 hexadecimal digits (and at most a line
-// end), owned by root or by us and with no permission beyond 0640. Errors never quote the contents.
-[[nodiscard]] absl::StatusOr<std::array<uint8_t, kBoosterKeyBytes>> ReadBoosterKey(
-    const std::string& path);
 
 // The name of an enum's value in the file.
 template <typename T, size_t N>

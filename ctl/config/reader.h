@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "ctl/config/config.h"
+#include "ctl/config/load.h"
 #include "ctl/config/text.h"
 #include "ctl/config/tree.h"
 #include "ctl/config/values.h"

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "ctl/config/config.h"
+#include "ctl/config/load.h"
 #include "ctl/config/reader.h"
 #include "ctl/config/text.h"
 #include "ctl/config/tree.h"

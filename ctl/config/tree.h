@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ctl/config/config.h"
+#include "ctl/config/load.h"
 
 namespace wb::config {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "ctl/config/config.h"
+#include "ctl/config/load.h"
 
 namespace wb::config {
 

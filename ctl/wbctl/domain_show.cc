@@ -42,6 +42,9 @@ void PrintStatistics(const api::DomainReport& d) {
                        Count(d.misses_total) + " misses (" + Percent(d.hit_ratio) + " hits)");
   Line("sent", Bytes(d.bytes_total) + " in " + Count(d.segments_total) + " segments");
   Line("cache", Count(d.objects) + " objects, " + Bytes(d.bytes_used));
+  Line("memory", Bytes(d.arena_bytes) + "; its share is " + Bytes(d.share_bytes) + ", at most " +
+                     Bytes(d.bound_bytes));
+  Line("full", Count(d.evictions) + " evicted, " + Count(d.not_admitted) + " misses not admitted");
   std::string refused;
   for (const auto& [reason, count] : d.refused_objects)
     refused += (refused.empty() ? "" : ", ") + reason + " " + Count(count);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // accelerd's configuration. Input: a file. Nothing throws or hangs, findings name a place in the
 // file, and what is accepted keeps within the limits that the rest of accelerd relies on.
-#include "ctl/config/config.h"
+#include "ctl/config/load.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace wb::fuzz {

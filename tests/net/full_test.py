@@ -93,7 +93,7 @@ def cache():
             got = lab.hits() - before
             say(f"  cache: {count} objects of 9 KB in 64 places: {got} hits of {2 * asked}, "
                 f"{status['evictions']} evictions, {status['objects']} held")
-            check(status["objects"] <= 64 and status["evictions"] > 0, f"{status}")
+            check(50 < status["objects"] <= 64, f"{status}")
             check(got > asked * 0.5, "the hot one did not stay")
             # A key for each class of Accept-Encoding, of which all share a place.
             lab.warm(*(f"/o{number}.html" for number in range(40)))
@@ -102,12 +102,14 @@ def cache():
             # One that was refused for room comes in once there is some.
             last = f"/o{count - 1}.html"
             lab.warm(last)
+            status = lab.status()["cache"]
+            check(status["objects"] <= 64 and status["evictions"] > 0, f"{status}")
             check(hits_of(lab, load, last, 10) == 10, "not cached again")
 
 
 def queries():
     """One client asks for one file under ever new names (?n). The fetches stay within fill_rate, and
-    where the domain passes queries on, whatever others ask for stays, too."""
+    whatever others ask for stays."""
     for policy in ("pass", "key"):
         with netlab.scratch() as path, Lab(
                 netlab.make_docroot(path, [1024, 5000]),
@@ -125,11 +127,8 @@ def queries():
             say(f"  queries: {policy}: 700 names of one file in {spent:.1f} s: {fills} fetches, {got} "
                 f"hits of 700 for the other client")
             check(fills <= 50 * (spent + 1) + 20, f"{fills} fetches in {spent:.1f} s, 50 per second")
-            check(policy == "key" or got >= 690 and fills <= 2, f"only {got} of 700, {fills} fetches")
-            end = time.monotonic() + 20
-            while hits_of(lab, hot, "/s5000.html", 5) == 0:
-                check(time.monotonic() < end, "the other client's object does not come back")
-                time.sleep(0.1)
+            check(got >= 690, f"only {got} of 700")
+            check(policy == "key" or fills <= 2, f"{fills} fetches")
 
 
 def ring():

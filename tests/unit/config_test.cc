@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration: defaults against the documentation, every kind of error with its place, and
-// hostile files.
-#include "ctl/config/config.h"
-
+// The text of the configuration: every field, every kind of error with its place, and hostile
+// files.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -20,6 +18,8 @@
 #include <tuple>
 #include <vector>
 
+#include "tests/unit/config_parse.h"
+
 namespace wb::config {
 namespace {
 
@@ -27,173 +27,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-constexpr char kDomain[] = "domains: [{name: a.test}]\n";
-
-std::filesystem::path Repository() { return WB_SOURCE_DIR; }
-
-std::string Text(const LoadResult& result) {
-  std::string text;
-  for (const Finding& e : result.errors) text += FormatFinding("f", e) + "\n";
-  return text;
-}
-
-// The only error of `yaml`, or all of them if there is not one.
-std::string OnlyError(const std::string& yaml) {
-  const LoadResult result = Parse(yaml);
-  return result.errors.size() == 1 ? FormatFinding("f", result.errors[0])
-                                   : "not one:\n" + Text(result);
-}
-
-std::string Repeat(const std::string& part, size_t times) {
-  std::string text;
-  for (size_t i = 0; i < times; ++i) text += part;
-  return text;
-}
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = testing::TempDir() + "/wb_configXXXXXX";
-    path_ = mkdtemp(name.data());
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  std::string Write(const std::string& name, const std::string& text, mode_t mode = 0600) const {
-    const std::string path = path_ + "/" + name;
-    std::ofstream(path) << text;
-    chmod(path.c_str(), mode);
-    return path;
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-struct Row {
-  std::string key, type, default_value, range;
-};
-
-std::string Unquoted(std::string cell) {
-  cell = std::regex_replace(cell, std::regex("^ +| +$"), "");
-  if (cell.size() > 1 && cell.front() == '`' && cell.back() == '`')
-    cell = cell.substr(1, cell.size() - 2);
-  return cell;
-}
-
-// The rows of the table of keys in docs/CONFIGURATION.md.
-std::vector<Row> DocumentedKeys() {
-  std::ifstream file(Repository() / "docs/CONFIGURATION.md");
-  std::vector<Row> rows;
-  bool in_table = false;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("| key |")) in_table = true;
-    if (!line.starts_with("|")) in_table = false;
-    if (!in_table || !line.starts_with("| `")) continue;
-    std::vector<std::string> cells;
-    std::stringstream stream(line);
-    for (std::string cell; std::getline(stream, cell, '|');) cells.push_back(Unquoted(cell));
-    EXPECT_EQ(cells.size(), 6U) << line;
-    if (cells.size() == 6) rows.push_back({cells[1], cells[2], cells[3], cells[4]});
-  }
-  return rows;
-}
-
-// A valid file in which `key` has `value`; with an empty value, without it. The rest is the same.
-std::string FileWith(const std::string& key, const std::string& value) {
-  const size_t dot = key.find('.');
-  const std::string parent = dot == std::string::npos ? "" : key.substr(0, dot);
-  const std::string entry = value.empty() ? "" : key.substr(dot + 1) + ": " + value;
-  if (parent == "domains[]") return "domains: [{name: a.test, " + entry + "}]\n";
-  if (parent == "interfaces[]")
-    return std::string(kDomain) + "interfaces: [{name: e0, " + entry + "}]\n";
-  if (parent.empty()) return kDomain + entry + "\n";
-  return kDomain + parent + ": {" + entry + "}\n";
-}
-
-// 64MiB -> 65MiB and the like.
-std::string WithNumber(const std::string& value, int64_t change) {
-  size_t digits = 0;
-  const int64_t number = std::stoll(value, &digits);
-  return std::to_string(number + change) + value.substr(digits);
-}
-
-TEST(ConfigDocumentTest, DefaultsAreTheParsers) {
-  int compared = 0;
-  for (const Row& row : DocumentedKeys()) {
-    if (row.default_value == "(required)" || row.default_value == "(absent)") continue;
-    std::string value = row.default_value;
-    if (value.starts_with("<runtime_dir>")) value.replace(0, 13, Config{}.runtime_dir);
-    const LoadResult with = Parse(FileWith(row.key, value));
-    const LoadResult without = Parse(FileWith(row.key, ""));
-    EXPECT_THAT(with.errors, IsEmpty()) << row.key << "\n" << Text(with);
-    EXPECT_THAT(without.errors, IsEmpty()) << row.key << "\n" << Text(without);
-    EXPECT_TRUE(with.config == without.config) << row.key << " is not " << value << " by default";
-    ++compared;
-  }
-  EXPECT_GT(compared, 25);
-}
-
-TEST(ConfigDocumentTest, RequiredKeysAreRequired) {
-  EXPECT_EQ(OnlyError("{}"), "f:1:1: domains: is required");
-  EXPECT_EQ(OnlyError("domains: [{enabled: true}]"), "f:1:11: domains[0].name: is required");
-  EXPECT_EQ(OnlyError(std::string(kDomain) + "interfaces: [{mode: auto}]"),
-            "f:2:14: interfaces[0].name: is required");
-  std::set<std::string> documented;
-  for (const Row& row : DocumentedKeys()) {
-    if (row.default_value == "(required)") documented.insert(row.key);
-  }
-  EXPECT_THAT(documented, ElementsAre("domains", "domains[].name", "interfaces[].name"));
-}
-
-TEST(ConfigDocumentTest, RangesAreTheParsers) {
-  int compared = 0;
-  const std::regex pattern("([0-9]+[a-zA-Z]*)\\.\\.([0-9]+[a-zA-Z]*)");
-  for (const Row& row : DocumentedKeys()) {
-    std::smatch match;
-    if (!std::regex_match(row.range, match, pattern)) continue;
-    const std::string min = match[1], max = match[2];
-    for (const std::string& value : {min, max}) {
-      EXPECT_THAT(Parse(FileWith(row.key, value)).errors, IsEmpty()) << row.key << " " << value;
-    }
-    for (const std::string& value : {WithNumber(min, -1), WithNumber(max, 1)}) {
-      EXPECT_THAT(OnlyError(FileWith(row.key, value)), HasSubstr("out of range"))
-          << row.key << value;
-    }
-    ++compared;
-  }
-  EXPECT_EQ(compared, 12);
-}
-
-// An unknown key that looks like nothing makes the parser list those it knows in that map.
-TEST(ConfigDocumentTest, KeysAreTheParsers) {
-  std::set<std::string> known, documented;
-  const std::map<std::string, std::string> maps = {
-      {"", "@@@: 1"},
-      {"interfaces[].", "interfaces: [{name: e0, @@@: 1}]"},
-      {"api.", "api: {@@@: 1}"},
-      {"metrics.", "metrics: {@@@: 1}"},
-      {"log.", "log: {@@@: 1}"},
-      {"access_log.", "access_log: {@@@: 1}"},
-      {"limits.", "limits: {@@@: 1}"},
-      {"verification.", "verification: {@@@: 1}"},
-      {"boosters.", "boosters: {@@@: 1}"},
-      {"domains[].", "domains: [{name: b.test, @@@: 1}]"}};
-  for (const auto& [prefix, yaml] : maps) {
-    std::string text = std::regex_replace(yaml, std::regex("@@@"), "qqqqqqqq");
-    if (prefix != "domains[].") text = kDomain + text;
-    const std::string error = OnlyError(text);
-    const size_t list = error.find("; known: ");
-    ASSERT_NE(list, std::string::npos) << error;
-    std::stringstream keys(error.substr(list + 9));
-    for (std::string key; std::getline(keys, key, ',');) known.insert(prefix + Unquoted(key));
-  }
-  for (const Row& row : DocumentedKeys()) documented.insert(row.key);
-  for (const char* map :
-       {"api", "metrics", "log", "access_log", "limits", "verification", "boosters"})
-    documented.insert(map);
-  EXPECT_EQ(known, documented);
-}
 
 TEST(ConfigAccessLogTest, IsReadAndGoesToOnePlace) {
   const LoadResult file =
@@ -209,15 +42,6 @@ TEST(ConfigAccessLogTest, IsReadAndGoesToOnePlace) {
               HasSubstr("access_log.file: "));
   EXPECT_EQ(Parse(std::string(kDomain) + "access_log: {sample: 2, format: json}").warnings.size(),
             2U);
-}
-
-TEST(ConfigDocumentTest, ExampleParsesWithoutWarning) {
-  std::vector<std::string> warnings;
-  const auto config = Load((Repository() / "deploy/examples/accelerd.yaml").string(), &warnings);
-  ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_THAT(warnings, IsEmpty());
-  EXPECT_THAT(config->domains, SizeIs(1));
-  EXPECT_THAT(config->boosters.addresses, ElementsAre("192.0.2.10", "2001:db8::10"));
 }
 
 TEST(ConfigParseTest, ReadsEveryField) {
@@ -447,65 +271,6 @@ TEST(ConfigHostileTest, SurvivesBombs) {
   const LoadResult long_key = Parse(kDomain + Repeat("k\xC3\xA4", 300) + ": 1\n");
   ASSERT_THAT(long_key.errors, SizeIs(1));
   EXPECT_LT(long_key.errors[0].path.size() + long_key.errors[0].message.size(), 400U);
-}
-
-TEST(ConfigLoadTest, ListsEveryErrorOneALine) {
-  const TempDir dir;
-  const std::string path = dir.Write("c.yaml", "lease: 1\nlimits: {objects: 1}\n");
-  const auto config = Load(path);
-  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
-  std::stringstream lines{std::string(config.status().message())};
-  std::vector<std::string> starts;
-  for (std::string line; std::getline(lines, line);) starts.push_back(line.substr(path.size(), 12));
-  EXPECT_THAT(starts, ElementsAre(":1:1: domain", ":1:8: lease:", ":2:19: limit"));
-  EXPECT_TRUE(Load(dir.Write("ok.yaml", kDomain)).ok());
-}
-
-TEST(ConfigLoadTest, TakesOnlySmallRegularFiles) {
-  const TempDir dir;
-  EXPECT_EQ(Load(dir.path() + "/none").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(Load("/dev/zero").status().message()), HasSubstr("not a regular file"));
-  EXPECT_THAT(std::string(Load(dir.path()).status().message()), HasSubstr("not a regular file"));
-  const std::string fifo = dir.path() + "/fifo";
-  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
-  EXPECT_THAT(std::string(Load(fifo).status().message()), HasSubstr("not a regular file"));
-  const std::string big = dir.Write("big", std::string(kMaxFileBytes + 1, '#'));
-  EXPECT_THAT(std::string(Load(big).status().message()), HasSubstr("larger than 1048576 bytes"));
-}
-
-TEST(ConfigBoosterKeyTest, ReadsDigitsAndGuardsTheMode) {
-  const TempDir dir;
-  const std::string digits = "00fFa1" + Repeat("2", 58);
-  for (const char* end : {"", "\n", "\r\n"}) {
-    const auto key = ReadBoosterKey(dir.Write("key", digits + end, 0640));
-    ASSERT_TRUE(key.ok()) << key.status();
-    EXPECT_EQ((*key)[0], 0x00);
-    EXPECT_EQ((*key)[1], 0xFF);
-    EXPECT_EQ((*key)[2], 0xA1);
-    EXPECT_EQ((*key)[31], 0x22);
-  }
-  for (const mode_t mode : {0644, 0660, 0641, 0604, 0750, 04640}) {
-    const auto key = ReadBoosterKey(dir.Write("open", digits, mode));
-    EXPECT_EQ(key.status().code(), absl::StatusCode::kPermissionDenied) << std::oct << mode;
-  }
-  for (const std::string& text :
-       {digits.substr(1), digits + "0", digits + "\n\n", " " + digits.substr(1),
-        "g" + digits.substr(1), std::string(), Repeat(digits, 100)}) {
-    const auto key = ReadBoosterKey(dir.Write("bad", text));
-    EXPECT_EQ(key.status().code(), absl::StatusCode::kInvalidArgument) << text;
-    EXPECT_EQ(std::string(key.status().message()).find("2222"), std::string::npos);
-  }
-}
-
-TEST(ConfigBoosterKeyTest, RefusesAnotherUsersFile) {
-  const TempDir dir;
-  const std::string path = dir.Write("key", Repeat("a", 64));
-  if (geteuid() == 0) {
-    ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
-    EXPECT_EQ(ReadBoosterKey(path).status().code(), absl::StatusCode::kPermissionDenied);
-  } else {
-    EXPECT_TRUE(ReadBoosterKey(path).ok());
-  }
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ctl/config/config.h"
+#include "ctl/config/load.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
