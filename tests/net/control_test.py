@@ -8,13 +8,11 @@ a new field of a reply must be written into the file.
 """
 
 import copy
-import http.client
 import json
 import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,7 +26,7 @@ import jsonschema
 import yaml
 
 import netlab
-from netlab import Lab, check, say
+from netlab import Lab, UnixConnection, check, say
 
 SIZES = [1024, 5000, 11673, 14000]
 LOCATIONS = """
@@ -99,17 +97,6 @@ class Api:
         else:
             self.validate("Error", value, where)
         return value
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("accelerd", timeout=30)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 def until(what, reading, good, seconds=20):

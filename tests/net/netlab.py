@@ -12,12 +12,14 @@ entering it for a moment (a socket stays where it was made). Not thread-safe but
 import contextlib
 import ctypes
 import gzip
+import http.client
 import json
 import os
 import pathlib
 import shlex
 import shutil
 import signal
+import socket
 import string
 import subprocess
 import sys
@@ -82,6 +84,19 @@ def remove_abandoned():
             subprocess.run([LAB_SH, "down", "--prefix", prefix])
         except PermissionError:
             pass
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """To the control socket."""
+
+    def __init__(self, path):
+        super().__init__("accelerd", timeout=30)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
 class Lab:

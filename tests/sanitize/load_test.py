@@ -12,36 +12,22 @@ import json
 import os
 import pathlib
 import re
-import socket
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "net"))
 import netlab  # noqa: E402  (found by the path above)
-from netlab import Background, Lab, check, say, wbhttp  # noqa: E402
+from netlab import Background, Lab, UnixConnection, check, say, wbhttp  # noqa: E402
 
 SECONDS = float(os.environ.get("WB_SANITIZE_SECONDS", "15"))
 SIZES = [1, 500, 2500, 8000, 11673]
 REPORT = re.compile(r"Sanitizer|runtime error:|broken invariant|terminate called")
 
 
-class Api(http.client.HTTPConnection):
-    """One request to the control socket."""
-
-    def __init__(self, path):
-        super().__init__("accelerd", timeout=30)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 def call(lab, method, path, body=None):
     """Status and JSON of an answer."""
-    connection = Api(lab.env["ACCELERD_SOCK"])
+    connection = UnixConnection(lab.env["ACCELERD_SOCK"])
     with contextlib.closing(connection):
         text = None if body is None else json.dumps(body)
         connection.request(method, path, text, {"Content-Type": "application/json"})

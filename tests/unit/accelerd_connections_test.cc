@@ -58,24 +58,11 @@ TEST(ConnectionsReportTest, TellsEachField) {
   s.k_snd_nxt = 4000 - s.d_out;
   s.flight_head = 15;
   s.flight_count = 2;
-  s.flights[15] = {.wire_seq = 1000,
-                   .len = 1000,
-                   .variant = 1,
-                   .variant_gen = 1,
-                   .req_end = 0,
-                   .second = 0,
-                   .req_len = 0,
-                   .kind = 0,
-                   .pad = 0};
-  s.flights[0] = {.wire_seq = 2000,
-                  .len = 2000,
-                  .variant = 1,
-                  .variant_gen = 1,
-                  .req_end = 0,
-                  .second = 0,
-                  .req_len = 0,
-                  .kind = 0,
-                  .pad = 0};
+  s.flights[15].wire_seq = 1000;
+  s.flights[15].len = 1000;
+  s.flights[0].wire_seq = 2000;
+  s.flights[0].len = 2000;
+  for (const size_t i : {15, 0}) s.flights[i].variant = s.flights[i].variant_gen = 1;
   s.resp_pending = 1;
   const auto list = ReportConnections({&s, 1}, kNow, {}, {{7, "wbt0"}});
   ASSERT_EQ(list.total, 1u);
