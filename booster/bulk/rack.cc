@@ -2,7 +2,6 @@
 #include "booster/bulk/rack.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace wb::bulk {
 namespace {
@@ -23,10 +22,7 @@ void Rack::Delivered(const Delivery& delivery, const RttEstimator& rtt, uint64_t
     if (took < rtt.min_rtt_ns()) return;
   }
   rtt_ns_ = took;
-  if (std::pair(delivery.sent_ns, delivery.segment) > std::pair(sent_ns_, segment_)) {
-    sent_ns_ = delivery.sent_ns;
-    segment_ = delivery.segment;
-  }
+  order_ = std::max(order_, delivery.order);
 }
 
 void Rack::Adapt(bool dsack, uint32_t una, uint32_t nxt) {
@@ -52,9 +48,8 @@ uint64_t Rack::Detect(const Scoreboard& board, const RttEstimator& rtt, bool rec
   if (rtt_ns_ == 0) return kNever;
   const uint64_t patience = rtt_ns_ + WindowNs(rtt, board.sacked(), recovering);
   for (uint32_t i = board.oldest(); i != Scoreboard::kNone; i = board.next_sent(i)) {
+    if (board.order(i) > order_) break;
     const uint64_t sent = board.sent_ns(i);
-    if (sent > sent_ns_) break;
-    if (sent == sent_ns_ && i > segment_) continue;
     // Those behind it were sent later, so their time comes later.
     if (sent + patience > now) return sent + patience;
     lost.push_back(i);

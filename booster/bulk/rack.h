@@ -43,10 +43,9 @@ class Rack {
   uint64_t WindowNs(const RttEstimator& rtt, uint32_t sacked, bool recovering) const;
 
  private:
-  uint64_t sent_ns_ = 0;  // RACK.xmit_ts: of the last sent of what has arrived
-  uint32_t segment_ = 0;  // RACK.end_seq
-  uint64_t rtt_ns_ = 0;   // RACK.rtt; 0: nothing has arrived
-  uint32_t fack_ = 0;     // the end of the highest that has arrived
+  uint64_t order_ = 0;   // of the last sent of what has arrived: RACK.xmit_ts and RACK.end_seq
+  uint64_t rtt_ns_ = 0;  // RACK.rtt; 0: nothing has arrived
+  uint32_t fack_ = 0;    // the end of the highest that has arrived
   bool reordering_seen_ = false;
   uint32_t multiplier_ = 1;
   uint32_t persist_ = 16;     // recoveries

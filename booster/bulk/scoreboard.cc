@@ -28,7 +28,7 @@ void Scoreboard::Unlink(uint32_t segment) {
 void Scoreboard::Sent(uint32_t segment, uint64_t now) {
   if (segment == nxt_) {
     if (outstanding() == ring_.size()) Grow();
-    At(segment) = Segment{.sent_ns = now};
+    At(segment) = Segment{.sent_ns = now, .order = next_order_++};
     ++nxt_;
     Link(segment, newest_);
     return;
@@ -41,6 +41,7 @@ void Scoreboard::Sent(uint32_t segment, uint64_t now) {
     Unlink(segment);
   }
   s.sent_ns = now;
+  s.order = next_order_++;
   s.retransmitted = true;
   Link(segment, newest_);
 }
@@ -61,7 +62,7 @@ void Scoreboard::Acknowledge(uint32_t una, Deliveries& news) {
     }
     if (!s.lost) Unlink(i);
     Clear(s);
-    news.push_back({i, s.sent_ns, s.retransmitted, true});
+    news.push_back({i, s.sent_ns, s.order, s.retransmitted, true});
   }
   una_ = std::max(una_, una);
   no_lost_below_ = std::max(no_lost_below_, una_);
@@ -78,7 +79,7 @@ void Scoreboard::SackNew(uint32_t first, uint32_t end, Deliveries& news) {
     Clear(s);
     s.sacked = true;
     ++sacked_;
-    news.push_back({i, s.sent_ns, s.retransmitted, false});
+    news.push_back({i, s.sent_ns, s.order, s.retransmitted, false});
   }
 }
 
@@ -116,8 +117,8 @@ void Scoreboard::MarkLost(uint32_t segment) {
 void Scoreboard::UnmarkLost() {
   for (std::optional<uint32_t> i = NextLost(); i; i = NextLost(*i + 1)) {
     Segment& s = At(*i);
-    uint32_t older = kNone;  // its place by the time it was sent: nearly always the first
-    for (uint32_t at = oldest_; at != kNone && At(at).sent_ns <= s.sent_ns; at = At(at).newer)
+    uint32_t older = kNone;  // its place in the order: nearly always the first
+    for (uint32_t at = oldest_; at != kNone && At(at).order < s.order; at = At(at).newer)
       older = at;
     s.lost = false;
     --lost_;

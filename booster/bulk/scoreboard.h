@@ -19,6 +19,7 @@ namespace wb::bulk {
 struct Delivery {
   uint32_t segment;
   uint64_t sent_ns;    // the last time
+  uint64_t order;      // of that sending, see Scoreboard::order()
   bool retransmitted;  // ever
   bool cumulative;     // else by SACK
 };
@@ -63,6 +64,10 @@ class Scoreboard {
   bool is_lost(uint32_t segment) const { return At(segment).lost; }
   bool was_retransmitted(uint32_t segment) const { return At(segment).retransmitted; }
   uint64_t sent_ns(uint32_t segment) const { return At(segment).sent_ns; }
+  // Sendings are numbered. A clock that is read once for a batch of ACKs cannot tell which of two
+  // segments was sent first, and RACK depends on it.
+  uint64_t order(uint32_t segment) const { return At(segment).order; }
+  uint64_t next_order() const { return next_order_; }
   // In the order of sending, of what is under way; kNone at the end.
   uint32_t oldest() const { return oldest_; }
   uint32_t next_sent(uint32_t segment) const { return At(segment).newer; }
@@ -70,6 +75,7 @@ class Scoreboard {
  private:
   struct Segment {
     uint64_t sent_ns = 0;
+    uint64_t order = 0;
     uint32_t older = kNone;
     uint32_t newer = kNone;
     bool sacked = false;
@@ -95,6 +101,7 @@ class Scoreboard {
   uint32_t nxt_ = 0;
   uint32_t sacked_ = 0;
   uint32_t lost_ = 0;
+  uint64_t next_order_ = 1;
   uint32_t oldest_ = kNone;
   uint32_t newest_ = kNone;
   mutable uint32_t no_lost_below_ = 0;

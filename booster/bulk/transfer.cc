@@ -98,7 +98,7 @@ bool Transfer::Blocked() const {
 
 // Once for each round trip: what was sent before a reduction says nothing against what follows it
 // (RFC 5681, 3.2 and RFC 6675, 5: loss of what was sent since is a second indication).
-void Transfer::Reduce(Phase phase, uint32_t flight, uint64_t now) {
+void Transfer::Reduce(Phase phase, uint32_t flight) {
   undo_.reset();
   if (phase_ == Phase::kOpen && phase == Phase::kRecovery) RememberForUndo();
   const uint32_t recover_flight =
@@ -108,7 +108,7 @@ void Transfer::Reduce(Phase phase, uint32_t flight, uint64_t now) {
   phase_ = phase;
   frto_ = Frto::kOff;
   recover_ = board_.nxt();
-  reduced_ns_ = now;
+  reduced_order_ = board_.next_order();
   tail_probe_end_ = 0;
   cwr_due_ = start_.ecn;
 }
@@ -128,7 +128,7 @@ void Transfer::Undo() {
   frto_ = Frto::kOff;
   retransmit_now_ = false;
   duplicates_ = 0;
-  reduced_ns_ = 0;
+  reduced_order_ = 0;
   ++stats_.undone;
 }
 
@@ -138,11 +138,11 @@ void Transfer::FindLost(uint32_t flight, uint64_t now) {
   reorder_at_ = rack_.Detect(board_, rtt_, recovering, now, lost);
   bool again = false;
   for (const uint32_t segment : lost) {
-    again |= board_.sent_ns(segment) >= reduced_ns_;
+    again |= board_.order(segment) >= reduced_order_;
     board_.MarkLost(segment);
   }
   if (!again) return;
-  Reduce(Phase::kRecovery, flight, now);
+  Reduce(Phase::kRecovery, flight);
   retransmit_now_ = true;
   ++stats_.recoveries;
 }

@@ -81,7 +81,7 @@ class Transfer {
   uint32_t Pipe() const;                     // segments, those of earlier replies included
   bool Blocked() const;                      // nothing under way, and no room for a segment
   bool Reducing() const { return phase_ == Phase::kCwr || phase_ == Phase::kRecovery; }
-  void Reduce(Phase phase, uint32_t flight, uint64_t now);
+  void Reduce(Phase phase, uint32_t flight);
   void RememberForUndo();
   void Undo();
   void FindLost(uint32_t flight, uint64_t now);
@@ -90,11 +90,11 @@ class Transfer {
   void ReadArrivals(const AckSegment& ack, News& news, uint64_t now);
   void SampleRtt(const AckSegment& ack, const News& news, uint64_t now);
   void CountDuplicates(News& news);
-  void JudgeTailProbe(const AckSegment& ack, const News& news, uint64_t now);
+  void JudgeTailProbe(const AckSegment& ack, const News& news);
   void JudgeReduction(const AckSegment& ack, const News& news);
   void JudgeFrto(const News& news);
   void EndPhase(News& news);
-  void FindLostByDuplicates(const News& news, uint64_t now);
+  void FindLostByDuplicates(const News& news);
   void UpdateWindow(const News& news, uint64_t now);
 
   // transfer_send.cc
@@ -145,7 +145,7 @@ class Transfer {
   uint32_t recover_ = 0;             // the phase ends when all below is acknowledged
   uint32_t duplicates_ = 0;          // duplicate ACKs, of a peer without SACK
   uint32_t persist_backoff_ = 0;
-  uint64_t reduced_ns_ = 0;
+  uint64_t reduced_order_ = 0;  // what was sent before says nothing more against the window
 
   // The last reduction, while it may be undone.
   std::optional<Congestion> undo_;

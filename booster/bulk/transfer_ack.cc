@@ -24,7 +24,7 @@ struct Transfer::News {
   SackReport sack;
   Deliveries arrived;
   uint32_t delivered = 0;  // segments, also those told by duplicate ACKs only
-  bool phase_ended = false;
+  bool reduction_ended = false;
   uint32_t lost_before = 0;
 };
 
@@ -50,21 +50,21 @@ void Transfer::OnAck(const AckSegment& segment, uint64_t now) {
   ReadArrivals(segment, news, now);
   SampleRtt(segment, news, now);
   CountDuplicates(news);
-  JudgeTailProbe(segment, news, now);
+  JudgeTailProbe(segment, news);
   JudgeReduction(segment, news);
   EndPhase(news);
   // RFC 3168, 6.1.2: once per window of data, and not again before the CWR can have arrived, which
   // is in the first segment not below `recover_`.
   if (segment.ece && start_.ecn && phase_ == Phase::kOpen && board_.outstanding() > 0 &&
       (recover_ == 0 || board_.una() > recover_)) {
-    Reduce(Phase::kCwr, news.flight, now);
+    Reduce(Phase::kCwr, news.flight);
     ++stats_.ecn_reductions;
   }
   news.lost_before = board_.lost();
   if (start_.sack) {
     FindLost(news.flight, now);
   } else {
-    FindLostByDuplicates(news, now);
+    FindLostByDuplicates(news);
   }
   UpdateWindow(news, now);
   if (board_.lost() == 0) retransmit_now_ = false;
@@ -151,7 +151,7 @@ void Transfer::CountDuplicates(News& news) {
 }
 
 // RFC 8985, 7.4.2: whether the probe repaired the loss that it found.
-void Transfer::JudgeTailProbe(const AckSegment& segment, const News& news, uint64_t now) {
+void Transfer::JudgeTailProbe(const AckSegment& segment, const News& news) {
   if (tail_probe_end_ == 0 || board_.una() < tail_probe_end_) return;
   const uint32_t end = tail_probe_end_;
   const auto& dsack = news.sack.dsack;
@@ -160,7 +160,7 @@ void Transfer::JudgeTailProbe(const AckSegment& segment, const News& news, uint6
     tail_probe_end_ = 0;
   } else if (board_.una() > end) {
     tail_probe_end_ = 0;
-    if (phase_ == Phase::kOpen) Reduce(Phase::kCwr, news.flight, now);
+    if (phase_ == Phase::kOpen) Reduce(Phase::kCwr, news.flight);
   }
 }
 
@@ -201,14 +201,14 @@ void Transfer::JudgeFrto(const News& news) {
 void Transfer::EndPhase(News& news) {
   if (phase_ == Phase::kOpen || board_.una() < recover_) return;
   if (phase_ != Phase::kCwr) rack_.RecoveryEnded();
+  news.reduction_ended = Reducing();
   phase_ = Phase::kOpen;
   frto_ = Frto::kOff;
   duplicates_ = 0;
-  news.phase_ended = true;
 }
 
 // RFC 5681, 3.2 and RFC 6582, 3.2.
-void Transfer::FindLostByDuplicates(const News& news, uint64_t now) {
+void Transfer::FindLostByDuplicates(const News& news) {
   if (board_.outstanding() == 0) return;
   const uint32_t una = board_.una();
   if (phase_ == Phase::kCwr && news.duplicate && duplicates_ == kDupThresh) {
@@ -216,12 +216,12 @@ void Transfer::FindLostByDuplicates(const News& news, uint64_t now) {
     retransmit_now_ = true;
   } else if (phase_ == Phase::kRecovery && news.advanced) {
     // A partial ACK: the next hole, unless it was sent again in this recovery.
-    if (board_.sent_ns(una) >= reduced_ns_) return;
+    if (board_.order(una) >= reduced_order_) return;
     board_.MarkLost(una);
     retransmit_now_ = true;
   } else if (phase_ == Phase::kOpen && news.duplicate && duplicates_ >= kDupThresh &&
              (recover_ == 0 || una > recover_)) {
-    Reduce(Phase::kRecovery, news.flight, now);
+    Reduce(Phase::kRecovery, news.flight);
     board_.MarkLost(una);
     retransmit_now_ = true;
     ++stats_.recoveries;
@@ -231,9 +231,10 @@ void Transfer::FindLostByDuplicates(const News& news, uint64_t now) {
 void Transfer::UpdateWindow(const News& news, uint64_t now) {
   if (Reducing()) {
     prr_.OnAck(news.delivered, Pipe(), news.advanced && board_.lost() <= news.lost_before);
-  } else if (!news.phase_ended && !news.arrived.empty()) {
+  } else if (!news.reduction_ended && board_.una() > news.una) {
+    // By what is acknowledged; SACKs let data out (RFC 3042), but raise nothing.
     if (cwnd_limited_) {
-      congestion_.Acked(static_cast<uint32_t>(news.arrived.size()), now, rtt_.srtt_ns());
+      congestion_.Acked(board_.una() - news.una, now, rtt_.srtt_ns());
     } else {
       congestion_.Paused(now);
     }

@@ -40,10 +40,10 @@ std::optional<Send> Transfer::PlanTailProbe() const {
 }
 
 std::optional<Send> Transfer::PlanRetransmission(uint32_t most) const {
-  // RFC 9293, 3.8.6: a window that shrank holds for what is sent again, too, but for its first
-  // segment.
+  // RFC 9293, 3.8.6: a window that shrank holds for what is sent again, too, but for the first
+  // segment, when its time has come.
   const auto may = [this](uint32_t segment) {
-    return segment == board_.una() || EndOf(segment) <= window_.edge();
+    return EndOf(segment) <= window_.edge() || (retransmit_now_ && segment == board_.una());
   };
   const std::optional<uint32_t> first = board_.NextLost();
   if (!first || !may(*first)) return std::nullopt;

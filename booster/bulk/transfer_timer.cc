@@ -78,7 +78,7 @@ void Transfer::Timeout(uint64_t now) {
   congestion_.Timeout(flight, again);
   phase_ = Phase::kLoss;
   recover_ = board_.nxt();
-  reduced_ns_ = now;
+  reduced_order_ = board_.next_order();
   duplicates_ = 0;
   tail_probe_end_ = 0;
   tail_probe_at_ = kNever;

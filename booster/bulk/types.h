@@ -47,8 +47,8 @@ struct AckSegment {
   uint32_t seq = 0;
   uint16_t window = 0;  // as on the wire
   bool ece = false;
-  bool data = false;                // with payload, SYN or FIN: no duplicate ACK (RFC 5681, 2)
-  std::optional<uint32_t> ts_echo;  // TSecr
+  bool data = false;  // with payload, SYN or FIN: no duplicate ACK (RFC 5681, 2)
+  std::optional<uint32_t> ts_echo = std::nullopt;  // TSecr
   std::array<SackBlock, kMostSackBlocks> sacks = {};
   uint8_t sack_count = 0;
 };
