@@ -15,8 +15,8 @@ struct RttOptions {
   uint64_t initial_rto_ns = kSecond;  // before the first sample: RFC 6298, 2.1
   // RFC 6298, 2.4 would have a second; all kernels in use have 200 ms, above delayed ACKs.
   uint64_t min_rto_ns = 200 * kMs;
-  uint64_t max_rto_ns = 120 * kSecond;  // 2.5: at least 60 s
-  uint64_t granularity_ns = kMs;        // G of 2.2
+  uint64_t max_rto_ns = 60 * kSecond;  // 2.5: at least that
+  uint64_t granularity_ns = kMs;       // G of 2.2
 };
 
 class RttEstimator {

@@ -115,7 +115,7 @@ void Transfer::Reduce(Phase phase, uint32_t flight) {
 
 void Transfer::RememberForUndo() {
   undo_ = congestion_;
-  undo_retransmissions_ = 0;
+  undo_retransmitted_.clear();
   undo_sent_ = false;
 }
 

@@ -149,9 +149,9 @@ class Transfer {
 
   // The last reduction, while it may be undone.
   std::optional<Congestion> undo_;
-  int64_t undo_retransmissions_ = 0;  // not yet found to be in vain
-  uint32_t undo_segment_ = 0;         // the first one sent again
-  uint32_t undo_timestamp_ = 0;       // of that
+  LostSegments undo_retransmitted_;  // and not yet found to be in vain
+  uint32_t undo_segment_ = 0;        // the first one sent again
+  uint32_t undo_timestamp_ = 0;      // of that
   bool undo_sent_ = false;
 
   uint64_t rto_at_ = kNever;

@@ -175,10 +175,11 @@ void Transfer::JudgeReduction(const AckSegment& segment, const News& news) {
   }
   // RFC 3708: each segment that was sent again was reported twice.
   if (const auto& dsack = news.sack.dsack) {
-    const int64_t size = start_.segment_bytes;
-    if (dsack->first >= undo_segment_ * size && dsack->first < recover_ * size)
-      undo_retransmissions_ -= (dsack->end - dsack->first + size - 1) / size;
-    if (undo_retransmissions_ <= 0) return Undo();
+    for (uint32_t i = SegmentAt(dsack->first); i < segments_ && EndOf(i) <= dsack->end; ++i) {
+      auto& waiting = undo_retransmitted_;
+      waiting.erase(std::remove(waiting.begin(), waiting.end(), i), waiting.end());
+    }
+    if (undo_retransmitted_.empty()) return Undo();
   }
   JudgeFrto(news);
 }

@@ -5,6 +5,11 @@
 #include "booster/bulk/transfer.h"
 
 namespace wb::bulk {
+namespace {
+
+constexpr size_t kMostUndone = 64;  // segments sent again that are remembered
+
+}  // namespace
 
 std::optional<Send> Transfer::Plan(uint32_t most) const {
   if (status_ != Status::kRunning || most == 0) return std::nullopt;
@@ -125,7 +130,8 @@ void Transfer::Commit(const Send& send, uint64_t now) {
       undo_segment_ = send.first;
       undo_timestamp_ = Timestamp(now);
     }
-    undo_retransmissions_ += send.count;
+    for (uint32_t i = 0; i < send.count; ++i) undo_retransmitted_.push_back(send.first + i);
+    if (undo_retransmitted_.size() > kMostUndone) undo_.reset();
   }
   for (uint32_t i = 0; i < send.count; ++i) board_.Sent(send.first + i, now);
   stats_.sent += send.count;

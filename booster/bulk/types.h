@@ -37,7 +37,7 @@ struct TransferOptions {
   RttOptions rtt;
   uint32_t max_outstanding = 1024;         // segments: bounds memory and congestion window
   uint64_t max_ack_delay_ns = 200 * kMs;   // WCDelAckT of RFC 8985, 7.2
-  uint64_t silence_ns = 60 * kSecond;      // gives up when no ACK comes for so long
+  uint64_t silence_ns = 120 * kSecond;     // gives up when no ACK comes for so long
   uint64_t standstill_ns = 300 * kSecond;  // or no byte is acknowledged, window of 0 included
 };
 

@@ -71,9 +71,9 @@ struct PathOptions {
   uint32_t overtaken = 3;  // by so many
   uint64_t delay_ns = 10 * kMs;
   uint64_t jitter_ns = 0;
-  uint64_t bytes_per_second = 0;  // 0: no bottleneck
-  size_t queue = 100;             // packets
-  size_t mark = 0;                // ECN above so many in the queue; 0: never
+  uint64_t bytes_per_second = 125000000;  // 0: all in no time
+  size_t queue = 1000;                    // packets
+  size_t mark = 0;                        // ECN above so many in the queue; 0: never
 };
 
 // One direction. Bottleneck first, then what the rest of the way does.
