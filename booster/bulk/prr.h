@@ -32,7 +32,7 @@ class Prr {
       if (safe) bound = std::max<int64_t>(bound, delivered) + 1;
       count = std::min<int64_t>(ssthresh_ - pipe, bound);
     }
-    cwnd_ = pipe + static_cast<uint32_t>(std::max<int64_t>(count, 0));
+    cwnd_ = std::max(pipe + static_cast<uint32_t>(std::max<int64_t>(count, 0)), 1u);
   }
   void OnSent(uint32_t segments) { out_ += segments; }
 

@@ -254,11 +254,12 @@ TEST(BulkSimulationTest, GoodputIsNearTheBoundOfTheLossRate) {
   struct Expectation {
     double loss;
     double least;  // of the bound
+    uint32_t segments;
   };
   for (const Algorithm algorithm : {Algorithm::kCubic, Algorithm::kNewReno}) {
-    for (const auto& [loss, least] : {Expectation{0.001, 0.7}, {0.01, 0.7}, {0.05, 0.6}}) {
+    for (const auto& [loss, least, segments] :
+         {Expectation{0.001, 0.8, 100000}, {0.01, 0.8, 20000}, {0.05, 0.6, 10000}}) {
       double seconds = 0;
-      const uint32_t segments = 10000;
       const Case c{.name = "goodput",
                    .forward = {.loss = loss, .bytes_per_second = 12500000, .queue = 250},
                    .back = {},
