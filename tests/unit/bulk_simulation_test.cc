@@ -196,6 +196,10 @@ TEST(BulkSimulationTest, DeliversEveryByteOverEachPath) {
                 static_cast<unsigned long long>(r.stats.timeouts),
                 static_cast<unsigned long long>(r.stats.tail_probes),
                 static_cast<unsigned long long>(r.stats.undone));
+    if (c.sack && c.forward.reorder == 0 && c.forward.jitter_ns == 0 && c.back.loss == 0) {
+      // Nothing but what was lost is sent again.
+      EXPECT_LE(r.stats.retransmitted, r.lost + r.stats.tail_probes + r.stats.timeouts) << c.name;
+    }
     RunOne(Seed(), c, segments, Algorithm::kNewReno);
     for (uint32_t small = 1; small <= 12; ++small)
       RunOne(Seed() + small, c, small, Algorithm::kCubic);

@@ -171,6 +171,33 @@ TEST(BulkTimelineTest, RackFindsALostRetransmission) {
   EXPECT_NE(sent.find("fast 0"), std::string::npos) << sent;
 }
 
+TEST(BulkTimelineTest, WhatWasSentAtTheSameTimeButBeforeSaysNothingOfARetransmission) {
+  Timeline t(1000000);
+  t.Log();
+  t.At(100);
+  EXPECT_EQ(t.Ack(0, {{1, 2}}), "100 new 10");
+  EXPECT_EQ(t.Ack(0, {{1, 4}}), "100 fast 0");
+  t.At(200);
+  const std::string sent = t.Ack(0, {{1, 11}});
+  EXPECT_EQ(sent.find("fast"), std::string::npos) << sent;
+  EXPECT_EQ(t.stats().retransmitted, 1u);
+}
+
+TEST(BulkTimelineTest, SeveralLossesOfOneWindowReduceOnce) {
+  Timeline t(1000000);
+  t.Log();
+  t.At(100);
+  EXPECT_EQ(t.Ack(0, {{1, 4}}), "100 fast 0");
+  EXPECT_EQ(t.transfer().ssthresh(), 7u);
+  t.At(101);
+  t.Ack(0, {{1, 4}, {5, 7}});
+  t.At(102);
+  t.Ack(0, {{1, 4}, {5, 7}, {8, 10}});
+  EXPECT_EQ(t.transfer().scoreboard().lost() + t.stats().retransmitted, 3u);  // 0, 4, 7
+  EXPECT_EQ(t.stats().recoveries, 1u);
+  EXPECT_EQ(t.transfer().ssthresh(), 7u);
+}
+
 TEST(BulkTimelineTest, ReorderingWithinTheWindowIsNoLoss) {
   Timeline t(1000000);
   t.Log();
@@ -205,6 +232,18 @@ TEST(BulkTimelineTest, DsackWidensTheReorderingWindowAndUndoesTheReduction) {
   EXPECT_GE(t.transfer().cwnd(), 10u);
   EXPECT_EQ(t.transfer().rack().window_multiplier(), 2u);
   EXPECT_TRUE(t.transfer().rack().reordering_seen());
+}
+
+TEST(BulkTimelineTest, ADsackOfWhatWasSentOnceUndoesNothing) {
+  Timeline t(1000000);
+  t.Log();
+  t.At(100);
+  t.Ack(0, {{1, 4}});
+  t.At(200);
+  t.Ack(5, {{2, 3}});  // the network's duplicate
+  EXPECT_EQ(t.stats().dsacks, 1u);
+  EXPECT_EQ(t.stats().undone, 0u);
+  EXPECT_EQ(t.transfer().ssthresh(), 7u);
 }
 
 TEST(BulkTimelineTest, PrrSendsInProportionWhileItReduces) {
