@@ -151,6 +151,39 @@ TEST(RackTest, TheWindowGrowsOncePerRoundAndIsForgottenAfterSixteenRecoveries) {
   EXPECT_EQ(rack.window_multiplier(), 1u);
 }
 
+TEST(RackTest, AnEchoThatIsOlderThanTheRetransmissionSaysThatTheFirstOneArrived) {
+  RttEstimator rtt({});
+  rtt.Sample(10 * kMs, kSecond);
+  Scoreboard board;
+  board.Sent(0, 1000 * kMs);
+  board.Sent(1, 1000 * kMs);
+  board.Sent(0, 1040 * kMs);
+  const Delivery again{0, 1040 * kMs, board.order(0), true, true};
+  const auto lost_with = [&](uint64_t echo_before) {
+    Rack rack;
+    rack.Delivered(again, rtt, 1060 * kMs, echo_before);
+    LostSegments lost;
+    rack.Detect(board, rtt, true, 1100 * kMs, lost);
+    return lost.size();
+  };
+  EXPECT_EQ(lost_with(1030 * kMs), 0u);
+  EXPECT_EQ(lost_with(1041 * kMs), 2u);  // so what was sent before it is late
+  EXPECT_EQ(lost_with(kNever), 2u);
+}
+
+TEST(RackTest, WhatWasSentJustBeforeATimeoutIsNotLostYet) {
+  RttEstimator rtt({});
+  rtt.Sample(100 * kMs, kSecond);
+  Scoreboard board;
+  Rack rack;
+  for (const uint64_t ms : {1000, 1000, 1150})
+    board.Sent(board.nxt(), static_cast<uint64_t>(ms) * kMs);
+  rack.Delivered({1, 1000 * kMs, board.order(1), false, false}, rtt, 1100 * kMs, kNever);
+  EXPECT_TRUE(rack.LostAtTimeout(board, rtt, 0, 1200 * kMs));
+  EXPECT_FALSE(rack.LostAtTimeout(board, rtt, 2, 1200 * kMs));
+  EXPECT_TRUE(rack.LostAtTimeout(board, rtt, 2, 1250 * kMs));
+}
+
 TEST(ScoreboardTest, KeepsCountWhileBlocksMerge) {
   Scoreboard board;
   Deliveries news;

@@ -38,6 +38,9 @@ class Hostile {
           ASSERT_LE(end, edge);
         }
         ASSERT_LE(end, static_cast<int64_t>(bytes));
+        // RFC 3168, 6.1.2 and 6.1.5.
+        ASSERT_FALSE(send->retransmission && (send->ect || send->cwr));
+        ASSERT_TRUE(c.ecn || !(send->ect || send->cwr));
         ASSERT_EQ(send->seq, c.snd_nxt + static_cast<uint32_t>(send->offset));
         // Only what was never sent may be called new, and nothing is left out.
         ASSERT_LE(send->offset, sent);
