@@ -26,7 +26,7 @@ import jsonschema
 import yaml
 
 import netlab
-from netlab import Lab, UnixConnection, check, say
+from netlab import Lab, UnixConnection, check
 
 SIZES = [1024, 5000, 11673, 14000]
 LOCATIONS = """

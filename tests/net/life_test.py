@@ -16,7 +16,7 @@ import time
 import netlab
 from netlab import Lab, check, say
 from lifecycle import (wait_until, hits_grow, Conf, forever, finish, footprint, rss_kib,
-                       same_footprint, metric, get, is_hit, fills, HITS, MISSES, SIZES, DOMAIN)
+                       same_footprint, metric, is_hit, fills, HITS, MISSES, SIZES, DOMAIN)
 
 RELOADS = int(os.environ.get("WB_LIFE_RELOADS", "6"))
 

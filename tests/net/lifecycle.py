@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import netlab
-from netlab import check, say
+from netlab import check
 
 HITS = ["/s1024.html", "/s5000.html", "/s11673.html"]
 MISSES = ["/s40000.html"]  # more than XDP answers

@@ -16,7 +16,7 @@ import sys
 import netlab
 from netlab import Lab, check, say
 from lifecycle import (wait_until, hits_grow, configuration, Conf, forever, finish, programs_of,
-                       pins_of, on_interfaces, in_cgroup, footprint, rss_kib, same_footprint, get,
+                       pins_of, on_interfaces, in_cgroup, footprint, rss_kib, same_footprint,
                        is_hit, grow_old, fills, HITS, MISSES, SIZES, CAPABILITIES)
 
 ROUNDS = int(os.environ.get("WB_LIFE_ROUNDS", "10"))
