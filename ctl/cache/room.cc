@@ -69,7 +69,8 @@ std::optional<Victim> Room::ChooseVictim(uint16_t domain, uint64_t bytes, const 
   std::optional<Victim> least;
   uint32_t least_frequency = 0;
   bool any_over = false;
-  for (uint16_t other = 0; other < shares_.size(); ++other) {
+  for (size_t i = 0; i < shares_.size(); ++i) {
+    const auto other = static_cast<uint16_t>(i);
     const DomainUse use = index_.Use(other);
     const Share share = shares_.Of(other);
     const uint64_t mine = other == domain ? 1 : 0;
