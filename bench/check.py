@@ -35,15 +35,15 @@ class Criterion:
 
 
 def criteria():
-    return [Criterion("hit, 11673 bytes: nginx keep-alive / accelerator", "keep", "accel", 2.8, 5),
+    return [Criterion("hit, 11673 bytes: nginx keep-alive / accelerator", "keep", "accel", 2.2, 5),
             Criterion("hit, 11673 bytes: nginx close / accelerator", "close", "accel", 4, 9),
-            Criterion("hit, 11673 bytes: accelerator / floor", "accel", "floor", 2.2, 1.25, at_most=True),
+            Criterion("hit, 11673 bytes: accelerator / floor", "accel", "floor", 2.7, 1.25, at_most=True),
             Criterion("keyed hits, 3 of 11673 bytes to a packet: nginx keep-alive / accelerator", "keep", "keyed_11k",
-                      3, 5),
+                      2.6, 5),
             Criterion("keyed hits, 3 of 11673 bytes to a packet: nginx close / accelerator", "close", "keyed_11k", 4.5, 9),
             Criterion("keyed hits, 8 of 1024 bytes to a packet: nginx keep-alive / accelerator", "keep_1k", "keyed",
                       8, 15),
-            Criterion("miss, 20000 bytes: accelerator / nginx alone", "miss", "alone", 1.15, 1.05, at_most=True)]
+            Criterion("miss, 20000 bytes: accelerator / nginx alone", "miss", "alone", 1.2, 1.05, at_most=True)]
 
 
 class Check:

@@ -3,10 +3,11 @@
 // files never disagree for longer than it takes to read an inotify event. Order of a fill (PITFALLS
 // 28): watch, fetch, read the events that have come meanwhile, and publish only if none of them
 // concerns the object. Thread-safe. The lock is never held for long: the thread that vouches for
-// the files by renewing the heartbeat takes it too. Filling is in content_fill.cc, who gets the
-// memory in content_room.cc, purges are in content_purge.cc, lists in content_report.cc, changes of
-// the configuration in content_apply.cc, the taking over of what an earlier process cached in
-// content_adopt.cc.
+// the files by renewing the heartbeat takes it too. One class, because one lock guards what belongs
+// together (index, room, watches, what is being filled); by role in files of its own: filling is in
+// content_fill.cc, who gets the memory in content_room.cc, purges are in content_purge.cc, lists in
+// content_report.cc, changes of the configuration in content_apply.cc, the taking over of what an
+// earlier process cached in content_adopt.cc.
 #ifndef WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 #define WEBBOOSTER_CTL_ACCELERD_CONTENT_H_
 

@@ -84,6 +84,8 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
   if (!config->domains[key.domain].document_root.empty() && !cache::TargetPath(key.target).ok())
     return Refuse(open, "odd_target");
   if (key.target.size() > WB_TARGET_MAX) return FillResult{false, "target_too_long"};
+  // Again: it may have waited behind others that have taken the room.
+  if (!insist && !room_.StillWanted(key, encoding)) return FillResult{false, "not_admitted"};
   if (open.location) {
     auto handle = watcher_.Watch(open.location->watch);
     if (!handle.ok()) {
@@ -92,11 +94,6 @@ std::optional<FillResult> Content::Begin(const ObjectKey& key, uint8_t encoding,
     }
     open.handle = *std::move(handle);
     open.proof = cache::Prove(*open.location, WallClock());
-  }
-  // Again: it may have waited behind others that have taken the room.
-  if (!insist && !room_.StillWanted(key, encoding)) {
-    watcher_.Release(open.handle);
-    return FillResult{false, "not_admitted"};
   }
   stats_.fills_total++;
   fills_.push_back(std::move(open));

@@ -66,27 +66,29 @@ std::optional<Victim> Room::ChooseVictim(uint16_t domain, uint64_t bytes, const 
                                          bool must) {
   const size_t steps = must ? kSearch : kLook;
   if (OverBound(domain, bytes)) return index_.NextVictim(domain, steps, must);
-  std::optional<Victim> least;
-  uint32_t least_frequency = 0;
-  bool any_over = false;
+  std::vector<uint16_t> over;
   for (size_t i = 0; i < shares_.size(); ++i) {
     const auto other = static_cast<uint16_t>(i);
     const DomainUse use = index_.Use(other);
     const Share share = shares_.Of(other);
     const uint64_t mine = other == domain ? 1 : 0;
-    const bool over = shortage.bytes != 0 ? use.arena_bytes + mine * bytes > share.bytes
-                                          : use.variants + mine > share.variants;
-    if (!over) continue;
-    any_over = true;
-    const auto victim = index_.NextVictim(other, steps, must);
+    if (shortage.bytes != 0 ? use.arena_bytes + mine * bytes > share.bytes
+                            : use.variants + mine > share.variants)
+      over.push_back(other);
+  }
+  // Nobody is over its share while much of the memory rests: each is its own victim then.
+  if (over.empty()) over.push_back(domain);
+  std::optional<Victim> least;
+  uint32_t least_frequency = 0;
+  for (const uint16_t other : over) {
+    const auto victim = index_.NextVictim(other, std::max<size_t>(steps / over.size(), 1), must);
     if (!victim) continue;
     const uint32_t frequency = admission_.Frequency(*victim->key);
     if (least && frequency >= least_frequency) continue;
     least = victim;
     least_frequency = frequency;
   }
-  // Nobody is over its share while much of the memory rests: each is its own victim then.
-  return any_over ? least : index_.NextVictim(domain, steps, must);
+  return least;
 }
 
 // `bytes`: 0 when they are not known; then it counts as one of the mean size for the room, and as
@@ -121,6 +123,7 @@ bool Room::Evict(uint16_t domain, const Evicted& evicted) {
 
 std::optional<Place> Room::Take(uint16_t domain, size_t bytes, uint64_t now,
                                 const Evicted& evicted) {
+  bytes = (bytes + kArenaAlign - 1) / kArenaAlign * kArenaAlign;
   if (bytes > shares_.Of(domain).bound_bytes) return std::nullopt;
   while (OverBound(domain, bytes))
     if (!Evict(domain, evicted)) return std::nullopt;  // others are being filled
