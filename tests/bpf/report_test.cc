@@ -174,7 +174,7 @@ TEST_F(ReportTest, FullRingIsCounted) {
   Timeline t(h, Open());
   const wb_conn_state fresh = t.state();
   uint64_t lost = 0;
-  for (int i = 0; i < 2000 && lost == 0; ++i) {
+  for (int i = 0; i < 10000 && lost == 0; ++i) {
     t.state() = fresh;
     t.In(0, 0, miss);
     lost = t.Out(0, m, ok).reasons["event_lost"];

@@ -245,6 +245,10 @@ def many_objects():
                 lose_events(lab, path, heartbeat)
             with step(heartbeat, "all filled again"):
                 warm(lab, targets)
+            before = objects(lab)
+            with step(heartbeat, f"purge of a prefix that is no directory, {OBJECTS // 10} objects"):
+                lab.wbctl("cache", "purge", "--prefix", f"http://{lab.domain}/all/d1")
+            check(objects(lab) == before - OBJECTS // 10, f"{objects(lab)} objects left")
             with step(heartbeat, "the directory of all renamed"):
                 (path / "all").rename(path / "none")
                 ask_gone(lab, targets[0])

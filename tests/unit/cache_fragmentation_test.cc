@@ -2,8 +2,7 @@
 // Does the arena stay usable over days of fills and evictions? The real room, index and arena under
 // one domain, sizes as templates have them, victims mostly the oldest, a quarter of the variants
 // visited whenever the hand comes by; a site whose sizes change from day to day (usual, small,
-// large); 200 fills a second. WB_CHURN: fills, instead of the 135,000 of a quick run;
-// docs/DESIGN.md has the figures of a long one.
+// large); 200 fills a second. WB_CHURN: fills, instead of 135,000.
 #include <gtest/gtest.h>
 
 #include <cstdio>
