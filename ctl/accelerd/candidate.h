@@ -34,6 +34,14 @@ struct OpenFill {
   std::optional<cache::Proof> proof = {};  // made after the files were watched
 };
 
+// What became of a fill.
+struct FillResult {
+  bool ok = false;
+  std::string reason;  // a stable word; behind a colon what it is about, if anything
+  uint64_t bytes = 0;
+  uint64_t segments = 0;
+};
+
 using Sources = std::array<std::optional<cache::TemplateSource>, WB_PART_KINDS>;
 // Of the arena.
 size_t BytesOf(const Sources& sources);

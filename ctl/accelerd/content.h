@@ -30,6 +30,7 @@
 #include "ctl/accelerd/candidate.h"
 #include "ctl/accelerd/prover.h"
 #include "ctl/accelerd/reload_plan.h"
+#include "ctl/accelerd/sampled_hit.h"
 #include "ctl/accelerd/site.h"
 #include "ctl/accelerd/staleness.h"
 #include "ctl/api/service.h"
@@ -47,29 +48,6 @@ namespace wb::accelerd {
 inline constexpr size_t kPiece = 256;
 // The reason of an object whose sampled verification failed.
 inline constexpr std::string_view kQuarantined = "quarantined";
-
-// A hit that the web server is asked for, too.
-struct SampledHit {
-  cache::ObjectKey key;
-  uint8_t encoding = 0;
-  uint32_t slot = 0;
-  uint32_t gen = 0;      // of the variant
-  std::string response;  // as it is answered
-};
-enum class Verdict {
-  kSame,      // the same bytes
-  kMismatch,  // other bytes, though nothing says that they may differ: quarantined
-  kRenewed,   // other bytes, as the document's own freshness allows: dropped, to be fetched anew
-  kGone,      // changed or purged meanwhile
-  kUnknown,   // the web server did not answer, or not now (429, 5xx)
-};
-
-struct FillResult {
-  bool ok = false;
-  std::string reason;  // a stable word; behind a colon what it is about, if anything
-  uint64_t bytes = 0;
-  uint64_t segments = 0;
-};
 
 // Does the change concern the class of Accept-Encoding of an object of the domain?
 bool Concerns(const Losses& losses, uint16_t domain, uint8_t encoding);

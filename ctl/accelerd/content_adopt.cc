@@ -86,6 +86,9 @@ Content::Adoption Content::Adopt() {
     for (const cache::Variant& v : object->variants) EnterKeys(object_key, v);
   }
   adoption.dropped = GiveUpOthers(kept);
+  // Bounds may be smaller than they were.
+  for (uint16_t domain = 0; domain < WB_DOMAINS_MAX; domain++)
+    (void)room_.Trim(domain, SIZE_MAX, evicted_);
   return adoption;
 }
 

@@ -10,7 +10,7 @@
 
 #include "ctl/api/client.h"
 #include "ctl/api/routes.h"
-#include "tests/unit/api_fake.h"
+#include "tests/unit/api_fixture.h"
 
 namespace wb::api {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "ctl/api/client.h"
 #include "ctl/api/errors.h"
-#include "tests/unit/api_fake.h"
+#include "tests/unit/api_fixture.h"
 
 namespace wb::api {
 namespace {

@@ -13,7 +13,7 @@
 #include "ctl/api/client.h"
 #include "ctl/api/tap_route.h"
 #include "ctl/observe/capture.h"
-#include "tests/unit/api_fake.h"
+#include "tests/unit/api_fixture.h"
 
 namespace wb::api {
 namespace {

@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "tests/unit/api_fake.h"
+#include "tests/unit/api_fixture.h"
 
 namespace wb::api {
 
