@@ -8,6 +8,7 @@
 
 #define WB_TCP_LAST_ACK 9
 #define WB_TCP_CLOSE 7
+#define WB_TCP_ECN_OK 1
 #define WB_AF_INET 2
 #define WB_AF_INET6 10
 
@@ -72,6 +73,7 @@ wb_inline void follow__probe(struct tcp_sock *tp, struct wb_probe *q) {
   q->rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);
   if (BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.tstamp_ok)) q->flags |= WB_CF_TS;
   if (BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.sack_ok)) q->flags |= WB_CF_SACK;
+  if (bpf_core_field_exists(tp->ecn_flags) && (BPF_CORE_READ(tp, ecn_flags) & WB_TCP_ECN_OK)) q->flags |= WB_CF_ECN;
   q->ts_recent = BPF_CORE_READ(tp, rx_opt.ts_recent);
   q->ifindex = BPF_CORE_READ((struct sock *)tp, sk_dst_cache, dev, ifindex);
   __u32 window = tp->rcv_wnd >> q->rcv_wscale;
@@ -167,7 +169,7 @@ wb_inline int follow__close(struct bpf_sock_ops *s, const struct wb_conn_key *k)
   st->closed_ns = now;
   st->flags |= WB_CF_CLOSING;
   forget = !connection__spliced(st) || (st->flags & WB_CF_RST) || s->args[0] == WB_TCP_LAST_ACK;
-  if (st->flight_count) forget = 0;
+  if (st->flight_count || (st->flags & WB_CF_BULK)) forget = 0;
   bpf_spin_unlock(&c->lock);
   if (forget && !bpf_map_delete_elem(&wb_conns, k)) {
     st->id = 0;

@@ -4,6 +4,7 @@
  * what it withholds: other programs of the hook have their turn. */
 #include <linux/pkt_cls.h>
 
+#include "bpf/lib/bulk.h"
 #include "bpf/lib/connection.h"
 #include "bpf/lib/options.h"
 #include "bpf/lib/packet.h"
@@ -17,6 +18,7 @@ struct wb_egress {
   __u32 reason;
   __u32 d_in;
   __u32 d_out;
+  __u32 bulk; /* serial of the bulk reply that is under way */
 };
 
 /* Puts what the packet before ended with into the buffer. */
@@ -120,6 +122,9 @@ wb_inline int egress__take(struct wb_egress *e, __u32 *fresh) {
   st->window_be16 = p->window_be16;
   e->d_in = st->d_in;
   e->d_out = st->d_out;
+  e->bulk = connection__bulk(st);
+  /* A bare acknowledgment beyond the peer's window would not be taken: its number is the bulk sender's. */
+  if (e->bulk && !p->payload_len && !(p->flags & (WB_TCP_FIN | WB_TCP_RST))) e->d_out = connection__sent(st) - st->k_snd_nxt;
   return verdict;
 }
 
@@ -167,6 +172,10 @@ wb_inline int egress__packet(struct __sk_buff *skb, struct wb_egress *e) {
     }
   }
   bpf_spin_unlock(&e->r.conn->lock);
+  if (e->bulk && (e->p.flags & WB_TCP_RST)) {
+    const struct wb_bulk_event *told = bulk__event(&e->r, e->bulk, WB_BULK_RESET);
+    if (told) bulk__tell(told);
+  }
   if (verdict == TC_ACT_SHOT) {
     e->reason = WB_R_OUT_STRADDLE;
     return verdict;

@@ -54,12 +54,24 @@ wb_inline int connection__too_old(const struct wb_conn_state *st, __u32 una, __u
   return seq__lt(ack, una) && una - ack > 0xffffu << st->snd_wscale;
 }
 
+/* A bulk reply is under way? Its serial, or 0. */
+wb_inline __u32 connection__bulk(const struct wb_conn_state *st) { return st->flags & WB_CF_BULK ? st->bulk.serial : 0; }
+
+/* Wire: the end of what was sent. Of a bulk reply the sender tells. */
+wb_inline __u32 connection__sent(const struct wb_conn_state *st) {
+  __u32 all = connection__wire_snd_nxt(st), serial = connection__bulk(st);
+  if (!serial) return all;
+  __u64 told = *(const volatile __u64 *)&st->bulk_sent;
+  if (told >> 32 != serial) return st->bulk.start;
+  return (__u32)told == st->bulk.end ? all : (__u32)told;
+}
+
 /* Takes the acknowledgment number and window of a packet from the peer (RFC 9293, 3.10.7.4; RFC 5681 growth by bytes
  * acknowledged, RFC 3465; RFC 6298 estimate with Karn's rule). Lock held. Returns bytes newly acknowledged, or -1: it
  * acknowledges what was never sent, or is too old, and nothing was taken. */
 wb_inline __s64 connection__take_ack(struct wb_conn_state *st, __u32 ack, __u16 window_be16, __u64 now) {
   __u32 acked = ack - st->snd_una;
-  if (seq__lt(connection__wire_snd_nxt(st), ack) || connection__too_old(st, st->snd_una, ack)) return -1;
+  if (seq__lt(connection__sent(st), ack) || connection__too_old(st, st->snd_una, ack)) return -1;
   if (seq__lt(ack, st->snd_una)) return 0;
   st->peer_wnd = (__u32)bpf_ntohs(window_be16) << st->snd_wscale;
   if (!acked) return 0;
@@ -73,6 +85,7 @@ wb_inline __s64 connection__take_ack(struct wb_conn_state *st, __u32 ack, __u16 
   st->cwnd += acked;
   if (st->cwnd > wb_settings.max_cwnd_bytes) st->cwnd = wb_settings.max_cwnd_bytes;
   connection__land(st, ack);
+  if ((st->flags & WB_CF_BULK) && seq__leq(st->bulk.end, ack)) st->flags &= ~WB_CF_BULK;
   return acked;
 }
 

@@ -3,6 +3,7 @@
 #ifndef WEBBOOSTER_BPF_LIB_INGRESS_H_
 #define WEBBOOSTER_BPF_LIB_INGRESS_H_
 
+#include "bpf/lib/bulk.h"
 #include "bpf/lib/fanout.h"
 #include "bpf/lib/repair.h"
 #include "bpf/lib/tap.h"
@@ -23,6 +24,7 @@ struct wb_requests {
   __u32 partial; /* the TCP checksum is not finished */
   __u32 shadow;  /* the interface answers nothing */
   __u32 observed; /* the access log or a tap may want to know of a hit */
+  __u32 bulk;    /* the reply is for the bulk sender */
   __u32 report;  /* a miss to be reported once the web server has answered it; then wb_scan.miss is filled */
 };
 
@@ -86,6 +88,27 @@ wb_inline int ingress__turn(struct xdp_md *ctx, struct wb_conn_state *st) {
   __builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
   __builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
   return 0;
+}
+
+/* Tells the sender of a bulk reply what the packet said. `serial`: as it was before the packet; 0: there is no such reply. */
+wb_inline void ingress__heard(const struct wb_ingress *in, __u32 serial) {
+  const struct wb_pkt *p = &in->w->p;
+  if (!serial) return;
+  struct wb_bulk_event *e = bulk__event(&in->r, serial, p->flags & WB_TCP_RST ? WB_BULK_RESET : WB_BULK_HEARD);
+  if (!e) return;
+  e->ack = p->ack;
+  e->seq = p->seq;
+  e->window = bpf_ntohs(p->window_be16);
+  if (p->payload_len || (p->flags & WB_TCP_FIN)) e->flags |= WB_BE_DATA;
+  if (p->flags & WB_TCP_ECE) e->flags |= WB_BE_ECE;
+  if (in->o->has_ts) {
+    e->flags |= WB_BE_TS;
+    e->ts_echo = in->o->ts_echo;
+  }
+  e->sack_n = in->o->sack_n;
+  for (__u32 i = 0; i < 4; i++)
+    if (options__sack(in->o, i, &e->sack[i][0], &e->sack[i][1])) e->sack[i][0] = e->sack[i][1] = 0;
+  bulk__tell(e);
 }
 
 /* Sends the planned repair through the fan-out. The packet that caused it has been handled fully. */

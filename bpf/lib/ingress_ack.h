@@ -44,6 +44,11 @@ wb_inline int ingress__pure(const struct wb_pkt *p) {
          !p->payload_len;
 }
 
+/* The same, with or without congestion marks. */
+wb_inline int ingress__bare(const struct wb_pkt *p) {
+  return (p->flags & (WB_TCP_ACK | WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) == WB_TCP_ACK && !p->payload_len;
+}
+
 /* The acknowledgments of a download on a connection that never had a hit: nothing to translate, and what they say the next
  * request says again. Now and then one is taken nevertheless, lest the state falls 2^31 behind. */
 #define WB_ACK_LAG (1u << 29)
@@ -55,18 +60,22 @@ wb_inline int ingress__kernels_alone(const struct wb_pkt *p, const struct wb_con
 wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
   const struct wb_pkt *p = &in->w->p;
   int pure = ingress__pure(p), repair = 0, consume = 0;
+  __u32 bulk = 0;
   in->w->reason = pure ? WB_R_PURE_ACK : WB_R_CONTROL;
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;
   if (connection__same(&in->r)) {
     __u32 wnd_before = st->peer_wnd, expected = st->k_passed_end + st->d_in, flights = st->flight_count;
     __s64 acked = -1;
+    bulk = connection__bulk(st);
     if ((p->flags & WB_TCP_ACK) && connection__acceptable(st, p->seq, p->payload_len))
       acked = connection__take_ack(st, p->ack, p->window_be16, in->w->now);
     if (p->flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) ingress__control(st, p, acked);
-    if (pure && connection__spliced(st) && p->seq == expected && acked >= 0) {
+    if (acked < 0) bulk = 0;
+    if (bulk && in->o->has_ts && (__s32)(in->o->ts_val - st->ts_recent) > 0) st->ts_recent = in->o->ts_val;
+    if ((pure || (bulk && ingress__bare(p))) && connection__spliced(st) && p->seq == expected && acked >= 0) {
       repair = ingress__loss_shown(st, in, acked, wnd_before);
-      consume = repair || ingress__ours_alone(st, flights);
+      consume = repair || ingress__ours_alone(st, flights || bulk);
     }
     if (!consume) {
       translate__plan(st, p, acked, &in->w->x);
@@ -74,13 +83,14 @@ wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
     }
   }
   bpf_spin_unlock(&in->r.conn->lock);
+  ingress__heard(in, bulk);
   if (repair) {
     in->w->reason = WB_R_REPAIR_SACK;
     return ingress__repair(ctx, in);
   }
   if (consume) {
     tap__consumed(ctx, &in->w->p.key, in->w->now);
-    in->w->reason = WB_R_ACK_CONSUMED;
+    in->w->reason = bulk ? WB_R_BULK_HEARD : WB_R_ACK_CONSUMED;
     return XDP_DROP;
   }
   return WB_PASS;

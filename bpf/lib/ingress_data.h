@@ -46,8 +46,10 @@ wb_inline int ingress__may_send(const struct wb_conn_state *st, const struct wb_
   if (st->flags & (WB_CF_UNSYNCED | WB_CF_CLOSING)) return st->flags & WB_CF_UNSYNCED ? -WB_R_UNSYNCED : -WB_R_NO_SERVE;
   if (p->seq != connection__wire_rcv_nxt(st) || st->k_passed_end != st->k_rcv_nxt) return -WB_R_OUT_OF_ORDER;
   if (st->resp_pending || st->req_left) return -WB_R_BUSY;
+  if (connection__bulk(st)) return -WB_R_BULK_BUSY;
   if (late ? p->ack != connection__wire_snd_nxt(st) : st->k_snd_una != st->k_snd_nxt || !(st->flags & WB_CF_ARMED))
     return -WB_R_UNACKED;
+  if (in->w->q.bulk) return st->flight_count || out != bytes ? -WB_R_FLIGHTS : 0; /* the sender knows of no others */
   if (out > st->peer_wnd) return -WB_R_WINDOW;
   if (out > st->cwnd) return -WB_R_CWND;
   if (st->flight_count + n > WB_FLIGHTS) return -WB_R_FLIGHTS;
@@ -89,6 +91,29 @@ wb_inline void ingress__commit(struct wb_conn_state *st, const struct wb_ingress
   if (in->o->has_ts) st->ts_recent = in->o->ts_val;
 }
 
+/* The same for a bulk reply, which accelerd sends. Lock held. */
+wb_inline void ingress__commit_bulk(struct wb_conn_state *st, const struct wb_ingress *in, const struct wb_job *job,
+                                    __u32 bytes) {
+  const struct wb_piece *piece = &job->pieces[0];
+  struct wb_bulk *b = &st->bulk;
+  b->serial = (__u32)(in->w->now >> 8) | 1;
+  b->start = connection__wire_snd_nxt(st);
+  b->end = b->start + bytes;
+  b->variant = piece->variant;
+  b->variant_gen = piece->gen;
+  b->second = job->second;
+  b->first = b->bytes = 0;
+  st->flags |= WB_CF_BULK;
+  st->d_in += in->w->p.payload_len;
+  st->d_out += bytes;
+  st->k_floor = st->k_snd_nxt;
+  st->last_send_ns = in->w->now;
+  st->hits++;
+  st->hit_bytes += bytes;
+  st->rtt_seq = 0;
+  if (in->o->has_ts) st->ts_recent = in->o->ts_val;
+}
+
 wb_inline void ingress__count_hits(const struct wb_job *job) {
   for (__u32 i = 0; i < WB_PARTS_MAX; i++) {
     if (i >= job->npieces) break;
@@ -112,11 +137,13 @@ wb_inline void ingress__count_hits(const struct wb_job *job) {
 wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
   struct wb_requests *none = &in->w->q;
   int repair = 0, duplicate = 0;
+  __u32 bulk = 0;
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;
   if (connection__same(&in->r)) {
     const struct wb_flight *oldest = &st->flights[st->flight_head & (WB_FLIGHTS - 1)];
     __s64 acked = -1;
+    bulk = connection__bulk(st); /* which acknowledges its request with each segment */
     if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len) ||
         (st->flight_count && seq__leq(oldest->req_end - oldest->req_len, in->w->p.seq)))
       acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
@@ -136,6 +163,7 @@ wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
     }
   }
   bpf_spin_unlock(&in->r.conn->lock);
+  ingress__heard(in, bulk);
   if (repair) {
     in->w->reason = WB_R_RESERVED;
     return ingress__repair(ctx, in);
@@ -153,6 +181,22 @@ wb_inline void ingress__ask(const struct wb_ingress *in) {
   if (!s) return;
   __builtin_memset(s->miss.pad, 0, sizeof(s->miss.pad));
   bpf_map_update_elem(&wb_asked, &in->r.id, &s->miss, BPF_ANY);
+}
+
+/* Tells the bulk sender to begin. The request has been taken; its acknowledgment may be the kernel's. */
+wb_inline int ingress__hand_over(struct xdp_md *ctx, struct wb_ingress *in, int late) {
+  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+  struct ethhdr *eth = data;
+  struct wb_bulk_event *e = bulk__event(&in->r, in->r.st->bulk.serial, WB_BULK_BEGIN);
+  in->w->reason = WB_R_BULK;
+  if (!e || (void *)(eth + 1) > data_end) return XDP_DROP;
+  __builtin_memcpy(in->r.st->mac_peer, eth->h_source, ETH_ALEN);
+  __builtin_memcpy(in->r.st->mac_self, eth->h_dest, ETH_ALEN);
+  e->ack = in->w->p.ack;
+  e->seq = in->w->p.seq + in->w->p.payload_len;
+  e->window = bpf_ntohs(in->w->p.window_be16);
+  bulk__tell(e);
+  return late ? late__only(ctx, in) : XDP_DROP;
 }
 
 /* Returns WB_PASS with in->w->x planned, or an XDP verdict. */
@@ -181,9 +225,11 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     late = !q->reason && proved == WB_Q_IDLE && !q->partial && !late__prepare(ctx);
   }
   int err = 0;
+  __u32 bulk = 0;
   bpf_spin_lock(&in->r.conn->lock);
   if (connection__same(&in->r)) {
     __s64 acked = -1;
+    bulk = connection__bulk(st);
     if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len))
       acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
     if ((proved & WB_Q_ACKED) && st->k_snd_nxt == in->w->proved_snd_nxt && st->k_rcv_nxt == st->k_passed_end &&
@@ -199,12 +245,16 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
       translate__plan(st, &in->w->p, acked, &in->w->x);
     } else {
       if (late) translate__plan(st, &in->w->p, acked, &in->w->x);
-      ingress__commit(st, in, job, q->bytes);
+      if (q->bulk)
+        ingress__commit_bulk(st, in, job, q->bytes);
+      else
+        ingress__commit(st, in, job, q->bytes);
     }
   } else {
     err = -WB_R_UNKNOWN_CONN;
   }
   bpf_spin_unlock(&in->r.conn->lock);
+  ingress__heard(in, bulk);
   if (err) {
     in->w->reason = -err;
     if (q->report) ingress__ask(in);
@@ -222,6 +272,7 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     hit_log__write(&in->w->p, job);
     tap__reply(ctx, job, &in->w->p.key, in->w->now);
   }
+  if (q->bulk) return ingress__hand_over(ctx, in, late);
   __u32 word = in->r.conn->slot / 64;
   __u64 bit = 1ull << (in->r.conn->slot & 63), *active = bpf_map_lookup_elem(&wb_active, &word);
   if (active && !(*active & bit)) __sync_fetch_and_or(active, bit);

@@ -96,12 +96,16 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
   const struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &index);
   if (!v) return -WB_R_MISS;
   int n = fanout__piece(&job->pieces[0], v, index, kind, q->cls);
-  if (n < 0) return n;
-  if (n > WB_FANOUT_MAX) return -WB_R_FANOUT;
   job->pieces[0].delta = 0;
-  job->nseg = n;
   job->npieces = 1;
   q->bytes = job->pieces[0].len;
+  if (n == -WB_R_FANOUT && job->pieces[0].bank == WB_BULK_BANK) {
+    q->bulk = 1;
+    return 0;
+  }
+  if (n < 0) return n;
+  if (n > WB_FANOUT_MAX) return -WB_R_FANOUT;
+  job->nseg = n;
   return 0;
 }
 
@@ -143,6 +147,7 @@ wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct 
     err = ingress__keyed(in, s, job, leased);
   else
     err = ingress__direct(in, s, job, leased);
+  if (!err && q->bulk) err = bulk__ready(c, in->r.st->if_slot, in->w->now);
   int odd = ingress__eligible(ctx, in, c);
   if (!err && odd) err = odd;
   if (!err && !fanout__dated(job->second)) err = -WB_R_CLOCK;
@@ -150,7 +155,7 @@ wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct 
   if (!err || q->report) {
     int sum = ingress__checksum_ok(ctx, in, s, c);
     q->report = q->report && sum; /* another request may take the place of one that the kernel drops */
-    if (!err && (!sum || (sum == 2 && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;
+    if (!err && (!sum || (sum == 2 && !q->bulk && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;
     q->partial = sum == 2;
   }
   q->reason = -err;

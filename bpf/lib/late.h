@@ -51,9 +51,14 @@ wb_inline int late__bare_ack(struct xdp_md *ctx, const struct wb_ingress *in) {
   return 0;
 }
 
+/* The kernel gets the bare acknowledgment, and that is all. Returns the verdict. */
+wb_inline int late__only(struct xdp_md *ctx, struct wb_ingress *in) {
+  return translate__apply(ctx, &in->w->p, 0, &in->w->x) || late__bare_ack(ctx, in) ? XDP_DROP : XDP_PASS;
+}
+
 /* Marks the frame, which late__prepare made room for. Returns the verdict. */
 wb_inline int late__pass(struct xdp_md *ctx, struct wb_ingress *in, struct wb_job *job, __u32 slot) {
-  if (translate__apply(ctx, &in->w->p, 0, &in->w->x) || late__bare_ack(ctx, in)) return XDP_DROP;
+  if (late__only(ctx, in) != XDP_PASS) return XDP_DROP;
   void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end, *meta = (void *)(long)ctx->data_meta;
   struct wb_late_mark *mark = meta;
   struct ethhdr *eth = data;

@@ -15,6 +15,7 @@ struct wb_opts {
   __u32 pos;
   __u32 ts_val; /* host order */
   __u32 ts_ecr_be32; /* TSval as it goes into our TSecr: the peer's, network order */
+  __u32 ts_echo; /* the peer's TSecr, host order */
   __u8 has_ts;
   __u8 odd;      /* something other than NOP, EOL, timestamps, SACK */
   __u8 sack_n;   /* blocks */
@@ -49,6 +50,8 @@ static long options__step(__u32 i, void *arg) {
     __builtin_memcpy(&v, &o->raw[pos + 2], 4);
     o->ts_val = bpf_ntohl(v);
     o->ts_ecr_be32 = v;
+    __builtin_memcpy(&v, &o->raw[pos + 6], 4);
+    o->ts_echo = bpf_ntohl(v);
     o->has_ts = 1;
   } else if (kind == 5 && size >= 10 && size <= 34 && (size & 7) == 2) {
     o->sack_n = (size - 2) / 8;
@@ -71,6 +74,7 @@ wb_inline void options__walk(struct wb_opts *o, __u32 len) {
     o->has_ts = 1;
     o->ts_val = bpf_ntohl(w[1]);
     o->ts_ecr_be32 = w[1];
+    o->ts_echo = bpf_ntohl(w[2]);
     return;
   }
   if (len) bpf_loop(WB_OPT_BYTES, options__step, &o, 0);

@@ -35,6 +35,7 @@ struct tcp_sock {
   struct tcp_md5sig_info *md5sig_info;
   struct tcp_ao_info *ao_info;
   __u8 tcp_usec_ts : 1, is_mptcp : 1;
+  __u8 ecn_flags;
 } WB_CORE;
 
 #endif

@@ -34,7 +34,8 @@ wb_inline void translate__plan(struct wb_conn_state *st, const struct wb_pkt *p,
     return;
   }
   if (seq__lt(p->ack, una_wire)) {
-    if (connection__too_old(st, una_wire, p->ack)) return; /* and is to look so to the kernel */
+    /* And is to look so to the kernel; but to it all of a bulk reply is acknowledged from the beginning. */
+    if (connection__too_old(st, una_wire, p->ack) && !(connection__bulk(st) && acked >= 0)) return;
     /* Acknowledges less than the kernel knows to be acknowledged: raise it, and keep the window's right edge. */
     __u32 window = (__u32)bpf_ntohs(p->window_be16) << st->snd_wscale, raise = una_wire - p->ack;
     x->ack = st->k_snd_una;

@@ -35,7 +35,8 @@ Candidate Examine(const config::Config& config, const OpenFill& fill,
   c.answered = Definite(*fetched);
   if (!fetched->refused.empty()) return refuse(fetched->refused, fetched->detail);
   c.get = cache::ParseResponse(fetched->get);
-  c.judgement = cache::Judge(*c.get, {.watched = fill.location.has_value()});
+  c.judgement = cache::Judge(*c.get, {.watched = fill.location.has_value(),
+                                       .most_bytes = LargestObject(config)});
   if (!c.judgement.ok) return refuse(c.judgement.reason);
   // Where there is a file, only the file is published: anything else would be answered unwatched
   // for its max-age although a change of the file may concern it.
@@ -61,7 +62,7 @@ Candidate Examine(const config::Config& config, const OpenFill& fill,
 size_t BytesOf(const Sources& sources) {
   size_t bytes = 0;
   for (const auto& s : sources)
-    if (s) bytes += cache::TemplateBytes(*s, kern::kSegmentSizes);
+    if (s && !IsBulk(*s)) bytes += cache::TemplateBytes(*s, kern::kSegmentSizes);
   return bytes;
 }
 

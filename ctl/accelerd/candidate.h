@@ -43,6 +43,10 @@ struct FillResult {
 };
 
 using Sources = std::array<std::optional<cache::TemplateSource>, WB_PART_KINDS>;
+// Too large for XDP: for the bulk sender.
+inline bool IsBulk(const cache::TemplateSource& source) {
+  return source.bytes.size() > WB_BODY_MAX;
+}
 // Of the arena.
 size_t BytesOf(const Sources& sources);
 

@@ -38,18 +38,20 @@ void Content::Log(const absl::Status& status) {
 absl::StatusOr<std::unique_ptr<Content>> Content::Create(const config::Config& config,
                                                          kern::Programs& programs,
                                                          kern::ObjectStore& store,
-                                                         std::optional<BoosterKey> key) {
+                                                         std::optional<BoosterKey> key,
+                                                         BulkObjects* bulk) {
   auto watcher = cache::Watcher::Create();
   if (!watcher.ok()) return watcher.status();
-  return std::unique_ptr<Content>(new Content(config, programs, store, key, *std::move(watcher)));
+  return std::unique_ptr<Content>(new Content(config, programs, store, key, bulk, *std::move(watcher)));
 }
 
 Content::Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,
-                 std::optional<BoosterKey> key, cache::Watcher watcher)
+                 std::optional<BoosterKey> key, BulkObjects* bulk, cache::Watcher watcher)
     : programs_(programs),
       store_(store),
       ledger_(programs),
       prover_(programs),
+      bulk_(bulk),
       watch_fd_(watcher.fd()),
       config_(std::make_shared<const config::Config>(config)),
       key_(key),
@@ -139,6 +141,7 @@ void Content::Retire(const ObjectKey& key, const cache::Variant& variant) {
     if (variant.encodings & (1u << e))
       if (auto hex = Key(key, e)) Log(store_.DropKey(*hex));
   room_.Rest({variant.slot, variant.range}, kern::MonotonicNs());
+  if (bulk_ != nullptr) bulk_->Retire(variant.slot);
   aging_.Remove(variant.slot);
 }
 

@@ -27,6 +27,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "ctl/accelerd/aging.h"
+#include "ctl/accelerd/bulk_objects.h"
 #include "ctl/accelerd/candidate.h"
 #include "ctl/accelerd/prover.h"
 #include "ctl/accelerd/reload_plan.h"
@@ -60,7 +61,8 @@ class Content {
   static absl::StatusOr<std::unique_ptr<Content>> Create(const config::Config& config,
                                                          kern::Programs& programs,
                                                          kern::ObjectStore& store,
-                                                         std::optional<BoosterKey> key);
+                                                         std::optional<BoosterKey> key,
+                                                         BulkObjects* bulk = nullptr);
 
   // Readable when DrainWatch() has something to do.
   int watch_fd() const { return watch_fd_; }
@@ -142,7 +144,7 @@ class Content {
     wb_variant live;
   };
   Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,
-          std::optional<BoosterKey> key, cache::Watcher watcher);
+          std::optional<BoosterKey> key, BulkObjects* bulk, cache::Watcher watcher);
   static std::optional<api::CacheEntry> Describe(const config::Config& config, const Listed& listed,
                                                  const api::CacheFilter& filter);
   api::ObjectVariant ShowVariant(const config::Config& config, const cache::Variant& variant,
@@ -167,6 +169,10 @@ class Content {
   };
   std::optional<Draft> Write(const config::Config& config, const OpenFill& fill,
                              const Candidate& candidate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MakeBulkRoom(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether the slot holds exactly that part, whatever its Date.
+  bool Holds(uint32_t slot, uint32_t kind, const cache::TemplateSource& source) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Discard(uint16_t domain, const Draft& draft) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Publish(OpenFill& fill, const Candidate& candidate, const Draft& draft)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -213,6 +219,7 @@ class Content {
   kern::ObjectStore& store_ ABSL_GUARDED_BY(mu_);
   kern::Ledger ledger_ ABSL_GUARDED_BY(mu_);
   const Prover prover_;
+  BulkObjects* const bulk_;  // null: there are none
   int watch_fd_ = -1;
 
   mutable absl::Mutex config_mu_;  // within mu_, or alone

@@ -23,7 +23,8 @@ constexpr size_t kMaxRefusedClasses = 65536;
 uint64_t RetryNs(std::string_view reason) {
   if (reason == "excluded") return 3600 * kSecond;
   // Nothing is known against the object itself.
-  if (reason == "changing" || reason == "not_the_file" || reason == "not_watched")
+  if (reason == "changing" || reason == "not_the_file" || reason == "not_watched" ||
+      reason == "bulk_no_room")
     return 5 * kSecond;
   return 30 * kSecond;
 }
@@ -134,14 +135,21 @@ std::optional<FillResult> Content::Finish(FillHandle fill,
         result = FillResult{false, "not_admitted"};
       } else if (draft = Write(*config, *fill, candidate); !draft) {
         stats_.fills_failed++;
-        result = FillResult{false, "no_room"};
+        // It would be fetched again at once, for nothing.
+        if (IsBulk(*candidate.sources[WB_PART_GET]))
+          result = Refuse(*fill, "bulk_no_room");
+        else
+          result = FillResult{false, "no_room"};
       }
     }
   }
   // Without the lock: nobody is answered with it yet.
-  const absl::Status proof =
+  absl::Status proof =
       draft ? prover_.Prove(draft->place.slot, candidate.sources) : absl::OkStatus();
   absl::MutexLock lock(&mu_);
+  if (draft && proof.ok() && IsBulk(*candidate.sources[WB_PART_GET]) &&
+      !Holds(draft->place.slot, WB_PART_GET, *candidate.sources[WB_PART_GET]))
+    proof = absl::DataLossError("other bytes than those answered");
   if (draft && (Changed(*config, *fill, candidate) || !proof.ok())) {
     Discard(fill->key.domain, *draft);
     if (!proof.ok()) {
@@ -205,13 +213,19 @@ const cache::Variant* Content::FindTwin(const OpenFill& fill, const Candidate& c
     bool same = Fresh(variant, now);
     for (int kind = 0; kind < WB_PART_KINDS && same; kind++) {
       const wb_part& part = live.part[kind];
-      same = sources[kind]
-                 ? cache::SameTemplate(room_.arena().bank(part.bank), part, *sources[kind])
-                 : part.len == 0;
+      same = sources[kind] ? Holds(variant.slot, static_cast<uint32_t>(kind), *sources[kind])
+                           : part.len == 0;
     }
     if (same) return &variant;
   }
   return nullptr;
+}
+
+bool Content::Holds(uint32_t slot, uint32_t kind, const cache::TemplateSource& source) const {
+  const wb_variant& v = programs_.variants[slot];
+  const wb_part& part = v.part[kind];
+  if (part.bank == WB_BULK_BANK) return bulk_ != nullptr && bulk_->Same(slot, v.gen, source);
+  return cache::SameTemplate(room_.arena().bank(part.bank), part, source);
 }
 
 FillResult Content::Share(const OpenFill& fill, const cache::Variant& twin) {
@@ -225,9 +239,16 @@ std::optional<Content::Draft> Content::Write(const config::Config& config, const
                                              const Candidate& candidate) {
   const auto& sources = candidate.sources;
   const cache::Judgement& judgement = candidate.judgement;
-  const size_t bytes = BytesOf(sources);
+  const bool bulk = IsBulk(*sources[WB_PART_GET]);
+  if (bulk && bulk_ == nullptr) return std::nullopt;
+  if (bulk) MakeBulkRoom(sources[WB_PART_GET]->bytes.size());
+  const size_t bytes = std::max<size_t>(BytesOf(sources), cache::kArenaAlign);
   const auto place = room_.Take(fill.key.domain, bytes, kern::MonotonicNs(), evicted_);
   if (!place) return std::nullopt;
+  if (bulk && !bulk_->Put(place->slot, programs_.variants[place->slot].gen, *sources[WB_PART_GET])) {
+    room_.GiveBack(fill.key.domain, *place);
+    return std::nullopt;
+  }
   Draft draft;
   draft.place = *place;
   draft.own_freshness = judgement.lifetime && (!fill.location || judgement.immutable);
@@ -253,6 +274,13 @@ std::optional<Content::Draft> Content::Write(const config::Config& config, const
   uint32_t off = place->range.off;
   for (int kind = 0; kind < WB_PART_KINDS; kind++) {
     if (!sources[kind]) continue;
+    if (IsBulk(*sources[kind])) {
+      content.part[kind].bank = WB_BULK_BANK;
+      content.part[kind].len = static_cast<uint32_t>(sources[kind]->bytes.size());
+      content.part[kind].date_off = sources[kind]->date_off;
+      content.part[kind].header_len = sources[kind]->header_len;
+      continue;
+    }
     content.part[kind] =
         cache::WriteTemplate(room_.arena().bank(place->range.bank), place->range.bank, off,
                              *sources[kind], kern::kSegmentSizes);
@@ -266,6 +294,7 @@ std::optional<Content::Draft> Content::Write(const config::Config& config, const
 void Content::Discard(uint16_t domain, const Draft& draft) {
   ledger_.Forget(draft.place.slot);
   store_.Reuse(draft.place.slot);
+  if (bulk_ != nullptr) bulk_->Drop(draft.place.slot);
   room_.GiveBack(domain, draft.place);
 }
 
@@ -291,7 +320,8 @@ FillResult Content::Publish(OpenFill& fill, const Candidate& candidate, const Dr
   }
   aging_.Add(draft.place.slot, programs_.variants[draft.place.slot].fresh_ns);
   Replace(fill.key, fill.encoding, draft.place.slot, old);
-  Seal(draft.place.slot, fill.key);
+  // Of a bulk object the body ends with this process.
+  if (!IsBulk(*candidate.sources[WB_PART_GET])) Seal(draft.place.slot, fill.key);
   return Filled(variant);
 }
 

@@ -50,6 +50,18 @@ bool Content::Admitted(const OpenFill& fill, uint64_t bytes) {
   return false;
 }
 
+// Bulk objects go by SIEVE alone, over all domains: there are few of them, and what they cost is the
+// bulk sender's memory.
+void Content::MakeBulkRoom(uint64_t bytes) {
+  while (bulk_->Short(bytes)) {
+    const auto slot = bulk_->TakeVictim([this](uint32_t of) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return store_.Hits(of);
+    });
+    if (!slot) return;
+    evicted_(index_.EvictSlot(*slot));
+  }
+}
+
 void Content::Evicted(const cache::Eviction& victim) {
   Retire(victim.key, victim.variant);
   stats_.evictions++;
@@ -66,6 +78,7 @@ void Content::Reclaim(const absl::flat_hash_set<uint32_t>& in_flight, uint64_t n
       [this](uint32_t slot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
         ledger_.Forget(slot);
         store_.Reuse(slot);
+        if (bulk_ != nullptr) bulk_->Drop(slot);
       });
 }
 

@@ -25,8 +25,13 @@ std::optional<SampledHit> Content::Sample(uint32_t slot) const {
   hit.slot = slot;
   hit.gen = programs_.variants[slot].gen;
   const wb_part& get = programs_.variants[slot].part[WB_PART_GET];
-  const auto bytes = room_.arena().bank(get.bank).subspan(get.off, get.len);
-  hit.response.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (get.bank == WB_BULK_BANK) {
+    hit.response = bulk_->Text(slot, hit.gen);
+    if (hit.response.empty()) return std::nullopt;
+  } else {
+    const auto bytes = room_.arena().bank(get.bank).subspan(get.off, get.len);
+    hit.response.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
   const wb_date date = cache::DateText(std::atomic_ref(programs_.control[0].second).load());
   if (get.date_off != WB_NO_DATE)
     hit.response.replace(get.date_off, WB_HTTP_DATE, reinterpret_cast<const char*>(date.text),
@@ -44,13 +49,12 @@ Verdict Content::Verify(const SampledHit& hit, const absl::StatusOr<std::string>
   const wb_variant& live = programs_.variants[hit.slot];
   if (key == nullptr || *key != hit.key || live.gen != hit.gen || !Live(hit.slot))
     return Verdict::kGone;
-  const cache::Judgement judgement =
-      now.ok() ? cache::Judge(*now, {.watched = true}) : cache::Judgement{};
+  const config::Snapshot config = this->config();
+  const cache::Policy policy{.watched = true, .most_bytes = LargestObject(*config)};
+  const cache::Judgement judgement = now.ok() ? cache::Judge(*now, policy) : cache::Judgement{};
   const cache::TemplateSource source =
       judgement.ok ? cache::SourceOf(*now) : cache::TemplateSource{};
-  const wb_part& get = live.part[WB_PART_GET];
-  if (judgement.ok && cache::SameTemplate(room_.arena().bank(get.bank), get, source))
-    return Verdict::kSame;
+  if (judgement.ok && Holds(hit.slot, WB_PART_GET, source)) return Verdict::kSame;
   if (judgement.ok && index_.Find(hit.key)->paths.empty()) {
     Withdraw(hit.key);
     return Verdict::kRenewed;

@@ -16,12 +16,14 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "ctl/accelerd/access_log.h"
+#include "ctl/accelerd/bulk_path.h"
 #include "ctl/accelerd/clock.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/endpoints.h"
 #include "ctl/accelerd/filler.h"
 #include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
+#include "ctl/accelerd/last_will.h"
 #include "ctl/accelerd/notify.h"
 #include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/service.h"
@@ -43,6 +45,7 @@ using base::PosixError;
 using base::UniqueFd;
 
 constexpr std::chrono::milliseconds kMaxTick{100};
+constexpr std::chrono::milliseconds kBulkPatience{10000};  // below TimeoutStopSec of the unit
 constexpr uint64_t kMissesNs = 5000000;  // spent on misses between two heartbeats
 
 absl::StatusOr<UniqueFd> BlockSignals() {
@@ -92,6 +95,7 @@ class Daemon {
       : config_(config), path_(path), text_(text) {}
 
   absl::Status Start() {
+    WB_ASSIGN_OR_RETURN(will_, LastWill::Leave(config_.pin_dir));
     WB_ASSIGN_OR_RETURN(signals_, BlockSignals());
     timer_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (!timer_) return PosixError("make", "a timer");
@@ -114,7 +118,9 @@ class Daemon {
     WB_RETURN_IF_ERROR(store_->CheckRoom(names));
     WB_RETURN_IF_ERROR(Configure(arranged, *store_));
     WB_RETURN_IF_ERROR(store_->RestPorts(kern::ConnTable(*programs_).PortsInUse()));
-    WB_ASSIGN_OR_RETURN(content_, Content::Create(arranged, *programs_, *store_, key));
+    WB_RETURN_IF_ERROR(StartBulk());
+    WB_ASSIGN_OR_RETURN(content_, Content::Create(arranged, *programs_, *store_, key,
+                                                  bulk_objects_.get()));
     clock_ = std::make_unique<Clock>(*programs_);
     clock_->Tick();
     WB_RETURN_IF_ERROR(AttachAll());
@@ -183,6 +189,7 @@ class Daemon {
     if (endpoints_ != nullptr) endpoints_->Stop();
     if (filler_ != nullptr) filler_->Stop();
     if (verifier_ != nullptr) verifier_->Stop();
+    if (bulk_ != nullptr) bulk_->Stop(kBulkPatience);
     if (interfaces_ != nullptr && (keep ? interfaces_->Remain() : interfaces_->Leave()))
       if (absl::Status status = programs_->Unpin(); !status.ok())
         spdlog::error("{}", status.ToString());
@@ -204,13 +211,21 @@ class Daemon {
     return config->on_stop;
   }
 
+  absl::Status StartBulk() {
+    auto memory = bulk::Store::Create(config_.bulk.memory_bytes);
+    if (!memory.ok()) return memory.status();
+    bulk_objects_ = std::make_unique<BulkObjects>(*std::move(memory));
+    WB_ASSIGN_OR_RETURN(bulk_, BulkPath::Start(config_.bulk, *programs_, *bulk_objects_));
+    return absl::OkStatus();
+  }
+
   absl::Status AttachAll() {
     std::string cgroup = config_.cgroup;
     if (cgroup.empty()) {
       WB_ASSIGN_OR_RETURN(cgroup, FindCgroup2());
     }
     WB_RETURN_IF_ERROR(programs_->AttachSockops(cgroup));
-    interfaces_ = std::make_unique<Interfaces>(*programs_, *content_);
+    interfaces_ = std::make_unique<Interfaces>(*programs_, *content_, bulk_.get());
     interfaces_->Start();
     return interfaces_->AttachAll(config_.interfaces);
   }
@@ -245,11 +260,14 @@ class Daemon {
   const config::Config& config_;  // as it was at the start
   const std::string& path_;
   const std::string& text_;
+  LastWill will_;
   UniqueFd signals_;
   UniqueFd timer_;
   InstanceLock lock_;
   std::unique_ptr<kern::Programs> programs_;
   std::unique_ptr<kern::ObjectStore> store_;
+  std::unique_ptr<BulkObjects> bulk_objects_;
+  std::unique_ptr<BulkPath> bulk_;
   std::unique_ptr<Content> content_;
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Interfaces> interfaces_;

@@ -33,6 +33,12 @@ cache::FetchOutcome OutcomeOf(const absl::StatusOr<cache::FetchedObject>& fetche
   return cache::FetchOutcome::kOverloaded;
 }
 
+cache::FetchLimits LimitsOf(const config::Snapshot& config) {
+  cache::FetchLimits limits;
+  limits.response_bytes = LargestObject(*config);
+  return limits;
+}
+
 }  // namespace
 
 // Of the fetches of one fill, the last one's outcome.
@@ -43,7 +49,10 @@ struct Filler::Measured {
   uint64_t retry_after = 0;
 };
 
-Filler::Filler(Content& content) : content_(content), pool_(0), queue_(0, 0) { Resize({}); }
+Filler::Filler(Content& content)
+    : content_(content), pool_(LimitsOf(content.config())), queue_(0, 0) {
+  Resize({});
+}
 
 void Filler::Resize(const std::vector<uint16_t>& other_origins) {
   const config::Snapshot config = content_.config();

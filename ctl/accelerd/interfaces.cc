@@ -38,10 +38,16 @@ absl::Status CheckTransmit(const std::string& name) {
   return absl::OkStatus();
 }
 
+config::BulkPath BulkPathOf(const config::Config& config, const std::string& name) {
+  for (const config::Interface& i : config.interfaces)
+    if (i.name == name) return i.bulk;
+  return config::BulkPath::kAuto;
+}
+
 }  // namespace
 
-Interfaces::Interfaces(kern::Programs& programs, Content& content)
-    : programs_(programs), content_(content), table_(programs) {}
+Interfaces::Interfaces(kern::Programs& programs, Content& content, BulkPath* bulk)
+    : programs_(programs), content_(content), bulk_(bulk), table_(programs) {}
 
 Interfaces::~Interfaces() {
   stop_ = true;
@@ -138,9 +144,18 @@ absl::StatusOr<kern::Attachment> Interfaces::AttachLocked(const std::string& nam
     a.why = absl::StrCat("native XDP would lose every reply: ", lacks);
   }
   std::move(undo).Cancel();
+  const config::Snapshot config = content_.config();
+  SendBulk(a, BulkPathOf(*config, name));
   entries_[name] = {a, since};
   missing_.erase(name);
   return a;
+}
+
+void Interfaces::SendBulk(const kern::Attachment& a, config::BulkPath path) {
+  if (bulk_ == nullptr) return;
+  const BulkWay way = bulk_->Use(a.slot, a.name, path);
+  spdlog::info("{} sends bulk by {}: {}", a.name, config::NameOf(config::kBulkPaths, way.path),
+               way.why);
 }
 
 absl::StatusOr<kern::Attachment> Interfaces::Attach(const std::string& name, kern::AttachMode mode,
@@ -215,6 +230,7 @@ absl::StatusOr<api::DetachResult> Interfaces::Detach(const api::DetachRequest& r
     a = it->second.attachment;
     it->second.draining = true;
     programs_.control[0].drain[a.slot] = 1;
+    if (bulk_ != nullptr) bulk_->Leave(a.slot);
   }
   api::DetachResult result;
   const uint64_t at_first = Spliced(a.ifindex);

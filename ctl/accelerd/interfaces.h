@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "ctl/accelerd/bulk_path.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/api/service.h"
 #include "ctl/kern/conn_table.h"
@@ -25,7 +26,8 @@ namespace wb::accelerd {
 
 class Interfaces {
  public:
-  Interfaces(kern::Programs& programs, Content& content);
+  // `bulk`: null where objects are not sent in bulk.
+  Interfaces(kern::Programs& programs, Content& content, BulkPath* bulk);
   ~Interfaces();
 
   // Attaches; attaching again puts back what was lost, ends a drain, and is refused when another
@@ -76,11 +78,13 @@ class Interfaces {
   absl::StatusOr<kern::Attachment> AttachLocked(const std::string& name, kern::AttachMode mode,
                                                 std::optional<bool> shadow)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SendBulk(const kern::Attachment& attachment, config::BulkPath path);
   absl::Status TakeOff(const Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   uint64_t Spliced(uint32_t ifindex) const;
 
   kern::Programs& programs_;
   Content& content_;
+  BulkPath* const bulk_;
   mutable absl::Mutex mu_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Missing> missing_ ABSL_GUARDED_BY(mu_);  // configured, not attached

@@ -21,6 +21,7 @@ std::vector<std::string> Interfaces::Follow(const std::vector<config::Interface>
         warnings.push_back(absl::StrCat("interface ", i.name, " stays in ", api::NameOf(mode),
                                         " mode: `wbctl detach ", i.name, "`, then attach it"));
       const auto old = std::ranges::find(before, i.name, &config::Interface::name);
+      if (old != before.end() && old->bulk != i.bulk) SendBulk(a, i.bulk);
       if (old == before.end() || old->shadow == i.shadow) continue;
       if (auto again = AttachLocked(i.name, kern::AttachMode::kAuto, i.shadow); !again.ok())
         warnings.push_back(absl::StrCat("interface ", i.name, ": ", again.status().message()));
@@ -28,6 +29,7 @@ std::vector<std::string> Interfaces::Follow(const std::vector<config::Interface>
     }
     auto a = AttachLocked(i.name, i.mode, i.shadow);
     if (a.ok()) {
+      SendBulk(*a, i.bulk);  // the configuration in force is the one before
       spdlog::info("attached to {} ({}: {})", i.name, a->native ? "native" : "generic", a->why);
       continue;
     }

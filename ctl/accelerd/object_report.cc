@@ -21,10 +21,8 @@ std::string Text(const uint8_t* bytes, size_t length) {
   return {reinterpret_cast<const char*>(bytes), length};
 }
 
-// The header fields as they lie in the arena, and what is put over their Date.
-std::string HeaderText(std::span<const uint8_t> bank, const wb_part& part) {
-  const std::string raw =
-      Text(bank.data() + part.off, std::min<uint32_t>(part.header_len, part.len));
+// The header fields as they are kept, and what is put over their Date.
+std::string HeaderText(const std::string& raw, const wb_part& part) {
   if (part.date_off == WB_NO_DATE || part.date_off + WB_HTTP_DATE > raw.size()) return raw;
   return absl::StrCat(raw.substr(0, part.date_off),
                       std::string(api::kDateMark.data(), api::kDateMark.size()),
@@ -57,7 +55,14 @@ api::ObjectVariant Content::ShowVariant(const config::Config& config, const cach
   v.age_s = (now - static_cast<uint64_t>(variant.admitted_ns)) / kSecond;
   if (live.expires_ns != 0) v.expires_in_s = SecondsUntil(live.expires_ns, now);
   v.freshness = FreshnessOf(live);
-  v.header = HeaderText(room_.arena().bank(get.bank), get);
+  if (get.bank == WB_BULK_BANK) {
+    if (const auto object = bulk_->Find(variant.slot, live.gen))
+      v.header = HeaderText(object->header, get);
+  } else {
+    v.header = HeaderText(Text(&room_.arena().bank(get.bank)[get.off],
+                               std::min<uint32_t>(get.header_len, get.len)),
+                          get);
+  }
   return v;
 }
 

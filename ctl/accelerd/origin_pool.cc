@@ -22,7 +22,7 @@ std::unique_ptr<cache::Fetcher> OriginPool::Take(uint16_t domain,
     return fetcher;
   }
   while (!idle_.empty() && taken_ + idle_.size() > most_) idle_.pop_front();
-  return std::make_unique<cache::Fetcher>(origin);
+  return std::make_unique<cache::Fetcher>(origin, limits_);
 }
 
 void OriginPool::GiveBack(uint16_t domain, const cache::OriginAddress& origin,

@@ -16,7 +16,8 @@ namespace wb::accelerd {
 
 class OriginPool {
  public:
-  explicit OriginPool(uint32_t most) : most_(most) {}
+  // `limits`: of each fetch.
+  explicit OriginPool(cache::FetchLimits limits) : limits_(limits) {}
   // What is beyond it is closed when it is given back.
   void Resize(uint32_t most);
 
@@ -36,7 +37,8 @@ class OriginPool {
   };
 
   std::mutex mu_;
-  uint32_t most_;
+  const cache::FetchLimits limits_;
+  uint32_t most_ = 0;
   std::condition_variable returned_;
   std::list<Idle> idle_;  // idle for longest first
   uint32_t taken_ = 0;

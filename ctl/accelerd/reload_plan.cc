@@ -139,6 +139,8 @@ std::vector<std::string> Refusals(const Config& now, const Config& next) {
   text("api.allow", AllowedText(now.api), AllowedText(next.api), kRestartRemedy);
   if (now.access_log != next.access_log)
     refusals.push_back(Refusal("access_log", "that of the start", "another", kRestartRemedy));
+  if (now.bulk != next.bulk)
+    refusals.push_back(Refusal("bulk", "that of the start", "another", kRestartRemedy));
   number("limits.memory", now.limits.memory_bytes, next.limits.memory_bytes, kMapsRemedy);
   number("limits.connections", now.limits.connections, next.limits.connections, kMapsRemedy);
   number("limits.objects", now.limits.objects, next.limits.objects, kMapsRemedy);

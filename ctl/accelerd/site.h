@@ -25,6 +25,8 @@ inline bool Exists(const config::Config& config, uint16_t domain, uint8_t encodi
          (encoding == 0 || !config.accept_encodings[encoding - 1u].empty());
 }
 
+// Bytes of the largest response that is cached.
+uint64_t LargestObject(const config::Config& config);
 // What the objects of a domain are made from.
 std::string SiteOf(const config::Domain& domain);
 // The target's file. nullopt: it has none.

@@ -79,7 +79,8 @@ void Verifier::Check(const config::Config& config, uint32_t slot) {
   request.target = hit->key.target;
   if (hit->encoding != 0) request.accept_encoding = EncodingValue(config, hit->encoding);
   // A connection each: they are few, and the address may be another one after a reload.
-  cache::Fetcher fetcher({domain.origin.host, domain.origin.port, domain.fill_from});
+  cache::Fetcher fetcher({domain.origin.host, domain.origin.port, domain.fill_from},
+                         {.response_bytes = LargestObject(config)});
   counts_[static_cast<size_t>(content_.Verify(*hit, fetcher.Fetch(request)))]++;
 }
 

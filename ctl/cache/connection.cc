@@ -23,6 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr size_t kLeastBytesPerMs = 8192;  // of a large body
+
 struct SocketAddress {
   sockaddr_storage storage = {};
   socklen_t len = 0;
@@ -202,6 +204,8 @@ absl::StatusOr<OriginConnection::Answer> OriginConnection::TryExchange(std::stri
     }
     body = *header->content_length;
   }
+  deadline += std::chrono::milliseconds(body / kLeastBytesPerMs);
+  raw.reserve(end + 4 + body);
   const size_t whole = end + 4 + body;
   while (raw.size() < whole) WB_RETURN_IF_ERROR(Receive(raw, deadline));
   if (raw.size() > whole) return absl::DataLossError("bytes behind the response of " + Name());

@@ -20,7 +20,8 @@ namespace wb::cache {
 
 struct FetchLimits {
   std::chrono::milliseconds connect{1000};
-  std::chrono::milliseconds total{5000};  // of one request, connecting included
+  // Of one request, connecting included; a body is given time for its length, too.
+  std::chrono::milliseconds total{5000};
   size_t response_bytes = 16384;          // header and body
 };
 

@@ -56,12 +56,12 @@ absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::s
   request.target = target;
   request.accept_encoding = std::move(accept_encoding);
 
-  constexpr Policy kAnyFreshness{.watched = true};
+  const Policy any_freshness{.watched = true, .most_bytes = most_bytes_};
   FetchedObject object;
   WB_ASSIGN_OR_RETURN(object.get, Fetch(request));
   WB_ASSIGN_OR_RETURN(const Response get, ParseResponse(object.get));
   if (IsBusy(get)) object.busy = object.get;
-  const Judgement judgement = Judge(get, kAnyFreshness);
+  const Judgement judgement = Judge(get, any_freshness);
   object.refused = judgement.reason;
   if (!judgement.ok) return object;
 
@@ -92,7 +92,7 @@ absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::s
     WB_ASSIGN_OR_RETURN(const Response again, ParseResponse(again_raw));
     if (IsBusy(again)) {
       object.busy = again_raw;
-    } else if (!Judge(again, kAnyFreshness).ok || !SameButForDate(get, again)) {
+    } else if (!Judge(again, any_freshness).ok || !SameButForDate(get, again)) {
       object.refused = "volatile";
       object.detail = Differences(get, again);
     }

@@ -35,7 +35,7 @@ struct FetchedObject {
 class Fetcher {
  public:
   explicit Fetcher(OriginAddress origin, FetchLimits limits = {})
-      : connection_(std::move(origin), limits) {}
+      : most_bytes_(limits.response_bytes), connection_(std::move(origin), limits) {}
 
   // One response, as OriginConnection::Exchange() returns it. InvalidArgument: the request could
   // not be written without changing its meaning (white space or control characters in the target,
@@ -53,6 +53,7 @@ class Fetcher {
   uint64_t connects() const { return connection_.connects(); }
 
  private:
+  const size_t most_bytes_;
   uint64_t requests_ = 0;
   OriginConnection connection_;
 };

@@ -132,7 +132,7 @@ CacheControl ReadCacheControl(const Response& response) {
 // What holds for each of the three responses.
 std::string_view CommonFault(const Response& response) {
   if (response.Count("Transfer-Encoding") != 0) return "transfer_encoding";
-  if (response.raw.size() > WB_BODY_MAX) return "too_large";
+  if (response.header_len > WB_BODY_MAX) return "too_large";
   if (response.Count("Set-Cookie") != 0) return "set_cookie";
   if (!OnlyElement(response, "Connection", "keep-alive")) return "connection";
   if (!OnlyElement(response, "Vary", "accept-encoding")) return "vary";
@@ -195,7 +195,8 @@ Judgement Judge(const Response& response, const Policy& policy) {
   if (response.status != 200) return refuse("status");
   if (response.Count("Transfer-Encoding") != 0) return refuse("transfer_encoding");
   if (!response.content_length) return refuse("no_content_length");
-  if (response.header_len + *response.content_length > WB_BODY_MAX) return refuse("too_large");
+  if (response.header_len + *response.content_length > policy.most_bytes)
+    return refuse("too_large");
   if (*response.content_length != response.body.size()) return refuse("length_mismatch");
   if (const std::string_view fault = CommonFault(response); !fault.empty()) return refuse(fault);
 

@@ -50,6 +50,7 @@ struct Policy {
   // The response is a file of a watched document root; without, only what says how long it is fresh
   // is cacheable.
   bool watched = false;
+  size_t most_bytes = WB_BODY_MAX;  // header and body
 };
 
 struct Judgement {

@@ -38,6 +38,10 @@ enum class QueryPolicy { kPass, kKey };
 enum class StopPolicy { kKeep, kDetach };
 // How a line of the access log is written: as nginx's `combined`, or as one JSON object.
 enum class LogFormat { kCombined, kJson };
+// How objects above 16 KiB leave by an interface: by what is cheapest there (kAuto), by AF_XDP, by a
+// packet socket, or not from the cache at all but from the web server.
+enum class BulkPath { kAuto, kXsk, kPacket, kKernel };
+enum class CongestionControl { kCubic, kNewReno };
 
 template <typename T>
 using Names = std::pair<std::string_view, T>;
@@ -52,6 +56,12 @@ inline constexpr std::array<Names<QueryPolicy>, 2> kQueryPolicies = {
 inline constexpr std::array<Names<LogFormat>, 2> kLogFormats = {
     {{"combined", LogFormat::kCombined}, {"json", LogFormat::kJson}}};
 
+inline constexpr std::array<Names<BulkPath>, 4> kBulkPaths = {{{"auto", BulkPath::kAuto},
+                                                               {"xsk", BulkPath::kXsk},
+                                                               {"packet", BulkPath::kPacket},
+                                                               {"kernel", BulkPath::kKernel}}};
+inline constexpr std::array<Names<CongestionControl>, 2> kCongestionControls = {
+    {{"cubic", CongestionControl::kCubic}, {"newreno", CongestionControl::kNewReno}}};
 inline constexpr std::array<Names<StopPolicy>, 2> kStopPolicies = {
     {{"keep", StopPolicy::kKeep}, {"detach", StopPolicy::kDetach}}};
 
@@ -85,6 +95,10 @@ inline constexpr size_t kMaxAllowed = 64;  // Users and groups of api.allow.
 constexpr size_t kMaxExcludes = 64;        // Per domain.
 inline constexpr Range<uint64_t> kMemoryBytes = {1ULL << 20, 448ULL << 20};
 inline constexpr Range<uint64_t> kDomainMemoryBytes = {64ULL << 10, kMemoryBytes.max};
+inline constexpr Range<uint64_t> kBulkMemoryBytes = {0, 64ULL << 30};
+inline constexpr Range<uint64_t> kBulkObjectBytes = {WB_BODY_MAX, 1ULL << 29};
+inline constexpr Range<uint32_t> kBulkPollUs = {0, 1000};
+inline constexpr Range<uint32_t> kCpus = {0, 4095};
 inline constexpr Range<uint32_t> kConnections = {1024, 1048576};
 inline constexpr Range<uint32_t> kObjects = {64, 262144};
 inline constexpr Range<uint32_t> kFillConcurrency = {1, 64};
@@ -111,6 +125,7 @@ struct Interface {
   std::string name;  // Required. As in `ip link`; no '/', ':' or white space.
   AttachMode mode = AttachMode::kAuto;
   bool shadow = false;  // Judge and count, answer nothing.
+  BulkPath bulk = BulkPath::kAuto;
   bool operator==(const Interface&) const = default;
 };
 
@@ -166,6 +181,16 @@ struct Verification {
   bool operator==(const Verification&) const = default;
 };
 
+// Objects above 16 KiB, header included, and the thread that sends them.
+struct Bulk {
+  uint64_t memory_bytes = 128ULL << 20;     // 0: they are not cached.
+  uint64_t max_object_bytes = 16ULL << 20;  // Larger ones are left to the web server.
+  CongestionControl congestion_control = CongestionControl::kCubic;
+  uint32_t poll_us = 50;        // While replies are under way, their ACKs are read so often.
+  std::optional<uint32_t> cpu;  // That the thread runs on; none: any.
+  bool operator==(const Bulk&) const = default;
+};
+
 struct Boosters {
   std::vector<std::string> addresses;  // Trusted peers: canonical IPv4 or IPv6 literals, unique.
   std::string key_file;  // Absolute; required with addresses. Read it with ReadBoosterKey().
@@ -211,6 +236,7 @@ struct Config {
   milliseconds keepalive_refresh = seconds(30);
   milliseconds drain_deadline =
       seconds(90);  // `detach` waits this long for spliced connections to end.
+  Bulk bulk;
   Verification verification;
   // What SIGTERM leaves: the programs and the cache for the next accelerd, or nothing.
   StopPolicy on_stop = StopPolicy::kKeep;

@@ -43,6 +43,7 @@ void ReadInterfaces(const Value& list, std::vector<Interface>* out) {
     }
     map["mode"].Enum(&interface.mode, base::kAttachModes);
     map["shadow"].Boolean(&interface.shadow);
+    map["bulk"].Enum(&interface.bulk, kBulkPaths);
     map.Finish();
   }
 }
@@ -113,6 +114,21 @@ void ReadLimits(const Value& value, Limits* limits) {
   map["objects"].Integer(&limits->objects, kObjects);
   map["fill_concurrency"].Integer(&limits->fill_concurrency, kFillConcurrency);
   map["fill_rate"].Integer(&limits->fill_rate, kFillRate);
+  map.Finish();
+}
+
+void ReadBulk(const Value& value, Bulk* bulk) {
+  Map map(value);
+  map["memory"].Size(&bulk->memory_bytes, kBulkMemoryBytes);
+  const Value most = map["max_object"];
+  most.Size(&bulk->max_object_bytes, kBulkObjectBytes);
+  if (bulk->memory_bytes != 0 && bulk->max_object_bytes > bulk->memory_bytes)
+    (most.present() ? most : value).Warn(Cat("is more than bulk.memory, ",
+                                             SizeToText(bulk->memory_bytes)));
+  map["congestion_control"].Enum(&bulk->congestion_control, kCongestionControls);
+  map["poll_us"].Integer(&bulk->poll_us, kBulkPollUs);
+  const Value cpu = map["cpu"];
+  if (uint32_t number = 0; cpu.present() && cpu.Integer(&number, kCpus)) bulk->cpu = number;
   map.Finish();
 }
 
@@ -229,6 +245,7 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
                      "): it would close connections that are in use"));
   }
   map["drain_deadline"].Duration(&config->drain_deadline, kDrainDeadline);
+  ReadBulk(map["bulk"], &config->bulk);
   ReadVerification(map["verification"], &config->verification);
   map["on_stop"].Enum(&config->on_stop, kStopPolicies);
   ReadBoosters(map["boosters"], &config->boosters);

@@ -213,9 +213,11 @@ void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
       if (++asked == kAskedPerSweep) first_asked_ = (slot + 1) % slots;
       return SocketIsGone(s.key, s.ifindex, s.id);
     };
+    // A bulk reply goes on when the web server has closed the connection behind it.
+    const bool sending = (s.flags & WB_CF_BULK) && !(s.flags & WB_CF_RST);
     if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0 && !dead.contains(s.ifindex)) {
       Abort(slot);
-    } else if ((s.closed_ns != 0 && now > s.closed_ns + linger) || dead.contains(s.ifindex) ||
+    } else if ((s.closed_ns != 0 && now > s.closed_ns + linger && !sending) || dead.contains(s.ifindex) ||
                untold()) {
       Forget(slot);
     }

@@ -51,7 +51,7 @@ struct Accelerd {
     programs = *std::move(loaded);
     store = std::make_unique<kern::ObjectStore>(*programs);
     content = *Content::Create(config, *programs, *store, std::nullopt);
-    interfaces = std::make_unique<Interfaces>(*programs, *content);
+    interfaces = std::make_unique<Interfaces>(*programs, *content, nullptr);
   }
   // Of an interface; -1: none.
   int Slot(const std::string& name) const {

@@ -39,6 +39,8 @@ enum wb_conn_flag {
   WB_CF_PROBE_ACK = 1 << 9,  /* the kernel misses an acknowledgment: let the next one through */
   WB_CF_ABORT = 1 << 10,     /* cannot be repaired: accelerd resets it */
   WB_CF_ASKED = 1 << 11,     /* wb_asked holds the miss that the kernel's next response header answers */
+  WB_CF_BULK = 1 << 12,      /* accelerd's bulk sender is sending: see wb_bulk */
+  WB_CF_ECN = 1 << 13,       /* ECN, RFC 3168 */
 };
 
 /* A reply not fully acknowledged. wire_seq..wire_seq+len came from part `kind` of variant `variant`. */
@@ -54,6 +56,20 @@ struct wb_flight {
   __u8 pad;
 };
 WB_STATIC_ASSERT(sizeof(struct wb_flight) == 28, "wb_flight");
+
+/* A reply that accelerd sends, while WB_CF_BULK is set: until all of it is acknowledged. The deltas have moved when it
+ * begins, so that what the kernel sends meanwhile comes behind it. */
+struct wb_bulk {
+  __u32 serial; /* of this one; never 0, and not that of the one before */
+  __u32 start;  /* wire: of the reply's first byte */
+  __u32 end;    /* wire: after its last */
+  __u32 variant;
+  __u32 variant_gen;
+  __u32 second; /* Date to use, seconds since 1970 */
+  __u32 first;  /* of the body's bytes to send */
+  __u32 bytes;  /* of these; 0: all, as 200 OK */
+};
+WB_STATIC_ASSERT(sizeof(struct wb_bulk) == 32, "wb_bulk");
 
 enum wb_resp_state {
   WB_RS_IDLE = 0,  /* no response awaited */
@@ -108,6 +124,9 @@ struct wb_conn_state {
   __u32 resp_head_mask; /* bit i: the i-th awaited response answers a HEAD */
   __u8 mac_peer[6];
   __u8 mac_self[6];
+  __u32 pad;
+  struct wb_bulk bulk;
+  __u64 bulk_sent; /* serial << 32 | wire: end of what was ever sent of it. Writer: accelerd's bulk sender, no lock */
   struct wb_flight flights[WB_FLIGHTS];
 };
 WB_STATIC_ASSERT(sizeof(struct wb_conn_state) % 8 == 0, "wb_conn_state");

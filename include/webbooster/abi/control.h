@@ -39,8 +39,10 @@ struct wb_control {
   __u8 drain[WB_IFS_MAX];             /* by interface slot: 1 answers nothing, translates on */
   __u8 partial_checksums[WB_IFS_MAX]; /* 1: the device may hand over CHECKSUM_PARTIAL frames (veth) */
   __u8 shadow[WB_IFS_MAX];            /* 1: everything is judged and counted, nothing answered */
+  __u8 bulk[WB_IFS_MAX]; /* 1: objects above WB_BODY_MAX go to accelerd's bulk sender, else to the web server */
+  __u64 bulk_heartbeat_ns; /* of the bulk sender, CLOCK_MONOTONIC; older than the lease: nothing is given to it */
+  __u32 bulk_awake; /* 1: it reads the ring by itself */
   __u32 log_sample; /* access log: one answered request in so many; 0: off */
-  __u32 pad;
   struct wb_tap_filter tap;
 };
 WB_STATIC_ASSERT(sizeof(struct wb_control) % 8 == 0, "wb_control");

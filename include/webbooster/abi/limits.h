@@ -4,7 +4,7 @@
 #define WEBBOOSTER_ABI_LIMITS_H_
 
 /* Version of everything pinned: a change of any struct in abi/ or of a map's shape raises it. */
-#define WB_LAYOUT_VERSION 3
+#define WB_LAYOUT_VERSION 4
 
 /* Arena of template bytes: banks of one ARRAY element each; a template never straddles a bank. */
 #define WB_BANK_BYTES (2u << 20)

@@ -32,6 +32,8 @@ struct wb_path {
 };
 
 #define WB_NO_DATE 0xffffu
+/* wb_part.bank of a part whose bytes are in accelerd's memory, for its bulk sender, not in the arena. */
+#define WB_BULK_BANK 0xffffffffu
 
 struct wb_part {
   __u32 bank;

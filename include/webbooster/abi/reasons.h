@@ -81,7 +81,13 @@
   X(TIMER_LESS, "timer_less", "timer", "segments of the connection made smaller: nothing arrives in three tries") \
   X(SHADOW, "shadow", "in", "would have been answered, were the interface not in shadow mode")               \
   X(LOG_LOST, "log_lost", "in", "answered, but not in the access log: its ring buffer is full")              \
-  X(TAP_LOST, "tap_lost", "tap", "packet not copied for wbctl tap: its buffer is full")
+  X(TAP_LOST, "tap_lost", "tap", "packet not copied for wbctl tap: its buffer is full")                       \
+  X(BULK, "bulk", "in", "request given to the bulk sender")                                                   \
+  X(BULK_OFF, "bulk_off", "in", "object is for the bulk sender, which this interface does not use or which does not run") \
+  X(BULK_FULL, "bulk_full", "in", "object is for the bulk sender, whose ring buffer is too full")             \
+  X(BULK_BUSY, "bulk_busy", "in", "a bulk reply is under way on this connection")                             \
+  X(BULK_HEARD, "bulk_heard", "in", "acknowledgment given to the bulk sender")                                \
+  X(BULK_LOST, "bulk_lost", "in", "bulk sender not told: its ring buffer is full")
 
 enum wb_reason {
 #define WB_X(name, label, hook, text) WB_R_##name,

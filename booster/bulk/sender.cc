@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "booster/bulk/sender.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace wb::bulk {
+namespace {
+
+constexpr size_t kTimersAtOnce = 1024;
+
+void Count(Histogram& histogram, uint64_t value) {
+  ++histogram[std::min<size_t>(std::bit_width(value), histogram.size() - 1)];
+}
+
+bool After(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
+
+}  // namespace
+
+void Sender::SetWire(size_t index, Wire* wire) {
+  if (wires_.size() <= index) wires_.resize(index + 1);
+  wires_[index] = wire;
+}
+
+bool Sender::Has(const ReplyId& reply) const {
+  const auto it = active_.find(reply.slot);
+  return it != active_.end() && it->second->reply.id == reply;
+}
+
+void Sender::Begin(Reply reply, uint64_t now) {
+  if (Has(reply.id)) return;
+  // What is under way by the table is the new one; the end of the old one was not heard.
+  if (active_.contains(reply.id.slot)) End(reply.id.slot, &SenderStats::done);
+  auto transfer = Transfer::Create(reply.connection, reply.response.bytes(), options_, now);
+  const absl::StatusOr<TransferId> id =
+      transfer.ok() ? scheduler_.Add(*std::move(transfer))
+                    : absl::StatusOr<TransferId>(transfer.status());
+  if (!id.ok()) {
+    ++stats_.refused;
+    SendReset(reply.ends, reply.wire, reply.connection.snd_nxt, peers_.Look(reply.id).ack);
+    peers_.Destroy(reply.id);
+    return;
+  }
+  ++stats_.begun;
+  const uint32_t slot = reply.id.slot, start = reply.connection.snd_nxt;
+  auto active = std::make_unique<Active>(Active{std::move(reply), *id, start});
+  if (by_transfer_.size() <= id->slot) by_transfer_.resize(id->slot + 1);
+  by_transfer_[id->slot] = active.get();
+  active_[slot] = std::move(active);
+}
+
+void Sender::OnAck(const ReplyId& reply, const AckSegment& ack, uint64_t now) {
+  if (Has(reply)) scheduler_.OnAck(active_[reply.slot]->transfer, ack, now);
+}
+
+void Sender::OnReset(const ReplyId& reply, uint64_t now) {
+  if (Has(reply) && peers_.Look(reply).reset) Abort(reply, now);
+}
+
+void Sender::Abort(const ReplyId& reply, uint64_t /*now*/) {
+  if (!Has(reply)) return;
+  const Active& active = *active_[reply.slot];
+  ResetPeer(active, *scheduler_.Find(active.transfer));
+  End(reply.slot, &SenderStats::reset);
+}
+
+void Sender::SendReset(const Ends& ends, size_t wire, uint32_t seq, uint32_t ack) {
+  if (wire >= wires_.size() || wires_[wire] == nullptr) return;
+  Segments segments;
+  segments.ends = &ends;
+  segments.seq = seq;
+  segments.ack = ack;
+  segments.rst = true;
+  wires_[wire]->Send(segments);
+  wires_[wire]->Flush();
+}
+
+// At what the peer has acknowledged and at the end of what it may have got: it takes one with
+// exactly the number that it expects next (RFC 5961, 3.2), and answers others with an
+// acknowledgment, on which another one follows.
+void Sender::ResetPeer(const Active& active, const Transfer& transfer) {
+  const uint32_t ack = peers_.Look(active.reply.id).ack;
+  const uint32_t una = transfer.connection().snd_una;
+  SendReset(active.reply.ends, active.reply.wire, una, ack);
+  if (active.sent_end != una) SendReset(active.reply.ends, active.reply.wire, active.sent_end, ack);
+}
+
+void Sender::End(uint32_t slot, uint64_t SenderStats::*count) {
+  const auto it = active_.find(slot);
+  const Active& active = *it->second;
+  const Transfer& transfer = *scheduler_.Find(active.transfer);
+  ++(stats_.*count);
+  if (count == &SenderStats::done) stats_.bytes += active.reply.response.bytes();
+  Count(stats_.rtt_us, transfer.rtt().srtt_ns() / 1000);
+  Count(stats_.cwnd, transfer.cwnd());
+  by_transfer_[active.transfer.slot] = nullptr;
+  scheduler_.Remove(active.transfer);
+  active_.erase(it);
+}
+
+void Sender::CountSent(const Send& send) {
+  stats_.segments += std::max(send.count, 1u);
+  if (send.why == Why::kTailProbe) ++stats_.tail_probes;
+  if (send.why == Why::kWindowProbe) ++stats_.window_probes;
+  if (!send.retransmission) return;
+  if (send.why == Why::kFastRetransmit) stats_.fast_retransmits += send.count;
+  if (send.why == Why::kTimeout) stats_.timeout_retransmits += send.count;
+}
+
+void Sender::Transmit(TransferId id, const Transfer& transfer, const Send& send) {
+  Active& active = *by_transfer_[id.slot];
+  const Now state = peers_.Look(active.reply.id);
+  if (!state.awaited && !active.gone) {
+    active.gone = true;
+    gone_.push_back(active.reply.id.slot);
+  }
+  Wire* const wire = active.reply.wire < wires_.size() ? wires_[active.reply.wire] : nullptr;
+  if (active.gone || wire == nullptr) return;
+  Segments segments;
+  segments.ends = &active.reply.ends;
+  segments.response = send.bytes != 0 ? &active.reply.response : nullptr;
+  segments.offset = static_cast<size_t>(std::max<int64_t>(send.offset, 0));
+  segments.bytes = send.bytes;
+  segments.segment_bytes = transfer.SegmentBytes(0);
+  segments.seq = send.seq;
+  segments.ack = state.ack;
+  segments.window = state.window;
+  segments.timestamps = active.reply.connection.timestamps;
+  segments.ts_value = transfer.Timestamp(now_);
+  segments.ts_echo = state.ts_echo;
+  segments.psh = send.psh;
+  segments.cwr = send.cwr;
+  segments.ect = send.ect;
+  const uint32_t end = send.seq + static_cast<uint32_t>(send.bytes);
+  if (After(end, active.sent_end)) {
+    active.sent_end = end;
+    peers_.Sent(active.reply.id, end);
+  }
+  CountSent(send);
+  wire->Send(segments);
+}
+
+size_t Sender::Work(uint64_t now) {
+  now_ = now;
+  scheduler_.OnTimer(now, kTimersAtOnce);
+  size_t room = SIZE_MAX, sent = 0;
+  for (const Wire* wire : wires_)
+    if (wire != nullptr) room = std::min(room, wire->Room());
+  if (room != SIZE_MAX) sent = scheduler_.Turn(now, room, *this);
+  for (Wire* wire : wires_)
+    if (wire != nullptr) wire->Flush();
+  while (const auto ended = scheduler_.TakeEnded()) {
+    const Active& active = *by_transfer_[ended->slot];
+    const bool done = scheduler_.Find(*ended)->status() == Status::kDone;
+    if (!done) {
+      ResetPeer(active, *scheduler_.Find(*ended));
+      peers_.Destroy(active.reply.id);
+    }
+    End(active.reply.id.slot, done ? &SenderStats::done : &SenderStats::given_up);
+  }
+  for (const uint32_t slot : std::exchange(gone_, {})) {
+    const auto it = active_.find(slot);
+    if (it == active_.end() || !it->second->gone) continue;
+    const Active& active = *it->second;
+    // Acknowledged in a packet that nobody told of, or reset.
+    const bool reset = peers_.Look(active.reply.id).reset;
+    if (reset) ResetPeer(active, *scheduler_.Find(active.transfer));
+    End(slot, reset ? &SenderStats::reset : &SenderStats::done);
+  }
+  return sent;
+}
+
+uint64_t Sender::NextWork() const {
+  if (scheduler_.backlogged()) return now_;
+  return scheduler_.NextTimer();
+}
+
+std::vector<Progress> Sender::List() const {
+  std::vector<Progress> list;
+  for (const auto& [slot, active] : active_) {
+    const Transfer& transfer = *scheduler_.Find(active->transfer);
+    list.push_back({active->reply.id, active->reply.response.bytes(),
+                    static_cast<uint64_t>(std::max<int64_t>(transfer.acked_bytes(), 0)),
+                    transfer.stats().retransmitted, transfer.cwnd(), transfer.rtt().srtt_ns()});
+  }
+  return list;
+}
+
+}  // namespace wb::bulk

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bulk sender: transfers of many connections over the wires of their interfaces. It is told what
+// a connection's peer says and what time it is, and sends. Of connections it knows what Peers tells.
+// Not thread-safe: one thread's. Units: ns, bytes.
+#ifndef BOOSTER_BULK_SENDER_H_
+#define BOOSTER_BULK_SENDER_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "booster/bulk/response.h"
+#include "booster/bulk/scheduler.h"
+#include "booster/bulk/wire.h"
+
+namespace wb::bulk {
+
+// One reply of one connection.
+struct ReplyId {
+  uint32_t slot = 0;    // of the connection's place in a table
+  uint64_t id = 0;      // of the connection
+  uint32_t serial = 0;  // of the reply on it
+  friend bool operator==(const ReplyId&, const ReplyId&) = default;
+};
+
+// What changes on a connection while its reply is sent.
+struct Now {
+  bool awaited = false;  // the reply is still the one under way, and nobody has reset the connection
+  bool reset = false;    // somebody has
+  uint32_t ack = 0;      // what our segments acknowledge
+  uint16_t window = 0;   // and the window that they offer, as on the wire
+  uint32_t ts_echo = 0;  // the peer's newest TSval
+};
+
+// The connections, as their owner knows them.
+class Peers {
+ public:
+  virtual ~Peers() = default;
+  virtual Now Look(const ReplyId& reply) const = 0;
+  // Sequence numbers up to `end` are about to be used. Before the segments leave.
+  virtual void Sent(const ReplyId& reply, uint32_t end) = 0;
+  // The peer is being reset; the rest of the connection shall go, too.
+  virtual void Destroy(const ReplyId& reply) = 0;
+};
+
+struct Reply {
+  ReplyId id;
+  Ends ends;
+  Connection connection;
+  Response response;
+  size_t wire = 0;  // index of the wire to use
+};
+
+// Powers of two: entry i counts values below 2^i.
+using Histogram = std::array<uint64_t, 32>;
+
+struct SenderStats {
+  uint64_t begun = 0;
+  uint64_t done = 0;
+  uint64_t given_up = 0;  // and reset
+  uint64_t reset = 0;     // by one of the ends
+  uint64_t refused = 0;   // could not be begun, and reset
+  uint64_t bytes = 0;     // of replies that were done
+  uint64_t segments = 0;
+  uint64_t fast_retransmits = 0;  // segments
+  uint64_t timeout_retransmits = 0;
+  uint64_t tail_probes = 0;
+  uint64_t window_probes = 0;
+  Histogram rtt_us = {};  // smoothed, at the end of a reply
+  Histogram cwnd = {};    // segments, likewise
+};
+
+// A reply under way, for people.
+struct Progress {
+  ReplyId id;
+  uint64_t bytes = 0;
+  uint64_t acked = 0;
+  uint64_t retransmits = 0;
+  uint32_t cwnd = 0;     // segments
+  uint64_t srtt_ns = 0;  // 0: no sample
+};
+
+class Sender : private Output {
+ public:
+  Sender(const SchedulerOptions& scheduler, const TransferOptions& transfer, Peers& peers)
+      : options_(transfer), scheduler_(scheduler), peers_(peers) {}
+
+  // The wire that replies name by `index` from now on; null: none, and they wait. It outlives the
+  // sender or is replaced.
+  void SetWire(size_t index, Wire* wire);
+
+  // A repetition of one that is under way does nothing. What cannot be begun is reset.
+  void Begin(Reply reply, uint64_t now);
+  bool Has(const ReplyId& reply) const;
+  void OnAck(const ReplyId& reply, const AckSegment& ack, uint64_t now);
+  // The connection may have been reset: looks.
+  void OnReset(const ReplyId& reply, uint64_t now);
+  // Ends it, with a reset of the peer.
+  void Abort(const ReplyId& reply, uint64_t now);
+  // One bare RST with that number, whether or not a reply is under way.
+  void SendReset(const Ends& ends, size_t wire, uint32_t seq, uint32_t ack);
+
+  // Timers, then what may be sent. Returns how many segments left.
+  size_t Work(uint64_t now);
+  // When to call Work() again at the latest; kNever: not before something is heard.
+  uint64_t NextWork() const;
+
+  size_t active() const { return active_.size(); }
+  const SenderStats& stats() const { return stats_; }
+  std::vector<Progress> List() const;
+
+ private:
+  struct Active {
+    Reply reply;
+    TransferId transfer;
+    uint32_t sent_end;
+    bool gone = false;  // noticed while sending
+  };
+
+  void Transmit(TransferId id, const Transfer& transfer, const Send& send) override;
+  void End(uint32_t slot, uint64_t SenderStats::*count);
+  void ResetPeer(const Active& active, const Transfer& transfer);
+  void CountSent(const Send& send);
+
+  TransferOptions options_;
+  Scheduler scheduler_;
+  Peers& peers_;
+  std::vector<Wire*> wires_;
+  absl::flat_hash_map<uint32_t, std::unique_ptr<Active>> active_;  // by ReplyId::slot
+  std::vector<Active*> by_transfer_;                               // by TransferId::slot
+  std::vector<uint32_t> gone_;                                     // slots
+  uint64_t now_ = 0;                                               // of the call under way
+  SenderStats stats_;
+};
+
+}  // namespace wb::bulk
+
+#endif  // BOOSTER_BULK_SENDER_H_

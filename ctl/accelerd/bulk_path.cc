@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/accelerd/bulk_path.h"
+
+#include <bpf/libbpf.h>
+#include <endian.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "booster/bulk/packet_wire.h"
+#include "ctl/accelerd/bulk_ends.h"
+#include "ctl/kern/sock_destroy.h"
+#include "spdlog/spdlog.h"
+#include "webbooster.skel.h"
+#include "webbooster/base/posix_error.h"
+
+namespace wb::accelerd {
+namespace {
+
+constexpr uint64_t kMs = 1000000;
+constexpr uint64_t kBeatNs = 20 * kMs;   // at least so often the heartbeat is renewed
+constexpr uint32_t kQuietRounds = 4;     // then it sleeps until it is woken
+constexpr uint32_t kMostOutstanding = 4096;  // segments of one reply
+constexpr size_t kRoom = 192;            // segments at once: below what a veth's queue takes
+
+template <typename T>
+void Store(T& to, T value) {
+  std::atomic_ref(to).store(value, std::memory_order_release);
+}
+
+bulk::TransferOptions OptionsOf(const config::Bulk& config) {
+  bulk::TransferOptions options;
+  options.algorithm = config.congestion_control == config::CongestionControl::kNewReno
+                          ? bulk::Algorithm::kNewReno
+                          : bulk::Algorithm::kCubic;
+  options.max_outstanding = kMostOutstanding;
+  return options;
+}
+
+bulk::Connection ConnectionOf(const wb_conn_state& s) {
+  bulk::Connection c;
+  c.snd_nxt = c.snd_una = s.bulk.start;
+  c.peer_seq = s.k_rcv_nxt + s.d_in;
+  c.window_bytes = s.peer_wnd;
+  c.window_shift = s.snd_wscale;
+  c.segment_bytes = s.mss;
+  c.sack = s.flags & WB_CF_SACK;
+  c.timestamps = s.flags & WB_CF_TS;
+  c.ecn = s.flags & WB_CF_ECN;
+  c.ts_offset = s.ts_offset;
+  c.rtt_ns = uint64_t{s.srtt_us} * 1000;
+  c.cwnd = s.mss != 0 ? s.cwnd / s.mss : 0;
+  return c;
+}
+
+bulk::AckSegment AckOf(const wb_bulk_event& event) {
+  bulk::AckSegment ack;
+  ack.ack = event.ack;
+  ack.seq = event.seq;
+  ack.window = event.window;
+  ack.ece = event.flags & WB_BE_ECE;
+  ack.data = event.flags & WB_BE_DATA;
+  if (event.flags & WB_BE_TS) ack.ts_echo = event.ts_echo;
+  ack.sack_count = std::min<uint8_t>(event.sack_n, bulk::kMostSackBlocks);
+  for (size_t i = 0; i < ack.sack_count; i++)
+    ack.sacks[i] = {event.sack[i][0], event.sack[i][1]};
+  return ack;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BulkPath>> BulkPath::Start(const config::Bulk& config,
+                                                          kern::Programs& programs,
+                                                          BulkObjects& objects) {
+  std::unique_ptr<BulkPath> path(new BulkPath(config, programs, objects));
+  path->ring_ = ring_buffer__new(bpf_map__fd(programs.skeleton()->maps.wb_bulk_events), OnRecord,
+                                 path.get(), nullptr);
+  if (path->ring_ == nullptr) return base::PosixError("read", "the ring of bulk events");
+  for (uint8_t& use : programs.control[0].bulk) Store(use, uint8_t{0});
+  path->thread_ = std::thread([p = path.get()] { p->Run(); });
+  return path;
+}
+
+BulkPath::BulkPath(const config::Bulk& config, kern::Programs& programs, BulkObjects& objects)
+    : config_(config), programs_(programs), objects_(objects) {
+  absl::MutexLock lock(&mu_);
+  sender_ = std::make_unique<bulk::Sender>(bulk::SchedulerOptions{}, OptionsOf(config),
+                                           static_cast<bulk::Peers&>(*this));
+}
+
+BulkPath::~BulkPath() {
+  Stop(std::chrono::milliseconds(0));
+  ring_buffer__free(ring_);
+}
+
+BulkWay BulkPath::Use(uint32_t if_slot, const std::string& interface, config::BulkPath path) {
+  const uint32_t ifindex = if_nametoindex(interface.c_str());
+  absl::MutexLock lock(&mu_);
+  BulkWay way{config::BulkPath::kKernel, "as configured"};
+  std::unique_ptr<bulk::Wire> wire;
+  if (config_.memory_bytes == 0) {
+    way.why = "bulk.memory is 0";
+  } else if (path != config::BulkPath::kKernel) {
+    auto packet = bulk::PacketWire::Create(ifindex, 0x57624c61u, kRoom);
+    if (packet.ok()) {
+      way.path = config::BulkPath::kPacket;
+      wire = *std::move(packet);
+    } else {
+      way.why = packet.status().ToString();
+    }
+  }
+  sender_->SetWire(if_slot, wire.get());
+  if (wires_[if_slot] != nullptr) {
+    const bulk::WireStats& gone = wires_[if_slot]->stats();
+    before_.frames += gone.frames;
+    before_.dropped += gone.dropped;
+    before_.stalls += gone.stalls;
+  }
+  wires_[if_slot] = std::move(wire);
+  ways_[if_slot] = way;
+  Store(programs_.control[0].bulk[if_slot],
+        static_cast<uint8_t>(way.path != config::BulkPath::kKernel));
+  return way;
+}
+
+void BulkPath::Leave(uint32_t if_slot) { Store(programs_.control[0].bulk[if_slot], uint8_t{0}); }
+
+BulkWay BulkPath::Way(uint32_t if_slot) const {
+  absl::MutexLock lock(&mu_);
+  return ways_[if_slot];
+}
+
+void BulkPath::Stop(std::chrono::milliseconds patience) {
+  if (!thread_.joinable()) return;
+  for (uint8_t& use : programs_.control[0].bulk) Store(use, uint8_t{0});
+  const uint64_t until = kern::MonotonicNs() + static_cast<uint64_t>(patience.count()) * kMs;
+  while (!List().empty() && kern::MonotonicNs() < until) absl::SleepFor(absl::Milliseconds(10));
+  stop_ = true;
+  thread_.join();
+  absl::MutexLock lock(&mu_);
+  for (const bulk::Progress& left : sender_->List()) {
+    Destroy(left.id);
+    sender_->Abort(left.id, kern::MonotonicNs());
+  }
+}
+
+bulk::SenderStats BulkPath::Stats() const {
+  absl::MutexLock lock(&mu_);
+  return sender_->stats();
+}
+
+bulk::WireStats BulkPath::WireTotals() const {
+  absl::MutexLock lock(&mu_);
+  bulk::WireStats total = before_;
+  for (const auto& wire : wires_) {
+    if (wire == nullptr) continue;
+    total.frames += wire->stats().frames;
+    total.dropped += wire->stats().dropped;
+    total.stalls += wire->stats().stalls;
+  }
+  return total;
+}
+
+std::vector<bulk::Progress> BulkPath::List() const {
+  absl::MutexLock lock(&mu_);
+  return sender_->List();
+}
+
+bulk::Now BulkPath::Look(const bulk::ReplyId& reply) const {
+  const wb_conn_state& s = programs_.states[reply.slot];
+  bulk::Now now;
+  if (__atomic_load_n(&s.id, __ATOMIC_ACQUIRE) != reply.id) return now;
+  const uint32_t flags = __atomic_load_n(&s.flags, __ATOMIC_ACQUIRE);
+  now.reset = flags & WB_CF_RST;
+  now.awaited = (flags & WB_CF_BULK) && !now.reset && s.bulk.serial == reply.serial;
+  now.ack = s.k_rcv_nxt + s.d_in;
+  now.window = be16toh(s.window_be16);
+  now.ts_echo = s.ts_recent;
+  return now;
+}
+
+void BulkPath::Sent(const bulk::ReplyId& reply, uint32_t end) {
+  wb_conn_state& s = programs_.states[reply.slot];
+  if (s.id == reply.id) Store(s.bulk_sent, static_cast<__u64>(reply.serial) << 32 | end);
+}
+
+void BulkPath::Destroy(const bulk::ReplyId& reply) {
+  const wb_conn_state& s = programs_.states[reply.slot];
+  if (s.id != reply.id) return;
+  if (absl::Status status = kern::DestroySocket(s.key, s.ifindex, s.id); !status.ok())
+    spdlog::warn("{}", status.ToString());
+}
+
+int BulkPath::OnRecord(void* self, void* data, size_t size) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  wb_bulk_event event;
+  if (size < sizeof(event)) return 0;
+  memcpy(&event, data, sizeof(event));
+  auto* path = static_cast<BulkPath*>(self);
+  if (event.slot < path->programs_.states.size()) path->OnEvent(event);
+  return 0;
+}
+
+void BulkPath::OnEvent(const wb_bulk_event& event) {
+  const bulk::ReplyId reply{event.slot, event.id, event.serial};
+  quiet_ = 0;
+  // Of one that is not known its beginning was lost, or it is an earlier process's.
+  if (!sender_->Has(reply)) {
+    if (Look(reply).awaited) Begin(programs_.states[event.slot], reply, event.ack);
+    if (event.kind == WB_BULK_BEGIN) return;
+  }
+  if (event.kind == WB_BULK_RESET)
+    sender_->OnReset(reply, now_);
+  else if (event.kind == WB_BULK_HEARD)
+    sender_->OnAck(reply, AckOf(event), now_);
+}
+
+// `acked`: the peer expects that number next.
+void BulkPath::Begin(const wb_conn_state& s, const bulk::ReplyId& reply, uint32_t acked) {
+  const auto object = objects_.Find(s.bulk.variant, s.bulk.variant_gen);
+  const uint32_t bytes = s.bulk.end - s.bulk.start;
+  if (object == nullptr || object->header.size() + object->body->bytes() != bytes) {
+    sender_->SendReset(EndsOf(s), s.if_slot, acked, s.k_rcv_nxt + s.d_in);
+    Destroy(reply);
+    return;
+  }
+  std::string header = object->header;
+  if (object->date_off != WB_NO_DATE) {
+    const wb_date date = cache::DateText(s.bulk.second);
+    header.replace(object->date_off, WB_HTTP_DATE, reinterpret_cast<const char*>(date.text),
+                   WB_HTTP_DATE);
+  }
+  sender_->Begin({reply, EndsOf(s), ConnectionOf(s),
+                  bulk::Response(std::move(header), object->body, 0, object->body->bytes()),
+                  s.if_slot},
+                 now_);
+}
+
+void BulkPath::Run() {
+  prctl(PR_SET_NAME, "bulk");
+  prctl(PR_SET_TIMERSLACK, 1000);  // ns
+  if (config_.cpu) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(*config_.cpu, &cpus);
+    if (const int error = pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus); error != 0)
+      spdlog::warn("{}", base::PosixError("pin the bulk sender to CPU", absl::StrCat(*config_.cpu),
+                                          error)
+                             .ToString());
+  }
+  while (!stop_) {
+    const uint64_t now = kern::MonotonicNs();
+    Store(programs_.control[0].bulk_heartbeat_ns, static_cast<__u64>(now));
+    bool heard;
+    {
+      absl::MutexLock lock(&mu_);
+      now_ = now;
+      heard = ring_buffer__consume(ring_) > 0;
+      heard |= sender_->Work(now) > 0;
+    }
+    Sleep(now, heard);
+  }
+}
+
+// Awake: until the next poll. Else until an event wakes it, a timer is due, or the heartbeat is.
+void BulkPath::Sleep(uint64_t now, bool heard) {
+  quiet_ = heard ? 0 : quiet_ + 1;
+  uint64_t next;
+  {
+    absl::MutexLock lock(&mu_);
+    next = std::min(sender_->NextWork(), now + kBeatNs);
+  }
+  uint32_t& awake = programs_.control[0].bulk_awake;
+  if (quiet_ < kQuietRounds) {
+    Store(awake, uint32_t{1});
+    const uint64_t poll = now + uint64_t{config_.poll_us} * 1000;
+    const uint64_t at = std::max(std::min(next, poll), now);
+    const timespec until = {static_cast<time_t>(at / 1000000000),
+                            static_cast<long>(at % 1000000000)};
+    if (config_.poll_us != 0) clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+    return;
+  }
+  Store(awake, uint32_t{0});
+  // What was written before the flag was seen woke nobody.
+  {
+    absl::MutexLock lock(&mu_);
+    if (ring_buffer__consume(ring_) > 0) {
+      quiet_ = 0;
+      return;
+    }
+  }
+  const uint64_t at = kern::MonotonicNs();
+  const uint64_t left = next > at ? next - at : 0;
+  const timespec wait = {0, static_cast<long>(std::min<uint64_t>(left, kBeatNs))};
+  pollfd ring = {ring_buffer__epoll_fd(ring_), POLLIN, 0};
+  (void)ppoll(&ring, 1, &wait, nullptr);
+}
+
+}  // namespace wb::accelerd
