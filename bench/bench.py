@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import bulk
 import check
 import miss
 import origin
@@ -38,11 +39,11 @@ def bounded_page_lists():
 
 def main():
     parser = argparse.ArgumentParser(prog="run.sh", description="Origin CPU per request, measured in labs.")
-    parser.add_argument("what", choices=("quick", "miss", "check"),
-                        help="quick: the comparison; miss: what a miss costs; check: do the cost targets hold")
+    parser.add_argument("what", choices=("quick", "miss", "bulk", "check"),
+                        help="quick: the comparison; miss: what a miss costs; bulk: large objects; check: do the cost targets hold")
     parser.add_argument("--json", metavar="FILE", help="write everything there, too")
     parser.add_argument("--seconds", type=float, help="of each measurement (0.5)")
-    parser.add_argument("--rounds", type=int, help="repetitions (quick: 3, miss: 20, check: 15 at most)")
+    parser.add_argument("--rounds", type=int, help="repetitions (quick: 3, miss: 20, bulk: 7, check: 15 at most)")
     parser.add_argument("--connections", type=int, default=24,
                         help="of clients (default 24: the replies to all of them fit a veth's queue of 256 packets)")
     parser.add_argument("--budget", type=float,
@@ -51,11 +52,11 @@ def main():
     args.own_times = bool(args.seconds or args.rounds or args.budget)
     args.budget = args.budget or 46
     args.seconds = args.seconds or 0.5
-    args.rounds = args.rounds or {"quick": 3, "miss": 20, "check": 15}[args.what]
+    args.rounds = args.rounds or {"quick": 3, "miss": 20, "bulk": 7, "check": 15}[args.what]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with bounded_page_lists():
-            return {"quick": quick, "miss": miss, "check": check}[args.what].main(args)
+            return {"quick": quick, "miss": miss, "bulk": bulk, "check": check}[args.what].main(args)
     except (origin.BenchError, OSError, subprocess.TimeoutExpired) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@
 # Origin CPU per request, in labs bqn and bqa of deploy/lab.sh:
 #   bench/run.sh quick [--json FILE]   the accelerator against nginx, under 3 minutes
 #   bench/run.sh miss [--json FILE]    what a request costs that the accelerator cannot answer
+#   bench/run.sh bulk [--json FILE]    what objects above 16 KiB cost
 #   bench/run.sh check [--json FILE]   do the cost targets hold
 # More options: bench/run.sh --help. Builds what is not built; removes its labs however it ends.
 # Exit codes: 0 done; 1 failed, what should have been hits was not, or a bound of check does not hold; 2 wrong usage.
@@ -28,8 +29,8 @@ for word; do
 done
 # Before anything is built; bench.py reads the rest.
 case "${1:-}" in
-  quick | miss | check) ;;
-  *) echo 'usage: run.sh quick|miss|check [--json FILE] [...]; see run.sh --help' >&2 && exit 2 ;;
+  quick | miss | bulk | check) ;;
+  *) echo 'usage: run.sh quick|miss|bulk|check [--json FILE] [...]; see run.sh --help' >&2 && exit 2 ;;
 esac
 [[ $(id -u) == 0 ]] || { echo 'run.sh: must run as root: labs need it' >&2 && exit 1; }
 mkdir -p /run/lock

@@ -104,6 +104,7 @@ class Transfer {
   std::optional<Send> PlanNew(uint32_t most) const;
   std::optional<Send> PlanFragment(bool probing) const;
   Send Range(Why why, uint32_t first, uint32_t count) const;
+  bool Gathering(uint32_t room) const;
   uint32_t NewRoom(uint32_t most) const;  // segments of new data that window and bounds permit
   void Commit(const Send& send, uint64_t now);
 

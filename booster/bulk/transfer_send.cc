@@ -7,6 +7,7 @@
 namespace wb::bulk {
 namespace {
 
+constexpr uint32_t kBurstShare = 3;   // of the window that is gathered
 constexpr size_t kMostUndone = 64;  // segments sent again that are remembered
 
 }  // namespace
@@ -23,7 +24,20 @@ std::optional<Send> Transfer::Plan(uint32_t most) const {
   if (room == 0) return std::nullopt;
   if (board_.lost() > 0) return PlanRetransmission(std::min(most, room));
   if (Blocked()) return PlanFragment(false);
+  if (Gathering(room)) return std::nullopt;
   return PlanNew(std::min(most, room));
+}
+
+// A device, or the kernel before it, cuts one long frame cheaper than it takes many short ones. The
+// rest of the window is under way, and its ACKs come.
+bool Transfer::Gathering(uint32_t room) const {
+  if (options_.burst_segments == 0 || phase_ != Phase::kOpen || board_.outstanding() == 0)
+    return false;
+  const uint32_t now = NewRoom(room);
+  const auto window = static_cast<uint32_t>(
+      std::min<int64_t>((window_.edge() - acked_) / start_.segment_bytes, cwnd()));
+  return now < std::min(options_.burst_segments, window / kBurstShare) &&
+         now < segments_ - board_.nxt();
 }
 
 Send Transfer::Range(Why why, uint32_t first, uint32_t count) const {

@@ -30,6 +30,7 @@ constexpr uint64_t kMs = 1000000;
 constexpr uint64_t kBeatNs = 20 * kMs;   // at least so often the heartbeat is renewed
 constexpr uint32_t kQuietRounds = 4;     // then it sleeps until it is woken
 constexpr uint32_t kMostOutstanding = 4096;  // segments of one reply
+constexpr uint32_t kBurst = 44;          // segments of 1,448 bytes in a frame of 64 KiB
 constexpr size_t kRoom = 192;            // segments at once: below what a veth's queue takes
 
 template <typename T>
@@ -43,6 +44,7 @@ bulk::TransferOptions OptionsOf(const config::Bulk& config) {
                           ? bulk::Algorithm::kNewReno
                           : bulk::Algorithm::kCubic;
   options.max_outstanding = kMostOutstanding;
+  options.burst_segments = kBurst;
   return options;
 }
 
@@ -93,7 +95,7 @@ absl::StatusOr<std::unique_ptr<BulkPath>> BulkPath::Start(const config::Bulk& co
 BulkPath::BulkPath(const config::Bulk& config, kern::Programs& programs, BulkObjects& objects)
     : config_(config), programs_(programs), objects_(objects) {
   absl::MutexLock lock(&mu_);
-  sender_ = std::make_unique<bulk::Sender>(bulk::SchedulerOptions{}, OptionsOf(config),
+  sender_ = std::make_unique<bulk::Sender>(bulk::SchedulerOptions{.quantum_bytes = 1u << 16}, OptionsOf(config),
                                            static_cast<bulk::Peers&>(*this));
 }
 
