@@ -96,6 +96,7 @@ wb_inline int egress__take(struct wb_egress *e, __u32 *fresh) {
   int again = !(p->flags & WB_TCP_RST) && seq__lt(p->seq, st->k_snd_nxt);
   if (p->flags & (WB_TCP_FIN | WB_TCP_RST)) st->flags |= WB_CF_CLOSING;
   if (p->flags & WB_TCP_RST) st->flags |= WB_CF_RST;
+  if (p->flags & WB_TCP_FIN) st->flags |= WB_CF_FIN;
   if (again) { /* the kernel waits for an acknowledgment, or probes: it is to get the next one, and to be asked anew */
     st->flags = (st->flags | WB_CF_PROBE_ACK) & ~WB_CF_ARMED;
     if (p->payload_len && seq__lt(p->seq, st->k_snd_una)) st->k_snd_una = p->seq;

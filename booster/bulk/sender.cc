@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kTimersAtOnce = 1024;
 
 void Count(Histogram& histogram, uint64_t value) {
-  ++histogram[std::min<size_t>(std::bit_width(value), histogram.size() - 1)];
+  ++histogram.below[std::min<size_t>(std::bit_width(value), histogram.below.size() - 1)];
+  histogram.sum += value;
 }
 
 bool After(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
@@ -86,10 +87,29 @@ void Sender::ResetPeer(const Active& active, const Transfer& transfer) {
   if (active.sent_end != una) SendReset(active.reply.ends, active.reply.wire, active.sent_end, ack);
 }
 
+// The kernel's FIN lay beyond the peer's window, and it sends it again only when its timer says.
+void Sender::RepeatFin(const Active& active, const Transfer& transfer) {
+  const Now state = peers_.Look(active.reply.id);
+  Wire* const wire = active.reply.wire < wires_.size() ? wires_[active.reply.wire] : nullptr;
+  if (!state.fin || state.reset || wire == nullptr) return;
+  Segments segments;
+  segments.ends = &active.reply.ends;
+  segments.seq = transfer.connection().snd_nxt;
+  segments.ack = state.ack;
+  segments.window = state.window;
+  segments.timestamps = active.reply.connection.timestamps;
+  segments.ts_value = transfer.Timestamp(now_);
+  segments.ts_echo = state.ts_echo;
+  segments.fin = true;
+  wire->Send(segments);
+  wire->Flush();
+}
+
 void Sender::End(uint32_t slot, uint64_t SenderStats::*count) {
   const auto it = active_.find(slot);
   const Active& active = *it->second;
   const Transfer& transfer = *scheduler_.Find(active.transfer);
+  if (count == &SenderStats::done) RepeatFin(active, transfer);
   ++(stats_.*count);
   if (count == &SenderStats::done) stats_.bytes += active.reply.response.bytes();
   Count(stats_.rtt_us, transfer.rtt().srtt_ns() / 1000);

@@ -32,6 +32,7 @@ struct ReplyId {
 struct Now {
   bool awaited = false;  // the reply is still the one under way, and nobody has reset the connection
   bool reset = false;    // somebody has
+  bool fin = false;      // a FIN follows the reply, and waits for it
   uint32_t ack = 0;      // what our segments acknowledge
   uint16_t window = 0;   // and the window that they offer, as on the wire
   uint32_t ts_echo = 0;  // the peer's newest TSval
@@ -56,8 +57,10 @@ struct Reply {
   size_t wire = 0;  // index of the wire to use
 };
 
-// Powers of two: entry i counts values below 2^i.
-using Histogram = std::array<uint64_t, 32>;
+struct Histogram {
+  std::array<uint64_t, 32> below = {};  // entry i: values below 2^i and not below the one before
+  uint64_t sum = 0;
+};
 
 struct SenderStats {
   uint64_t begun = 0;
@@ -125,6 +128,7 @@ class Sender : private Output {
   void Transmit(TransferId id, const Transfer& transfer, const Send& send) override;
   void End(uint32_t slot, uint64_t SenderStats::*count);
   void ResetPeer(const Active& active, const Transfer& transfer);
+  void RepeatFin(const Active& active, const Transfer& transfer);
   void CountSent(const Send& send);
 
   TransferOptions options_;

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kEthernet = 14;
 constexpr size_t kTcp = 20;
 constexpr size_t kTimestamps = 12;
-enum Flag : uint8_t { kRst = 0x04, kPsh = 0x08, kAck = 0x10, kCwr = 0x80 };
+enum Flag : uint8_t { kFin = 0x01, kRst = 0x04, kPsh = 0x08, kAck = 0x10, kCwr = 0x80 };
 
 void Put16(uint8_t* at, uint16_t value) {
   value = htobe16(value);
@@ -81,7 +81,7 @@ uint64_t Write(uint8_t* to, const Segments& s, uint32_t seq, size_t payload, boo
   Put32(tcp + 4, seq);
   Put32(tcp + 8, s.ack);
   tcp[12] = static_cast<uint8_t>(tcp_header / 4 << 4);
-  tcp[13] = static_cast<uint8_t>((s.rst ? kRst : 0) | (s.psh && last ? kPsh : 0) | kAck |
+  tcp[13] = static_cast<uint8_t>((s.rst ? kRst : 0) | (s.fin && last ? kFin : 0) | (s.psh && last ? kPsh : 0) | kAck |
                                  (s.cwr && first ? kCwr : 0));
   Put16(tcp + 14, s.window);
   if (s.timestamps) {

@@ -184,6 +184,7 @@ bulk::Now BulkPath::Look(const bulk::ReplyId& reply) const {
   const uint32_t flags = __atomic_load_n(&s.flags, __ATOMIC_ACQUIRE);
   now.reset = flags & WB_CF_RST;
   now.awaited = (flags & WB_CF_BULK) && !now.reset && s.bulk.serial == reply.serial;
+  now.fin = (flags & WB_CF_FIN) && s.k_snd_nxt + s.d_out == s.bulk.end + 1;
   now.ack = s.k_rcv_nxt + s.d_in;
   now.window = be16toh(s.window_be16);
   now.ts_echo = s.ts_recent;

@@ -25,7 +25,8 @@ constexpr FlagName kFlagNames[] = {
     {WB_CF_BOOSTER, "booster"},      {WB_CF_TS, "timestamps"},  {WB_CF_SACK, "sack"},
     {WB_CF_ARMED, "quiescent"},      {WB_CF_ROUTED, "routed"},  {WB_CF_UNSYNCED, "unsynced"},
     {WB_CF_CLOSING, "closing"},      {WB_CF_RST, "reset"},      {WB_CF_GONE, "replaced"},
-    {WB_CF_PROBE_ACK, "ack_wanted"}, {WB_CF_ABORT, "aborting"}, {WB_CF_ASKED, "miss_noted"}};
+    {WB_CF_PROBE_ACK, "ack_wanted"}, {WB_CF_ABORT, "aborting"}, {WB_CF_ASKED, "miss_noted"},
+    {WB_CF_BULK, "bulk"},            {WB_CF_ECN, "ecn"},        {WB_CF_FIN, "fin"}};
 
 bool Spliced(const wb_conn_state& s) { return (s.d_in | s.d_out) != 0; }
 
@@ -70,6 +71,14 @@ std::optional<std::array<uint32_t, 4>> Wanted(const std::string& remote) {
   return be32;
 }
 
+void AddBulk(const bulk::Progress& progress, api::ConnectionInfo& c) {
+  c.bulk_bytes = progress.bytes;
+  c.bulk_acked_bytes = progress.acked;
+  c.bulk_retransmits = progress.retransmits;
+  c.srtt_us = progress.srtt_ns / 1000;
+  c.cwnd_bytes = progress.cwnd * c.mss;
+}
+
 api::ConnectionInfo Describe(const wb_conn_state& s, uint64_t now,
                              const std::map<uint32_t, std::string>& interfaces) {
   api::ConnectionInfo c;
@@ -99,13 +108,16 @@ api::ConnectionInfo Describe(const wb_conn_state& s, uint64_t now,
 
 api::ConnectionList ReportConnections(absl::Span<const wb_conn_state> states, uint64_t now,
                                       const api::ConnectionFilter& filter,
-                                      const std::map<uint32_t, std::string>& interfaces) {
+                                      const std::map<uint32_t, std::string>& interfaces,
+                                      const std::vector<bulk::Progress>& sending) {
   struct Row {
     uint64_t sort_key;
     uint64_t id;
     size_t slot;
   };
   const auto wanted = Wanted(filter.remote);
+  std::map<size_t, const bulk::Progress*> replies;  // by slot
+  for (const bulk::Progress& progress : sending) replies[progress.id.slot] = &progress;
   std::vector<Row> rows;
   for (size_t slot = 0; slot < states.size(); slot++) {
     const wb_conn_state& s = states[slot];
@@ -126,6 +138,9 @@ api::ConnectionList ReportConnections(absl::Span<const wb_conn_state> states, ui
     if (copy.id != row->id || __atomic_load_n(&states[row->slot].id, __ATOMIC_ACQUIRE) != row->id)
       continue;
     list.connections.push_back(Describe(copy, now, interfaces));
+    const auto reply = replies.find(row->slot);
+    if (reply != replies.end() && reply->second->id.id == copy.id)
+      AddBulk(*reply->second, list.connections.back());
   }
   return list;
 }

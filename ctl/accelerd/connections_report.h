@@ -8,17 +8,21 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/types/span.h"
+#include "booster/bulk/sender.h"
 #include "ctl/api/service.h"
 #include "webbooster/abi/conn.h"
 
 namespace wb::accelerd {
 
-// Open connections. `interfaces`: names by index; others are shown by their number.
+// Open connections. `interfaces`: names by index; others are shown by their number. `sending`: bulk
+// replies under way.
 api::ConnectionList ReportConnections(absl::Span<const wb_conn_state> states, uint64_t now_ns,
                                       const api::ConnectionFilter& filter,
-                                      const std::map<uint32_t, std::string>& interfaces);
+                                      const std::map<uint32_t, std::string>& interfaces,
+                                      const std::vector<bulk::Progress>& sending = {});
 
 }  // namespace wb::accelerd
 

@@ -129,7 +129,8 @@ class Daemon {
     WB_ASSIGN_OR_RETURN(access_log_, AccessLog::Start(config_.access_log, *programs_));
     verifier_ = std::make_unique<Verifier>(*content_, *programs_);
     service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_,
-                                              *interfaces_, *verifier_, access_log_.get());
+                                              *interfaces_, *bulk_, *bulk_objects_, *verifier_,
+                                              access_log_.get());
     content_->DrainWatch();
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;

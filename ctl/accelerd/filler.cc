@@ -50,7 +50,7 @@ struct Filler::Measured {
 };
 
 Filler::Filler(Content& content)
-    : content_(content), pool_(LimitsOf(content.config())), queue_(0, 0) {
+    : content_(content), pool_(0, LimitsOf(content.config())), queue_(0, 0) {
   Resize({});
 }
 

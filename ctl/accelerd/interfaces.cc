@@ -310,6 +310,11 @@ std::vector<api::InterfaceInfo> Interfaces::List() const {
     if (entry.draining) info.why += "; draining";
     info.since = entry.since;
     info.shadow = programs_.control[0].shadow[entry.attachment.slot] != 0;
+    if (bulk_ != nullptr) {
+      const BulkWay way = bulk_->Way(entry.attachment.slot);
+      info.bulk = config::NameOf(config::kBulkPaths, way.path);
+      info.bulk_why = way.why;
+    }
     list.push_back(std::move(info));
   }
   for (const auto& [name, missing] : missing_) {

@@ -17,7 +17,8 @@ namespace wb::accelerd {
 class OriginPool {
  public:
   // `limits`: of each fetch.
-  explicit OriginPool(cache::FetchLimits limits) : limits_(limits) {}
+  explicit OriginPool(uint32_t most, cache::FetchLimits limits = {})
+      : limits_(limits), most_(most) {}
   // What is beyond it is closed when it is given back.
   void Resize(uint32_t most);
 
@@ -38,7 +39,7 @@ class OriginPool {
 
   std::mutex mu_;
   const cache::FetchLimits limits_;
-  uint32_t most_ = 0;
+  uint32_t most_;
   std::condition_variable returned_;
   std::list<Idle> idle_;  // idle for longest first
   uint32_t taken_ = 0;

@@ -46,13 +46,16 @@ std::string ClassName(const config::Config& config, size_t encoding) {
 }  // namespace
 
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
-                           Filler& filler, Interfaces& interfaces, const Verifier& verifier,
+                           Filler& filler, Interfaces& interfaces, const BulkPath& bulk,
+                           const BulkObjects& bulk_objects, const Verifier& verifier,
                            const AccessLog* access_log)
     : programs_(programs),
       store_(store),
       content_(content),
       filler_(filler),
       interfaces_(interfaces),
+      bulk_(bulk),
+      bulk_objects_(bulk_objects),
       verifier_(verifier),
       access_log_(access_log),
       started_(absl::Now()) {}
@@ -106,6 +109,7 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.repairs.sack = reasons[WB_R_REPAIR_SACK];
   s.repairs.request = reasons[WB_R_RESERVED];
   s.repairs.timer = reasons[WB_R_TIMER_RESENT];
+  AddBulk(s.bulk);
   s.access_log.enabled = access_log_ != nullptr;
   if (access_log_ != nullptr) {
     s.access_log.written = access_log_->written();

@@ -25,7 +25,8 @@ class AccelService : public api::Service {
  public:
   // `access_log`: null when there is none.
   AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
-               Interfaces& interfaces, const Verifier& verifier, const AccessLog* access_log);
+               Interfaces& interfaces, const BulkPath& bulk, const BulkObjects& bulk_objects,
+               const Verifier& verifier, const AccessLog* access_log);
 
   absl::StatusOr<api::ServerStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
@@ -51,6 +52,7 @@ class AccelService : public api::Service {
   absl::StatusOr<std::unique_ptr<api::TapStream>> OpenTap(const api::TapRequest& request) override;
 
  private:
+  void AddBulk(api::BulkStats& stats) const;
   absl::Status Switch(const std::string& name, bool enabled);
   absl::StatusOr<uint64_t> PurgeTag(const api::PurgeRequest& request);
   absl::StatusOr<cache::ObjectKey> Parse(const std::string& url) const;
@@ -61,6 +63,8 @@ class AccelService : public api::Service {
   Content& content_;
   Filler& filler_;
   Interfaces& interfaces_;
+  const BulkPath& bulk_;
+  const BulkObjects& bulk_objects_;
   const Verifier& verifier_;
   std::atomic<Reloader*> reloader_ = nullptr;
   const AccessLog* const access_log_;

@@ -14,7 +14,21 @@
 namespace wb::accelerd {
 namespace {
 
+constexpr size_t kShownBuckets = 25;  // up to 16 s
 constexpr absl::Duration kDenialLogInterval = absl::Seconds(10);
+
+// `unit`: of a value, in what the distribution is told in.
+api::Distribution DistributionOf(const bulk::Histogram& h, double unit) {
+  api::Distribution d;
+  d.sum = static_cast<double>(h.sum) * unit;
+  for (size_t i = 0; i < h.below.size(); i++) {
+    d.count += h.below[i];
+    if (i % 2 == 0 && i < kShownBuckets)
+      d.buckets[absl::StrCat(static_cast<double>(uint64_t{1} << i) * unit)] = d.count;
+  }
+  d.buckets["+Inf"] = d.count;
+  return d;
+}
 
 }  // namespace
 
@@ -74,7 +88,34 @@ absl::StatusOr<api::ConnectionList> AccelService::ListConnections(
     const api::ConnectionFilter& filter) {
   std::map<uint32_t, std::string> interfaces;
   for (const api::InterfaceInfo& i : interfaces_.List()) interfaces[i.ifindex] = i.name;
-  return ReportConnections(programs_.states.span(), kern::MonotonicNs(), filter, interfaces);
+  return ReportConnections(programs_.states.span(), kern::MonotonicNs(), filter, interfaces,
+                           bulk_.List());
+}
+
+void AccelService::AddBulk(api::BulkStats& b) const {
+  const bulk::SenderStats s = bulk_.Stats();
+  const bulk::WireStats wires = bulk_.WireTotals();
+  b.active = bulk_.List().size();
+  b.begun = s.begun;
+  b.done = s.done;
+  b.given_up = s.given_up;
+  b.reset = s.reset;
+  b.refused = s.refused;
+  b.bytes = s.bytes;
+  b.segments = s.segments;
+  b.fast_retransmits = s.fast_retransmits;
+  b.timeout_retransmits = s.timeout_retransmits;
+  b.tail_probes = s.tail_probes;
+  b.window_probes = s.window_probes;
+  b.frames = wires.frames;
+  b.device_dropped = wires.dropped;
+  b.stalls = wires.stalls;
+  b.objects = bulk_objects_.count();
+  b.memory_used = bulk_objects_.store().used();
+  b.memory = bulk_objects_.store().capacity();
+  b.huge_pages = bulk_objects_.store().huge_pages();
+  b.rtt_s = DistributionOf(s.rtt_us, 1e-6);
+  b.cwnd = DistributionOf(s.cwnd, 1);
 }
 
 void AccelService::PeerDenied(const api::DeniedPeer& peer) {

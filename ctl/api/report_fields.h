@@ -91,6 +91,9 @@ void Fields(auto& a, Is<ConnectionInfo> auto& s) {
   a("d_in", s.d_in);
   a("d_out", s.d_out);
   a("flags", s.flags);
+  a("bulk_bytes", s.bulk_bytes);
+  a("bulk_acked_bytes", s.bulk_acked_bytes);
+  a("bulk_retransmits", s.bulk_retransmits);
 }
 
 void Fields(auto& a, Is<ConnectionList> auto& s) {

@@ -131,6 +131,9 @@ struct ConnectionInfo {
   uint64_t d_in = 0;  // By what sequence numbers are shifted.
   uint64_t d_out = 0;
   std::vector<std::string> flags;
+  uint64_t bulk_bytes = 0;  // Of the bulk reply under way; 0: there is none.
+  uint64_t bulk_acked_bytes = 0;
+  uint64_t bulk_retransmits = 0;  // Segments.
 };
 
 struct ConnectionList {

@@ -30,6 +30,9 @@ struct InterfaceInfo {
   std::string why;                        // The reason for this mode.
   std::string since;
   bool shadow = false;  // Judges and counts, answers nothing.
+  // How objects above 16 KiB leave: xsk, packet or kernel; not attached: "".
+  std::string bulk = {};
+  std::string bulk_why = {};
 };
 
 // What would have been answered but for interfaces in shadow mode.
@@ -38,6 +41,38 @@ struct ShadowStats {
   uint64_t bytes_total = 0;
   uint64_t segments_total = 0;
   double ratio = 0;  // requests / (hits + misses)
+};
+
+struct Distribution {
+  uint64_t count = 0;
+  double sum = 0;
+  std::map<std::string, uint64_t> buckets;  // By upper bound, cumulative, with "+Inf".
+};
+
+// Replies above 16 KiB, which accelerd sends.
+struct BulkStats {
+  uint64_t active = 0;    // under way
+  uint64_t begun = 0;
+  uint64_t done = 0;      // every byte acknowledged
+  uint64_t given_up = 0;  // and reset: the peer was silent, or took nothing
+  uint64_t reset = 0;     // by the peer, the web server or the end of accelerd
+  uint64_t refused = 0;   // taken, but could not be sent, and reset
+  uint64_t bytes = 0;     // of replies that were done
+  uint64_t segments = 0;  // sent, those sent again included
+  uint64_t fast_retransmits = 0;     // segments
+  uint64_t timeout_retransmits = 0;  // segments
+  uint64_t tail_probes = 0;
+  uint64_t window_probes = 0;
+  uint64_t frames = 0;          // given to devices, before they are cut
+  uint64_t device_dropped = 0;  // segments that a device or its queue did not take
+  uint64_t stalls = 0;          // times that a ring or queue was full
+  uint64_t objects = 0;
+  uint64_t memory_used = 0;  // bytes
+  uint64_t memory = 0;       // bytes
+  bool huge_pages = false;
+  // At the end of each reply.
+  Distribution rtt_s = {};  // smoothed round trip, seconds
+  Distribution cwnd = {};   // congestion window, segments
 };
 
 // Lines about answered requests.
@@ -129,6 +164,7 @@ struct ServerStatus {
   uint64_t api_denied_total = 0;  // Requests of peers that may not use the control socket.
   ShadowStats shadow;
   AccessLogStats access_log;
+  BulkStats bulk;
 };
 
 // What accelerd has found out of a domain's web server as it fetches from it.

@@ -21,6 +21,38 @@ void Fields(auto& a, Is<InterfaceInfo> auto& s) {
   a("why", s.why);
   a("since", s.since);
   a("shadow", s.shadow);
+  a("bulk", s.bulk);
+  a("bulk_why", s.bulk_why);
+}
+
+void Fields(auto& a, Is<Distribution> auto& s) {
+  a("count", s.count);
+  a("sum", s.sum);
+  a("buckets", s.buckets);
+}
+
+void Fields(auto& a, Is<BulkStats> auto& s) {
+  a("active", s.active);
+  a("begun", s.begun);
+  a("done", s.done);
+  a("given_up", s.given_up);
+  a("reset", s.reset);
+  a("refused", s.refused);
+  a("bytes", s.bytes);
+  a("segments", s.segments);
+  a("fast_retransmits", s.fast_retransmits);
+  a("timeout_retransmits", s.timeout_retransmits);
+  a("tail_probes", s.tail_probes);
+  a("window_probes", s.window_probes);
+  a("frames", s.frames);
+  a("device_dropped", s.device_dropped);
+  a("stalls", s.stalls);
+  a("objects", s.objects);
+  a("memory_used", s.memory_used);
+  a("memory", s.memory);
+  a("huge_pages", s.huge_pages);
+  a("rtt_s", s.rtt_s);
+  a("cwnd", s.cwnd);
 }
 
 void Fields(auto& a, Is<ShadowStats> auto& s) {
@@ -115,6 +147,7 @@ void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("api_denied_total", s.api_denied_total);
   a("shadow", s.shadow);
   a("access_log", s.access_log);
+  a("bulk", s.bulk);
 }
 
 void Fields(auto& a, Is<FillStats> auto& s) {

@@ -57,12 +57,13 @@ class Families {
     list_.back().metric.push_back(std::move(sample));
     return *this;
   }
-  void Histogram(const char* name, const char* help, const api::Staleness& s) {
+  void Histogram(const char* name, const char* help, uint64_t count_of_all, double sum,
+                 const std::map<std::string, uint64_t>& buckets) {
     Begin(name, help, MetricType::Histogram);
     ClientMetric sample;
-    sample.histogram.sample_count = s.count;
-    sample.histogram.sample_sum = s.sum_s;
-    for (const auto& [bound, count] : s.buckets) {
+    sample.histogram.sample_count = count_of_all;
+    sample.histogram.sample_sum = sum;
+    for (const auto& [bound, count] : buckets) {
       double upper = std::numeric_limits<double>::infinity();
       (void)absl::SimpleAtod(bound, &upper);
       sample.histogram.bucket.push_back({count, upper});
@@ -149,6 +150,40 @@ void AddDaemon(const api::ServerStatus& s, const std::string& name, Families* ou
       .Add(s.access_log.lost, {{"result", "lost"}});
 }
 
+void AddBulk(const api::ServerStatus& s, Families* out) {
+  const api::BulkStats& b = s.bulk;
+  out->Gauge("webbooster_bulk_path", "How objects above 16 KiB leave by the interface; always 1");
+  for (const api::InterfaceInfo& i : s.interfaces)
+    if (!i.bulk.empty()) out->Add(1, {{"interface", i.name}, {"path", i.bulk}});
+  out->Gauge("webbooster_bulk_transfers_active", "Bulk replies under way").Add(b.active);
+  out->Counter("webbooster_bulk_transfers_total", "Bulk replies that ended, by how")
+      .Add(b.done, {{"result", "done"}})
+      .Add(b.given_up, {{"result", "given_up"}})
+      .Add(b.reset, {{"result", "reset"}})
+      .Add(b.refused, {{"result", "refused"}});
+  out->Counter("webbooster_bulk_bytes_total", "Bytes of bulk replies that were done").Add(b.bytes);
+  out->Counter("webbooster_bulk_segments_total", "Segments of bulk replies sent").Add(b.segments);
+  out->Counter("webbooster_bulk_retransmits_total", "Of these, sent again or probes, by cause")
+      .Add(b.fast_retransmits, {{"cause", "loss"}})
+      .Add(b.timeout_retransmits, {{"cause", "timeout"}})
+      .Add(b.tail_probes, {{"cause", "tail_probe"}})
+      .Add(b.window_probes, {{"cause", "window_probe"}});
+  out->Counter("webbooster_bulk_frames_total", "Frames given to devices, before they are cut")
+      .Add(b.frames);
+  out->Counter("webbooster_bulk_device_dropped_total", "Segments that no device or queue took")
+      .Add(b.device_dropped);
+  out->Counter("webbooster_bulk_stalls_total", "Times that a device's ring or queue was full")
+      .Add(b.stalls);
+  out->Gauge("webbooster_bulk_objects", "Bulk objects in memory").Add(b.objects);
+  out->Gauge("webbooster_bulk_memory_bytes", "Memory for bulk objects")
+      .Add(b.memory_used, {{"state", "used"}})
+      .Add(b.memory - std::min(b.memory, b.memory_used), {{"state", "free"}});
+  out->Histogram("webbooster_bulk_rtt_seconds", "Smoothed round trip at the end of a bulk reply",
+                 b.rtt_s.count, b.rtt_s.sum, b.rtt_s.buckets);
+  out->Histogram("webbooster_bulk_cwnd_segments", "Congestion window at the end of a bulk reply",
+                 b.cwnd.count, b.cwnd.sum, b.cwnd.buckets);
+}
+
 void AddApi(const api::ServerStatus& s, Families* out) {
   out->Counter("webbooster_api_denied_total",
                "Requests of peers that may not use the control socket")
@@ -184,7 +219,7 @@ void AddCache(const api::CacheStats& c, Families* out) {
       .Add(c.invalidations);
   out->Histogram("webbooster_cache_staleness_seconds",
                  "From a change of a file until nothing that rests on its old bytes is answered",
-                 c.staleness);
+                 c.staleness.count, c.staleness.sum_s, c.staleness.buckets);
   out->Counter("webbooster_verifications_total",
                "Hits that the web server was asked for, too, by what came of it")
       .Add(c.verifications.same, {{"result", "same"}})
@@ -316,6 +351,7 @@ std::vector<MetricFamily> Collector::Collect() const {
       .Add(status && domains && reasons);
   if (status) {
     AddDaemon(*status, name_, &out);
+    AddBulk(*status, &out);
     AddApi(*status, &out);
     AddConnections(*status, &out);
     AddCache(status->cache, &out);

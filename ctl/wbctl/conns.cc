@@ -17,6 +17,12 @@ std::string Milliseconds(uint64_t us) {
   return text;
 }
 
+std::string BulkText(const api::ConnectionInfo& c) {
+  if (c.bulk_bytes == 0) return "-";
+  return Bytes(c.bulk_acked_bytes) + " of " + Bytes(c.bulk_bytes) + ", " +
+         Count(c.bulk_retransmits) + " again";
+}
+
 void Print(const api::ConnectionList& list) {
   constexpr auto kRight = Table::Align::kRight;
   Table table({{"REMOTE"},
@@ -33,6 +39,7 @@ void Print(const api::ConnectionList& list) {
                {"MSS", kRight},
                {"D_IN", kRight},
                {"D_OUT", kRight},
+               {"BULK", kRight},
                {"FLAGS"}});
   for (const api::ConnectionInfo& c : list.connections) {
     std::string flags;
@@ -40,7 +47,7 @@ void Print(const api::ConnectionList& list) {
     table.Add({c.remote, c.local, c.interface, Seconds(c.age_s), Count(c.hits), Bytes(c.bytes),
                Bytes(c.unacked_bytes), Count(c.replies_in_flight), Milliseconds(c.srtt_us),
                Bytes(c.cwnd_bytes), Bytes(c.peer_window_bytes), std::to_string(c.mss),
-               std::to_string(c.d_in), std::to_string(c.d_out), flags});
+               std::to_string(c.d_in), std::to_string(c.d_out), BulkText(c), flags});
   }
   if (!table.empty()) table.Print(std::cout);
   std::cout << list.connections.size() << " of " << list.total << "\n";

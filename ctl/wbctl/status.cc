@@ -35,6 +35,19 @@ void PrintTraffic(const api::ServerStatus& s) {
                       " by repeated request, " + Count(s.repairs.timer) + " by timer");
 }
 
+void PrintBulk(const api::BulkStats& b) {
+  if (b.memory == 0) return;
+  Line("bulk", Count(b.done) + " replies (" + Bytes(b.bytes) + "), " + Count(b.active) +
+                   " under way, " + Count(b.given_up + b.reset + b.refused) + " reset, " +
+                   Count(b.objects) + " objects in " + Bytes(b.memory_used) + " of " +
+                   Bytes(b.memory));
+  Line("bulk sent", Count(b.segments) + " segments in " + Count(b.frames) + " frames, " +
+                        Count(b.fast_retransmits) + " again after loss, " +
+                        Count(b.timeout_retransmits) + " after timeouts, " +
+                        Count(b.tail_probes + b.window_probes) + " probes, " +
+                        Count(b.device_dropped) + " not taken by a device");
+}
+
 void PrintCache(const api::CacheStats& cache) {
   Line("cache", Count(cache.objects) + " objects, " + Count(cache.variants) + " variants, " +
                     Bytes(cache.bytes_used) + " of " + Bytes(cache.bytes_budget) + " (arena " +
@@ -54,15 +67,17 @@ void Print(const api::ServerStatus& s) {
   Line("domains", Count(s.domains));
   PrintTraffic(s);
   PrintCache(s.cache);
+  PrintBulk(s.bulk);
   if (s.interfaces.empty()) {
     Line("interfaces", "none attached");
     return;
   }
   std::cout << "\n";
-  Table table({{"INTERFACE"}, {"INDEX", Table::Align::kRight}, {"MODE"}, {"SINCE"}, {"WHY"}});
+  Table table({{"INTERFACE"}, {"INDEX", Table::Align::kRight}, {"MODE"}, {"SINCE"}, {"WHY"}, {"BULK"}});
   for (const api::InterfaceInfo& i : s.interfaces) {
     table.Add({i.name, std::to_string(i.ifindex),
-               api::NameOf(i.mode) + (i.shadow ? ", shadow" : ""), i.since, i.why});
+               api::NameOf(i.mode) + (i.shadow ? ", shadow" : ""), i.since, i.why,
+               i.bulk.empty() ? "-" : i.bulk + " (" + i.bulk_why + ")"});
   }
   table.Print(std::cout);
 }

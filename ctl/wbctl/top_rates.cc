@@ -105,6 +105,10 @@ Rates RatesBetween(const Sample& before, const Sample& now) {
   r.repairs = rate(a.repairs.sack, b.repairs.sack) + rate(a.repairs.request, b.repairs.request) +
               rate(a.repairs.timer, b.repairs.timer);
   r.opened = rate(a.connections.opened_total, b.connections.opened_total);
+  r.bulk_bytes = rate(a.bulk.bytes, b.bulk.bytes);
+  r.bulk_replies = rate(a.bulk.done, b.bulk.done);
+  r.bulk_retransmits = rate(a.bulk.fast_retransmits, b.bulk.fast_retransmits) +
+                       rate(a.bulk.timeout_retransmits, b.bulk.timeout_retransmits);
   r.fills = rate(a.cache.fills_total, b.cache.fills_total);
   r.fills_failed = rate(a.cache.fills_failed, b.cache.fills_failed);
   r.refused = Refused(before, now, rate);

@@ -46,6 +46,9 @@ struct Rates {
   double segments = 0;
   double repairs = 0;
   double opened = 0;
+  double bulk_bytes = 0;  // Of replies that were done.
+  double bulk_replies = 0;
+  double bulk_retransmits = 0;  // Segments.
   double fills = 0;
   double fills_failed = 0;
   std::vector<NamedRate> refused;   // Fills, by reason.

@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t kShownReasons = 5;
 constexpr size_t kUrlsInJson = 100;
-// Lines around the tables: six on top, two titles, two that are empty.
-constexpr size_t kFixedLines = 10;
+// Lines around the tables: seven on top, two titles, two that are empty.
+constexpr size_t kFixedLines = 11;
 
 std::string Rate(double per_s) {
   char text[32];
@@ -53,6 +53,9 @@ void AddSummary(const Sample& now, const Rates& r, std::vector<std::string>& lin
   line("cache        " + Count(s.cache.objects) + " objects, " + Bytes(s.cache.arena_bytes) +
        " of " + Bytes(s.cache.bytes_budget) + ", " + Rate(r.fills) + " fills/s, " +
        Rate(r.fills_failed) + " failed/s");
+  line("bulk         " + Rate(r.bulk_replies) + " replies/s, " + BytesRate(r.bulk_bytes) + ", " +
+       Count(s.bulk.active) + " under way, " + Rate(r.bulk_retransmits) +
+       " segments/s sent again");
   line("refused      " + Reasons(r.refused));
   line("passed       " + Reasons(r.passed));
 }
@@ -108,6 +111,10 @@ std::string TopJson(const Sample& now, const Rates& r) {
               {"bytes_per_s", r.bytes},
               {"segments_per_s", r.segments},
               {"repairs_per_s", r.repairs},
+              {"bulk_replies_per_s", r.bulk_replies},
+              {"bulk_bytes_per_s", r.bulk_bytes},
+              {"bulk_retransmits_per_s", r.bulk_retransmits},
+              {"bulk_active", now.status.bulk.active},
               {"opened_per_s", r.opened},
               {"fills_per_s", r.fills},
               {"fills_failed_per_s", r.fills_failed},

@@ -10,6 +10,7 @@
 
 #include "tests/bpf/harness.h"
 #include "webbooster.skel.h"
+#include "webbooster/abi/bulk.h"
 
 namespace wb::bpf_test {
 namespace {
@@ -91,7 +92,8 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
                 M(S, snd_wscale),   M(S, rcv_wscale),   M(S, seg_class),      M(S, family),
                 M(S, resp_state),   M(S, resp_pending), M(S, dup_acks),       M(S, flight_count),
                 M(S, flight_head),  M(S, if_slot),      M(S, resp_head_mask), M(S, mac_peer),
-                M(S, mac_self),     M(S, flights)});
+                M(S, mac_self),     M(S, pad),          M(S, bulk),           M(S, bulk_sent),
+                M(S, flights)});
   using G = wb_settings;
   ExpectLayout(types, "wb_settings", sizeof(G),
                {M(G, netns_cookie), M(G, banks), M(G, variants), M(G, max_connections),
@@ -100,7 +102,15 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   ExpectLayout(types, "wb_control", sizeof(C),
                {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, lease_ns),
                 M(C, keepalive_refresh_ns), M(C, drain), M(C, partial_checksums), M(C, shadow),
-                M(C, log_sample), M(C, pad), M(C, tap)});
+                M(C, bulk), M(C, bulk_heartbeat_ns), M(C, bulk_awake), M(C, log_sample), M(C, tap)});
+  using B = wb_bulk;
+  ExpectLayout(types, "wb_bulk", sizeof(B),
+               {M(B, serial), M(B, start), M(B, end), M(B, variant), M(B, variant_gen),
+                M(B, second), M(B, first), M(B, bytes)});
+  using V = wb_bulk_event;
+  ExpectLayout(types, "wb_bulk_event", sizeof(V),
+               {M(V, id), M(V, slot), M(V, serial), M(V, ack), M(V, seq), M(V, ts_echo),
+                M(V, sack), M(V, window), M(V, kind), M(V, flags), M(V, sack_n), M(V, pad)});
   using Tap = wb_tap_filter;
   ExpectLayout(types, "wb_tap_filter", sizeof(Tap),
                {M(Tap, until_ns), M(Tap, snaplen), M(Tap, domain), M(Tap, peer_be32),

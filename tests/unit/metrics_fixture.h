@@ -76,6 +76,11 @@ class FakeService : public api::Service {
     status.repairs = {22, 23, 24};
     status.access_log = {true, 51, 52, 53};
     status.interfaces[0].shadow = true;
+    status.interfaces[0].bulk = "packet";
+    api::BulkStats& b = status.bulk;
+    b = {201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 317, false};
+    b.rtt_s = {218, 2.5, {{"0.001024", 30}, {"+Inf", 218}}};
+    b.cwnd = {219, 9000, {{"64", 31}, {"+Inf", 219}}};
     status.heartbeat_age_ms = 12;
     status.lease_ms = 500;
     status.config = {"0000000000ff", "2026-01-02T03:04:05Z", false, 51, 52};

@@ -41,6 +41,7 @@ enum wb_conn_flag {
   WB_CF_ASKED = 1 << 11,     /* wb_asked holds the miss that the kernel's next response header answers */
   WB_CF_BULK = 1 << 12,      /* accelerd's bulk sender is sending: see wb_bulk */
   WB_CF_ECN = 1 << 13,       /* ECN, RFC 3168 */
+  WB_CF_FIN = 1 << 14,       /* the kernel's FIN has passed */
 };
 
 /* A reply not fully acknowledged. wire_seq..wire_seq+len came from part `kind` of variant `variant`. */
