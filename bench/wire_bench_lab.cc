@@ -21,7 +21,7 @@ namespace {
 }
 
 void Shell(const std::string& command) {
-  if (std::system((command + " >/dev/null 2>&1").c_str()) != 0) Fail(command);
+  if (std::system(("(" + command + ") >/dev/null 2>&1").c_str()) != 0) Fail(command);
 }
 
 void Pin(pid_t thread, int processor) {
@@ -50,6 +50,8 @@ uint32_t MakeLab() {
   Shell("ip link add wbb0 type veth peer name wbb1");
   Shell("ip link set wbb0 up addrgenmode none");
   Shell("ip link set wbb1 up addrgenmode none");
+  // Otherwise the far end has no thread of its own.
+  Shell("ethtool -K wbb0 tso off");
   Shell("ethtool -K wbb1 gro on");
   Shell("ip address add 198.18.78.1/24 dev wbb0");
   Shell("echo 1 >/sys/class/net/wbb1/threaded");

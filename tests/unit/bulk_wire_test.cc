@@ -22,7 +22,7 @@ class WireTest : public ::testing::TestWithParam<Case> {
     ends_.mac_self = {2, 0, 0, 0, 0, 1};
     ends_.mac_peer = {2, 0, 0, 0, 0, 2};
     ends_.family = GetParam().v6 ? 6 : 4;
-    for (uint8_t i = 0; i < (GetParam().v6 ? 16 : 4); ++i) {
+    for (size_t i = 0; i < (GetParam().v6 ? 16u : 4u); ++i) {
       ends_.local[i] = static_cast<uint8_t>(0xc0 + i);
       ends_.remote[i] = static_cast<uint8_t>(0xd1 + i);
     }
