@@ -103,7 +103,7 @@ Result RunWire(const BenchOptions& options, uint32_t ifindex, XskLayout layout, 
           wire->stats().frames};
 }
 
-Result RunInPlace(const BenchOptions& options, uint32_t ifindex, uint64_t seed) {
+Result RunInPlace(const BenchOptions& options, uint64_t seed) {
   const size_t frames = (options.set_mib << 20) / kPayload;
   const auto store = Must(Store::Create(frames * kBlockBytes));
   std::mt19937_64 random(seed);
@@ -113,7 +113,6 @@ Result RunInPlace(const BenchOptions& options, uint32_t ifindex, uint64_t seed) 
   const auto umem = Must(XskUmem::Register({store->base(), store->capacity()}));
   const auto socket = Must(XskSocket::Open(
       *umem, {"wbb0", 0, {false, XskLayout::kCopied}, kRing, options.wire.send_buffer_bytes}));
-  (void)ifindex;
   const Ends ends = BenchEnds();
   Segments segments = Burst(ends, options.burst);
   uint64_t sent = 0;
@@ -157,7 +156,7 @@ int Run(const BenchOptions& options) {
        [&](uint64_t seed) { return RunWire(options, ifindex, XskLayout::kCopied, seed); }},
       {"gather",
        [&](uint64_t seed) { return RunWire(options, ifindex, XskLayout::kGather, seed); }},
-      {"in place", [&](uint64_t seed) { return RunInPlace(options, ifindex, seed); }}};
+      {"in place", [&](uint64_t seed) { return RunInPlace(options, seed); }}};
   std::map<std::string, std::vector<double>> all;
   for (uint32_t round = 0; round < options.rounds; ++round) {
     for (const auto& [name, run] : kinds) {

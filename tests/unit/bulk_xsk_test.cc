@@ -58,6 +58,7 @@ class XskWireTest : public ::testing::TestWithParam<Case> {
       if (GetParam().napi) {
         const auto peer = static_cast<int>(if_nametoindex(veth.peer().c_str()));
         ASSERT_EQ(bpf_xdp_attach(peer, pass.get(), XDP_FLAGS_DRV_MODE, nullptr), 0);
+        support::Shell("ethtool -K " + veth.peer() + " gro off");
       }
       body(veth);
     });
@@ -155,6 +156,11 @@ TEST_P(XskWireTest, CarriesManyConnectionsAtOnce) {
     }
     for (size_t i = 0; i < ends.size(); ++i) {
       ExpectCarried(frames[i], Of(ends[i], reply), reply.carried);
+    }
+    if (GetParam().napi) {  // which counts by queue
+      support::Shell("test $(ethtool -S " + veth.peer() +
+                     " | grep -c 'rx_queue_[0-9]*_xdp_packets: [1-9]') = " +
+                     std::to_string(GetParam().queues));
     }
   });
 }
