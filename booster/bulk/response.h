@@ -23,6 +23,7 @@ class Response {
 
   size_t bytes() const { return header_.size() + bytes_; }
   const Object* object() const { return object_.get(); }
+  const std::shared_ptr<const Object>& shared_object() const { return object_; }
 
   // The contiguous piece that begins at `offset` and has at most `most` bytes; not empty while
   // offset < bytes().

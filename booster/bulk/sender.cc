@@ -193,6 +193,8 @@ size_t Sender::Work(uint64_t now) {
 
 uint64_t Sender::NextWork() const {
   if (scheduler_.backlogged()) return now_;
+  for (const Wire* wire : wires_)
+    if (wire != nullptr && wire->waiting()) return now_;
   return scheduler_.NextTimer();
 }
 

@@ -72,6 +72,12 @@ class Wire {
   virtual void Flush() = 0;
   // Segments that can be given to it before the next Flush().
   virtual size_t Room() const = 0;
+  // Whether something waits for another Flush().
+  virtual bool waiting() const { return false; }
+  // False while the device is down or gone, or does not take anything; Revive() looks whether it
+  // does again, and returns healthy().
+  virtual bool healthy() const { return true; }
+  virtual bool Revive(uint64_t /*now*/) { return healthy(); }
   const WireStats& stats() const { return stats_; }
 
  protected:

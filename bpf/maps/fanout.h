@@ -74,8 +74,6 @@ struct wb_late_mark {
 };
 #define WB_LATE_MAGIC 0x57624c61u    /* and the frame is the kernel's */
 #define WB_INSTEAD_MAGIC 0x57624973u /* and the frame, its Ethernet addresses turned, is nobody's */
-/* skb->mark of segments that TC ingress sends, so that TC egress does not take them for the kernel's. */
-#define WB_SKB_MARK 0x57624c61u
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

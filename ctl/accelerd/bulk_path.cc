@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "booster/bulk/packet_wire.h"
+#include "booster/bulk/xsk_wire.h"
 #include "ctl/accelerd/bulk_ends.h"
 #include "ctl/kern/sock_destroy.h"
 #include "spdlog/spdlog.h"
@@ -64,6 +65,12 @@ bulk::Connection ConnectionOf(const wb_conn_state& s) {
   return c;
 }
 
+void Add(const bulk::WireStats& more, bulk::WireStats& total) {
+  total.frames += more.frames;
+  total.dropped += more.dropped;
+  total.stalls += more.stalls;
+}
+
 bulk::AckSegment AckOf(const wb_bulk_event& event) {
   bulk::AckSegment ack;
   ack.ack = event.ack;
@@ -104,41 +111,77 @@ BulkPath::~BulkPath() {
   ring_buffer__free(ring_);
 }
 
-BulkWay BulkPath::Use(uint32_t if_slot, const std::string& interface, config::BulkPath path) {
+// AF_XDP pays where the device sends the store's memory as it is. Elsewhere the kernel copies each
+// segment in either case, and makes long frames of it cheaper than short ones (docs/DESIGN.md).
+absl::Status BulkPath::Open(const std::string& interface, config::BulkPath path, Port& port) {
   const uint32_t ifindex = if_nametoindex(interface.c_str());
+  if (path == config::BulkPath::kXsk) {
+    WB_ASSIGN_OR_RETURN(auto xsk, bulk::XskWire::Create(objects_.store(), ifindex, {}));
+    port.way = {path, absl::StrCat(xsk->mode().zero_copy ? "zero-copy" : "copy mode", ", ",
+                                   xsk->queues(), " queues")};
+    port.wire = std::move(xsk);
+  }
+  WB_ASSIGN_OR_RETURN(auto packet, bulk::PacketWire::Create(ifindex, WB_SKB_MARK, kRoom));
+  if (path == config::BulkPath::kXsk) {
+    port.spare = std::move(packet);
+    return absl::OkStatus();
+  }
+  port.way = {config::BulkPath::kPacket,
+              path == config::BulkPath::kAuto ? "the cheapest of what copies" : "as configured"};
+  port.wire = std::move(packet);
+  return absl::OkStatus();
+}
+
+void BulkPath::Close(uint32_t if_slot) {
+  sender_->SetWire(if_slot, nullptr);
+  for (const auto* wire : {&ports_[if_slot].wire, &ports_[if_slot].spare})
+    if (*wire != nullptr) Add((*wire)->stats(), before_);
+  ports_[if_slot] = {};
+}
+
+BulkWay BulkPath::Use(uint32_t if_slot, const std::string& interface, config::BulkPath path) {
   absl::MutexLock lock(&mu_);
-  BulkWay way{config::BulkPath::kKernel, "as configured"};
-  std::unique_ptr<bulk::Wire> wire;
-  if (config_.memory_bytes == 0) {
-    way.why = "bulk.memory is 0";
-  } else if (path != config::BulkPath::kKernel) {
-    auto packet = bulk::PacketWire::Create(ifindex, 0x57624c61u, kRoom);
-    if (packet.ok()) {
-      way.path = config::BulkPath::kPacket;
-      wire = *std::move(packet);
-    } else {
-      way.why = packet.status().ToString();
-    }
+  Close(if_slot);
+  Port port;
+  port.way = {config::BulkPath::kKernel, "as configured"};
+  absl::Status status;
+  if (config_.memory_bytes == 0)
+    port.way.why = "bulk.memory is 0";
+  else if (path != config::BulkPath::kKernel)
+    status = Open(interface, path, port);
+  if (!status.ok()) {
+    port = {};
+    port.way = {config::BulkPath::kKernel, std::string(status.message())};
   }
-  sender_->SetWire(if_slot, wire.get());
-  if (wires_[if_slot] != nullptr) {
-    const bulk::WireStats& gone = wires_[if_slot]->stats();
-    before_.frames += gone.frames;
-    before_.dropped += gone.dropped;
-    before_.stalls += gone.stalls;
-  }
-  wires_[if_slot] = std::move(wire);
-  ways_[if_slot] = way;
+  sender_->SetWire(if_slot, port.wire.get());
+  const BulkWay way = port.way;
+  ports_[if_slot] = std::move(port);
   Store(programs_.control[0].bulk[if_slot],
         static_cast<uint8_t>(way.path != config::BulkPath::kKernel));
   return way;
+}
+
+// A device that is down, or does not move: replies go on by the packet socket until it does.
+void BulkPath::LookAfterWires() {
+  for (uint32_t slot = 0; slot < ports_.size(); slot++) {
+    Port& port = ports_[slot];
+    if (port.wire == nullptr || port.spare == nullptr) continue;
+    const bool healthy = port.wire->healthy() || port.wire->Revive(now_);
+    if (healthy != port.on_spare) continue;
+    port.on_spare = !healthy;
+    sender_->SetWire(slot, healthy ? port.wire.get() : port.spare.get());
+    spdlog::warn("bulk replies of interface slot {}: AF_XDP {}", slot,
+                 healthy ? "moves again" : "does not move; sent by a packet socket meanwhile");
+  }
 }
 
 void BulkPath::Leave(uint32_t if_slot) { Store(programs_.control[0].bulk[if_slot], uint8_t{0}); }
 
 BulkWay BulkPath::Way(uint32_t if_slot) const {
   absl::MutexLock lock(&mu_);
-  return ways_[if_slot];
+  BulkWay way = ports_[if_slot].way;
+  if (ports_[if_slot].on_spare) way.why += "; does not move: a packet socket sends meanwhile";
+  return way;
 }
 
 void BulkPath::Stop(std::chrono::milliseconds patience) {
@@ -163,12 +206,9 @@ bulk::SenderStats BulkPath::Stats() const {
 bulk::WireStats BulkPath::WireTotals() const {
   absl::MutexLock lock(&mu_);
   bulk::WireStats total = before_;
-  for (const auto& wire : wires_) {
-    if (wire == nullptr) continue;
-    total.frames += wire->stats().frames;
-    total.dropped += wire->stats().dropped;
-    total.stalls += wire->stats().stalls;
-  }
+  for (const Port& port : ports_)
+    for (const auto* wire : {&port.wire, &port.spare})
+      if (*wire != nullptr) Add((*wire)->stats(), total);
   return total;
 }
 
@@ -268,6 +308,7 @@ void BulkPath::Run() {
       now_ = now;
       heard = ring_buffer__consume(ring_) > 0;
       heard |= sender_->Work(now) > 0;
+      LookAfterWires();
     }
     Sleep(now, heard);
   }

@@ -73,8 +73,17 @@ class BulkPath final : private bulk::Peers {
   ring_buffer* ring_ = nullptr;
   mutable absl::Mutex mu_;
   std::unique_ptr<bulk::Sender> sender_ ABSL_GUARDED_BY(mu_);
-  std::array<std::unique_ptr<bulk::Wire>, WB_IFS_MAX> wires_ ABSL_GUARDED_BY(mu_);
-  std::array<BulkWay, WB_IFS_MAX> ways_ ABSL_GUARDED_BY(mu_);
+  // The way that an interface sends by, and what takes its place while it does not move.
+  struct Port {
+    BulkWay way;
+    std::unique_ptr<bulk::Wire> wire;
+    std::unique_ptr<bulk::Wire> spare;
+    bool on_spare = false;
+  };
+  absl::Status Open(const std::string& interface, config::BulkPath path, Port& port);
+  void Close(uint32_t if_slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void LookAfterWires() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::array<Port, WB_IFS_MAX> ports_ ABSL_GUARDED_BY(mu_);
   bulk::WireStats before_ ABSL_GUARDED_BY(mu_);  // of wires that are gone
   uint64_t now_ ABSL_GUARDED_BY(mu_) = 0;        // of the round under way
   uint32_t quiet_ = 0;                           // rounds in a row that heard and sent nothing

@@ -91,7 +91,7 @@ class Executor {
   bulk::Wire* WireOf(uint32_t ifindex) {
     auto [it, fresh] = wires_.try_emplace(ifindex);
     if (fresh) {
-      auto wire = bulk::PacketWire::Create(ifindex, 0x57624c61u, SIZE_MAX);
+      auto wire = bulk::PacketWire::Create(ifindex, WB_SKB_MARK, SIZE_MAX);
       if (wire.ok()) it->second = *std::move(wire);
     }
     return it->second.get();

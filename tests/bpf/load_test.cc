@@ -107,10 +107,10 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   ExpectLayout(types, "wb_bulk", sizeof(B),
                {M(B, serial), M(B, start), M(B, end), M(B, variant), M(B, variant_gen),
                 M(B, second), M(B, first), M(B, bytes)});
-  using V = wb_bulk_event;
-  ExpectLayout(types, "wb_bulk_event", sizeof(V),
-               {M(V, id), M(V, slot), M(V, serial), M(V, ack), M(V, seq), M(V, ts_echo),
-                M(V, sack), M(V, window), M(V, kind), M(V, flags), M(V, sack_n), M(V, pad)});
+  using Event = wb_bulk_event;
+  ExpectLayout(types, "wb_bulk_event", sizeof(Event),
+               {M(Event, id), M(Event, slot), M(Event, serial), M(Event, ack), M(Event, seq), M(Event, ts_echo),
+                M(Event, sack), M(Event, window), M(Event, kind), M(Event, flags), M(Event, sack_n), M(Event, pad)});
   using Tap = wb_tap_filter;
   ExpectLayout(types, "wb_tap_filter", sizeof(Tap),
                {M(Tap, until_ns), M(Tap, snaplen), M(Tap, domain), M(Tap, peer_be32),

@@ -243,8 +243,10 @@ TEST_F(AdoptionTest, DetachWithoutADeadlineWaitsForTheConfiguredOne) {
     s.id = 1;
     Filler filler(*accelerd.content);
     const Verifier verifier(*accelerd.content, *accelerd.programs);
+    BulkObjects objects(*bulk::Store::Create(0));
+    const auto bulk = *BulkPath::Start({}, *accelerd.programs, objects);
     AccelService service(*accelerd.programs, *accelerd.store, *accelerd.content, filler,
-                         *accelerd.interfaces, verifier, nullptr);
+                         *accelerd.interfaces, *bulk, objects, verifier, nullptr);
     const absl::Notification never;
     const absl::Time begin = absl::Now();
     const absl::Status status = service.Detach({"wba", false, std::nullopt}, never).status();

@@ -85,4 +85,7 @@ struct wb_domain_stats {
 /* Fan-out tables: index if_slot * (WB_FANOUT_MAX + 1) + n is a devmap of n + 1 entries. */
 #define WB_FANOUT_INDEX(if_slot, n) ((if_slot) * (WB_FANOUT_MAX + 1u) + (n))
 
+/* skb->mark of segments that TC ingress or accelerd sends, so that TC egress does not take them for the kernel's. */
+#define WB_SKB_MARK 0x57624c61u
+
 #endif

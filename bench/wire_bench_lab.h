@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// A veth pair in a namespace of the calling process's own, whose far end takes frames in a kernel
+// thread on another processor. Needs root; all of it goes with the process. Not thread-safe.
+#ifndef BENCH_WIRE_BENCH_LAB_H_
+#define BENCH_WIRE_BENCH_LAB_H_
+
+#include <cstdint>
+
+namespace wb::bench {
+
+// Returns the near end's index. The calling thread is pinned to the first processor. Ends the
+// process when it cannot.
+uint32_t MakeLab();
+
+// Frames that the far end has taken so far.
+uint64_t Received();
+
+// Run time of the calling thread.
+int64_t ThreadCpuNs();
+
+}  // namespace wb::bench
+
+#endif  // BENCH_WIRE_BENCH_LAB_H_
