@@ -11,7 +11,7 @@ import tempfile
 import origin
 
 SIZES = {"100k.bin": 100_000, "1m.bin": 1_000_000}
-PATHS = ("packet",)
+PATHS = ("packet", "xsk")
 CONNECTIONS = {"100k.bin": 8, "1m.bin": 4}
 WARM_S = 0.2
 

@@ -19,6 +19,7 @@
 #include "booster/bulk/packet_wire.h"
 #include "booster/bulk/xsk_wire.h"
 #include "ctl/accelerd/bulk_ends.h"
+#include "ctl/doctor/ethtool.h"
 #include "ctl/kern/sock_destroy.h"
 #include "spdlog/spdlog.h"
 #include "webbooster.skel.h"
@@ -63,6 +64,12 @@ bulk::Connection ConnectionOf(const wb_conn_state& s) {
   c.rtt_ns = uint64_t{s.srtt_us} * 1000;
   c.cwnd = s.mss != 0 ? s.cwnd / s.mss : 0;
   return c;
+}
+
+bool CutsByItself(const std::string& interface) {
+  const doctor::Features features = doctor::Ethtool(interface).ActiveFeatures();
+  const auto tso = features.find("tx-tcp-segmentation");
+  return tso != features.end() && tso->second;
 }
 
 void Add(const bulk::WireStats& more, bulk::WireStats& total) {
@@ -115,6 +122,10 @@ BulkPath::~BulkPath() {
 // segment in either case, and makes long frames of it cheaper than short ones (docs/DESIGN.md).
 absl::Status BulkPath::Open(const std::string& interface, config::BulkPath path, Port& port) {
   const uint32_t ifindex = if_nametoindex(interface.c_str());
+  if (path == config::BulkPath::kAuto && CutsByItself(interface)) {
+    port.way.why = "the device cuts long frames by itself (TSO): the web server's way is cheapest";
+    return absl::OkStatus();
+  }
   if (path == config::BulkPath::kXsk) {
     WB_ASSIGN_OR_RETURN(auto xsk, bulk::XskWire::Create(objects_.store(), ifindex, {}));
     port.way = {path, absl::StrCat(xsk->mode().zero_copy ? "zero-copy" : "copy mode", ", ",
@@ -127,7 +138,7 @@ absl::Status BulkPath::Open(const std::string& interface, config::BulkPath path,
     return absl::OkStatus();
   }
   port.way = {config::BulkPath::kPacket,
-              path == config::BulkPath::kAuto ? "the cheapest of what copies" : "as configured"};
+              path == config::BulkPath::kAuto ? "no TSO: cheapest" : "as configured"};
   port.wire = std::move(packet);
   return absl::OkStatus();
 }

@@ -18,7 +18,7 @@ def target(size):
     return f"/s{size}.html"
 
 
-def configuration(path="auto", *more):
+def configuration(path="packet", *more):
     """`more`: lines of the bulk section."""
     text = (netlab.REPO / "deploy" / "lab" / "accelerd.yaml.in").read_text()
     names = ("@PREFIX@o0", "@PREFIX@o1")
@@ -28,7 +28,7 @@ def configuration(path="auto", *more):
 
 
 @contextlib.contextmanager
-def bulk_lab(sizes=SIZES, path="auto", more=(), warm=True, **options):
+def bulk_lab(sizes=SIZES, path="packet", more=(), warm=True, **options):
     with netlab.scratch() as directory, Lab(netlab.make_docroot(directory, sizes),
                                             conf=configuration(path, *more), **options) as lab:
         if warm:

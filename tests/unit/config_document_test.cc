@@ -101,7 +101,7 @@ TEST(ConfigDocumentTest, RangesAreTheParsers) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 12);
+  EXPECT_EQ(compared, 13);
 }
 
 // An unknown key that looks like nothing makes the parser list those it knows in that map.
@@ -115,6 +115,7 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
       {"log.", "log: {@@@: 1}"},
       {"access_log.", "access_log: {@@@: 1}"},
       {"limits.", "limits: {@@@: 1}"},
+      {"bulk.", "bulk: {@@@: 1}"},
       {"verification.", "verification: {@@@: 1}"},
       {"boosters.", "boosters: {@@@: 1}"},
       {"domains[].", "domains: [{name: b.test, @@@: 1}]"}};
@@ -129,7 +130,7 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
   }
   for (const Row& row : DocumentedKeys()) documented.insert(row.key);
   for (const char* map :
-       {"api", "metrics", "log", "access_log", "limits", "verification", "boosters"})
+       {"api", "metrics", "log", "access_log", "limits", "bulk", "verification", "boosters"})
     documented.insert(map);
   EXPECT_EQ(known, documented);
 }

@@ -50,7 +50,7 @@ TEST_F(Wbctl, ShowsADomain) {
 TEST_F(Wbctl, ListsConnections) {
   ExpectRun("conns", 0,
             "198.18.0.2:40000  198.18.0.1:80  wbt0  1m 5s    42  478.5 KiB  2.8 KiB        2  "
-            "1.50 ms  14.1 KiB  64.0 KiB  1448  4000  490000  spliced,booster\n1 of 3\n");
+            "1.50 ms  14.1 KiB  64.0 KiB  1448  4000  490000     -  spliced,booster\n1 of 3\n");
   EXPECT_EQ(service_.connection_filter.limit, 100u);
   EXPECT_EQ(service_.connection_filter.sort, ConnectionSort::kHits);
   EXPECT_FALSE(service_.connection_filter.spliced);

@@ -110,7 +110,7 @@ TEST(TopViewTest, FitsItsRows) {
   }
   std::string text;
   for (const std::string& line : TopLines(s, r, 24)) text += line + "\n";
-  EXPECT_THAT(text, HasSubstr("d6 "));
+  EXPECT_THAT(text, HasSubstr("d5 "));
   EXPECT_THAT(text, HasSubstr("/u6\n"));
 }
 
