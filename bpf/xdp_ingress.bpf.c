@@ -28,9 +28,10 @@ wb_inline int ingress__packet(struct xdp_md *ctx, struct wb_ingress *in) {
   in->w->reason = WB_R_SHORT;
   if (ingress__options(ctx, in)) return XDP_PASS;
   in->w->now = bpf_ktime_get_ns();
-  in->w->x.needed = 0;
+  in->w->x.needed = in->w->bulk = 0;
   int verdict = !in->w->p.payload_len || (in->w->p.flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) ? ingress__ack(ctx, in)
                                                                                                : ingress__data(ctx, in);
+  ingress__heard(in);
   if (verdict != WB_PASS) return verdict;
   if (in->w->x.needed) count(WB_R_RETRANSLATED);
   if (translate__apply(ctx, &in->w->p, in->o, &in->w->x)) return XDP_DROP;

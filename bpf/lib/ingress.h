@@ -47,7 +47,9 @@ struct wb_work {
   __u64 now;
   __u32 reason; /* to be counted */
   __u32 port;   /* enum wb_port, of ours */
+  __u32 bulk;   /* serial of the bulk reply whose sender is to hear of the packet, 0: none */
   __u32 proved_snd_nxt; /* of quiescence__proved */
+  __s32 through; /* ingress__reason's */
 };
 
 struct {
@@ -56,6 +58,12 @@ struct {
   __type(key, __u32);
   __type(value, struct wb_work);
 } wb_work WB_MAP;
+
+/* verifier: what goes through map memory is not known any more, so that the ways to many reasons meet again */
+wb_inline int ingress__reason(struct wb_work *w, int reason) {
+  *(volatile __s32 *)&w->through = reason;
+  return *(volatile __s32 *)&w->through;
+}
 
 struct wb_ingress {
   struct wb_work *w;
@@ -90,10 +98,12 @@ wb_inline int ingress__turn(struct xdp_md *ctx, struct wb_conn_state *st) {
   return 0;
 }
 
-/* Tells the sender of a bulk reply what the packet said. `serial`: as it was before the packet; 0: there is no such reply. */
-wb_inline void ingress__heard(const struct wb_ingress *in, __u32 serial) {
+/* Tells the sender of a bulk reply what the packet said. Once, at the end: in->w->bulk is its serial, as it was before the
+ * packet. */
+wb_inline void ingress__heard(const struct wb_ingress *in) {
   const struct wb_pkt *p = &in->w->p;
-  if (!serial) return;
+  __u32 serial = in->w->bulk;
+  if (!serial || !in->o) return;
   struct wb_bulk_event *e = bulk__event(&in->r, serial, p->flags & WB_TCP_RST ? WB_BULK_RESET : WB_BULK_HEARD);
   if (!e) return;
   e->ack = p->ack;

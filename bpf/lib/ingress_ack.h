@@ -60,18 +60,18 @@ wb_inline int ingress__kernels_alone(const struct wb_pkt *p, const struct wb_con
 wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
   const struct wb_pkt *p = &in->w->p;
   int pure = ingress__pure(p), repair = 0, consume = 0;
-  __u32 bulk = 0;
   in->w->reason = pure ? WB_R_PURE_ACK : WB_R_CONTROL;
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;
   if (connection__same(&in->r)) {
     __u32 wnd_before = st->peer_wnd, expected = st->k_passed_end + st->d_in, flights = st->flight_count;
     __s64 acked = -1;
-    bulk = connection__bulk(st);
+    __u32 bulk = connection__bulk(st);
     if ((p->flags & WB_TCP_ACK) && connection__acceptable(st, p->seq, p->payload_len))
       acked = connection__take_ack(st, p->ack, p->window_be16, in->w->now);
     if (p->flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) ingress__control(st, p, acked);
     if (acked < 0) bulk = 0;
+    in->w->bulk = bulk;
     if (bulk && in->o->has_ts && (__s32)(in->o->ts_val - st->ts_recent) > 0) st->ts_recent = in->o->ts_val;
     if ((pure || (bulk && ingress__bare(p))) && connection__spliced(st) && p->seq == expected && acked >= 0) {
       repair = ingress__loss_shown(st, in, acked, wnd_before);
@@ -83,14 +83,13 @@ wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
     }
   }
   bpf_spin_unlock(&in->r.conn->lock);
-  ingress__heard(in, bulk);
   if (repair) {
     in->w->reason = WB_R_REPAIR_SACK;
     return ingress__repair(ctx, in);
   }
   if (consume) {
     tap__consumed(ctx, &in->w->p.key, in->w->now);
-    in->w->reason = bulk ? WB_R_BULK_HEARD : WB_R_ACK_CONSUMED;
+    in->w->reason = in->w->bulk ? WB_R_BULK_HEARD : WB_R_ACK_CONSUMED;
     return XDP_DROP;
   }
   return WB_PASS;

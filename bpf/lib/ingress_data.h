@@ -137,13 +137,12 @@ wb_inline void ingress__count_hits(const struct wb_job *job) {
 wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
   struct wb_requests *none = &in->w->q;
   int repair = 0, duplicate = 0;
-  __u32 bulk = 0;
   bpf_spin_lock(&in->r.conn->lock);
   struct wb_conn_state *st = in->r.st;
   if (connection__same(&in->r)) {
     const struct wb_flight *oldest = &st->flights[st->flight_head & (WB_FLIGHTS - 1)];
     __s64 acked = -1;
-    bulk = connection__bulk(st); /* which acknowledges its request with each segment */
+    in->w->bulk = connection__bulk(st); /* which acknowledges its request with each segment */
     if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len) ||
         (st->flight_count && seq__leq(oldest->req_end - oldest->req_len, in->w->p.seq)))
       acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
@@ -163,7 +162,6 @@ wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
     }
   }
   bpf_spin_unlock(&in->r.conn->lock);
-  ingress__heard(in, bulk);
   if (repair) {
     in->w->reason = WB_R_RESERVED;
     return ingress__repair(ctx, in);
@@ -183,20 +181,14 @@ wb_inline void ingress__ask(const struct wb_ingress *in) {
   bpf_map_update_elem(&wb_asked, &in->r.id, &s->miss, BPF_ANY);
 }
 
-/* Tells the bulk sender to begin. The request has been taken; its acknowledgment may be the kernel's. */
-wb_inline int ingress__hand_over(struct xdp_md *ctx, struct wb_ingress *in, int late) {
-  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-  struct ethhdr *eth = data;
+/* Tells the bulk sender to begin: the request has been taken. */
+wb_inline void ingress__hand_over(const struct wb_ingress *in) {
   struct wb_bulk_event *e = bulk__event(&in->r, in->r.st->bulk.serial, WB_BULK_BEGIN);
-  in->w->reason = WB_R_BULK;
-  if (!e || (void *)(eth + 1) > data_end) return XDP_DROP;
-  __builtin_memcpy(in->r.st->mac_peer, eth->h_source, ETH_ALEN);
-  __builtin_memcpy(in->r.st->mac_self, eth->h_dest, ETH_ALEN);
+  if (!e) return; /* it learns of it when the peer repeats the request */
   e->ack = in->w->p.ack;
   e->seq = in->w->p.seq + in->w->p.payload_len;
   e->window = bpf_ntohs(in->w->p.window_be16);
   bulk__tell(e);
-  return late ? late__only(ctx, in) : XDP_DROP;
 }
 
 /* Returns WB_PASS with in->w->x planned, or an XDP verdict. */
@@ -225,11 +217,10 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     late = !q->reason && proved == WB_Q_IDLE && !q->partial && !late__prepare(ctx);
   }
   int err = 0;
-  __u32 bulk = 0;
   bpf_spin_lock(&in->r.conn->lock);
   if (connection__same(&in->r)) {
     __s64 acked = -1;
-    bulk = connection__bulk(st);
+    in->w->bulk = connection__bulk(st);
     if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len))
       acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
     if ((proved & WB_Q_ACKED) && st->k_snd_nxt == in->w->proved_snd_nxt && st->k_rcv_nxt == st->k_passed_end &&
@@ -240,6 +231,7 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     }
     err = q->reason ? -(int)q->reason : acked < 0 ? -WB_R_BAD_ACK : ingress__may_send(st, in, q->bytes, job->npieces, late);
     if (!err && q->shadow) err = -WB_R_SHADOW;
+    err = ingress__reason(in->w, err);
     if (err) {
       ingress__track(st, in, q, acked);
       translate__plan(st, &in->w->p, acked, &in->w->x);
@@ -254,7 +246,6 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     err = -WB_R_UNKNOWN_CONN;
   }
   bpf_spin_unlock(&in->r.conn->lock);
-  ingress__heard(in, bulk);
   if (err) {
     in->w->reason = -err;
     if (q->report) ingress__ask(in);
@@ -272,15 +263,21 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     hit_log__write(&in->w->p, job);
     tap__reply(ctx, job, &in->w->p.key, in->w->now);
   }
-  if (q->bulk) return ingress__hand_over(ctx, in, late);
   __u32 word = in->r.conn->slot / 64;
   __u64 bit = 1ull << (in->r.conn->slot & 63), *active = bpf_map_lookup_elem(&wb_active, &word);
   if (active && !(*active & bit)) __sync_fetch_and_or(active, bit);
   if (late) {
-    in->w->reason = WB_R_HIT_LATE;
-    return late__pass(ctx, in, job, slot);
+    in->w->reason = q->bulk ? WB_R_BULK : WB_R_HIT_LATE;
+    late__addresses(ctx, st);
+    if (q->bulk) ingress__hand_over(in);
+    return late__pass(ctx, in, q->bulk ? 0 : job, slot);
   }
   if (ingress__turn(ctx, st)) return XDP_DROP;
+  if (q->bulk) {
+    in->w->reason = WB_R_BULK;
+    ingress__hand_over(in);
+    return XDP_DROP;
+  }
   int verdict = fanout__start(ctx, job, slot, st->if_slot, in->w->now);
   if (verdict >= 0) return verdict;
   in->w->reason = -verdict; /* the timer repairs it */

@@ -99,9 +99,9 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
   job->pieces[0].delta = 0;
   job->npieces = 1;
   q->bytes = job->pieces[0].len;
-  if (n == -WB_R_FANOUT && job->pieces[0].bank == WB_BULK_BANK) {
+  if (n < 0 && job->pieces[0].bank == WB_BULK_BANK) {
     q->bulk = 1;
-    return 0;
+    n = 0;
   }
   if (n < 0) return n;
   if (n > WB_FANOUT_MAX) return -WB_R_FANOUT;
@@ -147,8 +147,10 @@ wb_inline void ingress__judge(struct xdp_md *ctx, struct wb_ingress *in, struct 
     err = ingress__keyed(in, s, job, leased);
   else
     err = ingress__direct(in, s, job, leased);
+  err = ingress__reason(in->w, err);
   if (!err && q->bulk) err = bulk__ready(c, in->r.st->if_slot, in->w->now);
-  int odd = ingress__eligible(ctx, in, c);
+  err = ingress__reason(in->w, err);
+  int odd = ingress__reason(in->w, ingress__eligible(ctx, in, c));
   if (!err && odd) err = odd;
   if (!err && !fanout__dated(job->second)) err = -WB_R_CLOCK;
   if (odd && odd != -WB_R_REFRESH) q->report = 0;

@@ -51,20 +51,23 @@ wb_inline int late__bare_ack(struct xdp_md *ctx, const struct wb_ingress *in) {
   return 0;
 }
 
-/* The kernel gets the bare acknowledgment, and that is all. Returns the verdict. */
-wb_inline int late__only(struct xdp_md *ctx, struct wb_ingress *in) {
-  return translate__apply(ctx, &in->w->p, 0, &in->w->x) || late__bare_ack(ctx, in) ? XDP_DROP : XDP_PASS;
+/* Notes the addresses for what is sent later. */
+wb_inline void late__addresses(struct xdp_md *ctx, struct wb_conn_state *st) {
+  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+  struct ethhdr *eth = data;
+  if ((void *)(eth + 1) > data_end) return;
+  __builtin_memcpy(st->mac_peer, eth->h_source, ETH_ALEN);
+  __builtin_memcpy(st->mac_self, eth->h_dest, ETH_ALEN);
 }
 
-/* Marks the frame, which late__prepare made room for. Returns the verdict. */
+/* Marks the frame, which late__prepare made room for. No `job`: the kernel gets its acknowledgment, and that is all. Returns
+ * the verdict. */
 wb_inline int late__pass(struct xdp_md *ctx, struct wb_ingress *in, struct wb_job *job, __u32 slot) {
-  if (late__only(ctx, in) != XDP_PASS) return XDP_DROP;
-  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end, *meta = (void *)(long)ctx->data_meta;
+  if (translate__apply(ctx, &in->w->p, 0, &in->w->x) || late__bare_ack(ctx, in)) return XDP_DROP;
+  if (!job) return XDP_PASS;
+  void *data = (void *)(long)ctx->data, *meta = (void *)(long)ctx->data_meta;
   struct wb_late_mark *mark = meta;
-  struct ethhdr *eth = data;
-  if ((void *)(mark + 1) > data || (void *)(eth + 1) > data_end) return XDP_DROP;
-  __builtin_memcpy(in->r.st->mac_peer, eth->h_source, ETH_ALEN);
-  __builtin_memcpy(in->r.st->mac_self, eth->h_dest, ETH_ALEN);
+  if ((void *)(mark + 1) > data) return XDP_DROP;
   mark->cookie = fanout__take(job, in->w->now);
   mark->job = slot;
   mark->cpu = bpf_get_smp_processor_id();

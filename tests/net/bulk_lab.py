@@ -67,6 +67,7 @@ class Download:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(20)
         self.sock.connect((lab.address(family), port))
+        time.sleep(0.005)  # a request that comes with the handshake's last packet is the web server's
         self.data = bytearray()
         self.started = time.monotonic()
         self.sock.sendall(lab.request(target(size)))
