@@ -16,14 +16,6 @@ CONNECTIONS = {"100k.bin": 8, "1m.bin": 4}
 WARM_S = 0.2
 
 
-def configuration(path):
-    with open(os.path.join(origin.REPO, "deploy", "lab", "accelerd.yaml.in"), encoding="utf-8") as file:
-        text = file.read()
-    names = ("@PREFIX@o0", "@PREFIX@o1")
-    lines = "".join(f"  - {{ name: {name}, bulk: {path} }}\n" for name in names)
-    return text.replace("interfaces: @IFS@\n", "interfaces:\n" + lines)
-
-
 def measure(args, directory, lab, name):
     options = ("--mode", "keep", "--target", f"/{name}", "--docroot", directory, "--connections",
                str(CONNECTIONS[name]), "--warm", str(WARM_S))
@@ -34,9 +26,7 @@ def compare(args, directory, path, tso):
     """Rows of one lab, beside one that has nginx alone."""
     rows = {name: {"nginx": [], path: []} for name in SIZES}
     plain, accel = origin.Lab("bqn"), origin.Lab("bqa")
-    conf = os.path.join(directory, f"{path}.yaml")
-    with open(conf, "w", encoding="utf-8") as file:
-        file.write(configuration(path))
+    conf = origin.configuration(directory, path, bulk=path)
     options = ("--docroot", directory, "--open-file-cache", "--tso", tso)
     plain.up("--without", "accel", *options)
     accel.up("--conf", conf, *options)

@@ -53,7 +53,7 @@ class Check:
         self.plain, self.accel = origin.Lab("bqn"), origin.Lab("bqa")
         options = ("--mtu", str(MTU), "--tso", "off", "--docroot", directory, "--open-file-cache")
         self.plain.up("--without", "accel", *options)
-        self.accel.up(*options)
+        self.accel.up(*options, "--conf", origin.configuration(directory, "check", exclude="/20k.bin"))
         self.accel.warm(["/1k.bin", "/11k.bin"])
         self.floor = quick.Floor(self.plain, SIZES["11k.bin"], MTU, 1)
 

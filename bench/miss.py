@@ -23,7 +23,8 @@ def main(args):
         origin.make_files(directory, SIZES)
         facts = origin.machine()
         plain.up("--without", "accel", "--docroot", directory, "--open-file-cache")
-        accel.up("--docroot", directory, "--open-file-cache")
+        accel.up("--docroot", directory, "--open-file-cache", "--conf",
+                 origin.configuration(directory, "miss", exclude="/20k.bin"))
         for what, target in TARGETS.items():
             rows.append(measure(args, plain, accel, directory, what, target))
         facts["congestion_control"] = origin.congestion_control(accel)

@@ -109,6 +109,21 @@ class Lab:
         return result
 
 
+def configuration(directory, name, bulk=None, exclude=None):
+    """The lab's configuration of accelerd with another way for large objects, or with a target that is never cached."""
+    with open(os.path.join(REPO, "deploy", "lab", "accelerd.yaml.in"), encoding="utf-8") as file:
+        text = file.read().rstrip("\n") + "\n"
+    if bulk:
+        ways = "".join(f"  - {{ name: @PREFIX@{interface}, bulk: {bulk} }}\n" for interface in ("o0", "o1"))
+        text = text.replace("interfaces: @IFS@\n", "interfaces:\n" + ways)
+    if exclude:
+        text += f'    exclude: ["{exclude}"]\n'
+    path = os.path.join(directory, f"{name}.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
 def ratio_of(hits, requests):
     """Replies that were under way when the client stopped counting are hits without a request."""
     return min(1.0, hits / requests) if requests else 0.0

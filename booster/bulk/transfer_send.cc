@@ -29,15 +29,18 @@ std::optional<Send> Transfer::Plan(uint32_t most) const {
 }
 
 // A device, or the kernel before it, cuts one long frame cheaper than it takes many short ones. The
-// rest of the window is under way, and its ACKs come.
+// rest of the window is under way, and its ACKs come. What is gathered is never more than what the
+// path carries in a quarter of a millisecond, lest it stands idle meanwhile.
 bool Transfer::Gathering(uint32_t room) const {
-  if (options_.burst_segments == 0 || phase_ != Phase::kOpen || board_.outstanding() == 0)
+  if (options_.burst_segments == 0 || phase_ != Phase::kOpen || board_.outstanding() == 0 ||
+      !rtt_.known())
     return false;
   const uint32_t now = NewRoom(room);
-  const auto window = static_cast<uint32_t>(
-      std::min<int64_t>((window_.edge() - acked_) / start_.segment_bytes, cwnd()));
-  return now < std::min(options_.burst_segments, window / kBurstShare) &&
-         now < segments_ - board_.nxt();
+  const auto window = std::min<uint64_t>(
+      static_cast<uint64_t>(window_.edge() - acked_) / start_.segment_bytes, cwnd());
+  const uint64_t wanted = std::min<uint64_t>(
+      {options_.burst_segments, window / kBurstShare, window * (kMs / 4) / rtt_.srtt_ns()});
+  return now < wanted && now < segments_ - board_.nxt();
 }
 
 Send Transfer::Range(Why why, uint32_t first, uint32_t count) const {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The access log's record of a packet whose requests are being answered. */
+/* What is counted of a packet whose requests are being answered, and the access log's record of it. */
 #ifndef WEBBOOSTER_BPF_LIB_HIT_LOG_H_
 #define WEBBOOSTER_BPF_LIB_HIT_LOG_H_
 
@@ -7,6 +7,24 @@
 #include "bpf/lib/scan.h"
 #include "bpf/maps/fanout.h"
 #include "bpf/maps/observe.h"
+
+wb_inline void hit_log__count(const struct wb_job *job) {
+  for (__u32 i = 0; i < WB_PARTS_MAX; i++) {
+    if (i >= job->npieces) break;
+    const struct wb_piece *piece = &job->pieces[i];
+    __u32 domain = piece->domain, variant = piece->variant;
+    struct wb_domain_stats *d = bpf_map_lookup_elem(&wb_domain_stats, &domain);
+    struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &variant);
+    if (!d || !v) continue;
+    d->hits++;
+    d->bytes += piece->len;
+    if (piece->kind == WB_PART_HEAD) d->hits_head++;
+    if (piece->kind == WB_PART_NOT_MODIFIED) d->hits_not_modified++;
+    if (job->npieces > 1) d->hits_keyed++;
+    if (i == 0) d->segments += job->nseg;
+    v->hits++; /* approximate on several CPUs: only for eviction */
+  }
+}
 
 wb_inline void hit_log__part(struct wb_hit_part *to, const struct wb_piece *piece) {
   __u32 variant = piece->variant, kind = WB_MASK(piece->kind, 3);

@@ -3,7 +3,6 @@
 #ifndef WEBBOOSTER_BPF_LIB_INGRESS_H_
 #define WEBBOOSTER_BPF_LIB_INGRESS_H_
 
-#include "bpf/lib/bulk.h"
 #include "bpf/lib/fanout.h"
 #include "bpf/lib/repair.h"
 #include "bpf/lib/tap.h"
@@ -96,29 +95,6 @@ wb_inline int ingress__turn(struct xdp_md *ctx, struct wb_conn_state *st) {
   __builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
   __builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
   return 0;
-}
-
-/* Tells the sender of a bulk reply what the packet said. Once, at the end: in->w->bulk is its serial, as it was before the
- * packet. */
-wb_inline void ingress__heard(const struct wb_ingress *in) {
-  const struct wb_pkt *p = &in->w->p;
-  __u32 serial = in->w->bulk;
-  if (!serial || !in->o) return;
-  struct wb_bulk_event *e = bulk__event(&in->r, serial, p->flags & WB_TCP_RST ? WB_BULK_RESET : WB_BULK_HEARD);
-  if (!e) return;
-  e->ack = p->ack;
-  e->seq = p->seq;
-  e->window = bpf_ntohs(p->window_be16);
-  if (p->payload_len || (p->flags & WB_TCP_FIN)) e->flags |= WB_BE_DATA;
-  if (p->flags & WB_TCP_ECE) e->flags |= WB_BE_ECE;
-  if (in->o->has_ts) {
-    e->flags |= WB_BE_TS;
-    e->ts_echo = in->o->ts_echo;
-  }
-  e->sack_n = in->o->sack_n;
-  for (__u32 i = 0; i < 4; i++)
-    if (options__sack(in->o, i, &e->sack[i][0], &e->sack[i][1])) e->sack[i][0] = e->sack[i][1] = 0;
-  bulk__tell(e);
 }
 
 /* Sends the planned repair through the fan-out. The packet that caused it has been handled fully. */

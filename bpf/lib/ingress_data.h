@@ -4,6 +4,7 @@
 #define WEBBOOSTER_BPF_LIB_INGRESS_DATA_H_
 
 #include "bpf/lib/hit_log.h"
+#include "bpf/lib/ingress_bulk.h"
 #include "bpf/lib/ingress_judge.h"
 #include "bpf/lib/late.h"
 #include "bpf/lib/quiescence.h"
@@ -91,47 +92,6 @@ wb_inline void ingress__commit(struct wb_conn_state *st, const struct wb_ingress
   if (in->o->has_ts) st->ts_recent = in->o->ts_val;
 }
 
-/* The same for a bulk reply, which accelerd sends. Lock held. */
-wb_inline void ingress__commit_bulk(struct wb_conn_state *st, const struct wb_ingress *in, const struct wb_job *job,
-                                    __u32 bytes) {
-  const struct wb_piece *piece = &job->pieces[0];
-  struct wb_bulk *b = &st->bulk;
-  b->serial = (__u32)(in->w->now >> 8) | 1;
-  b->start = connection__wire_snd_nxt(st);
-  b->end = b->start + bytes;
-  b->variant = piece->variant;
-  b->variant_gen = piece->gen;
-  b->second = job->second;
-  b->first = b->bytes = 0;
-  st->flags |= WB_CF_BULK;
-  st->d_in += in->w->p.payload_len;
-  st->d_out += bytes;
-  st->k_floor = st->k_snd_nxt;
-  st->last_send_ns = in->w->now;
-  st->hits++;
-  st->hit_bytes += bytes;
-  st->rtt_seq = 0;
-  if (in->o->has_ts) st->ts_recent = in->o->ts_val;
-}
-
-wb_inline void ingress__count_hits(const struct wb_job *job) {
-  for (__u32 i = 0; i < WB_PARTS_MAX; i++) {
-    if (i >= job->npieces) break;
-    const struct wb_piece *piece = &job->pieces[i];
-    __u32 domain = piece->domain, variant = piece->variant;
-    struct wb_domain_stats *d = bpf_map_lookup_elem(&wb_domain_stats, &domain);
-    struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &variant);
-    if (!d || !v) continue;
-    d->hits++;
-    d->bytes += piece->len;
-    if (piece->kind == WB_PART_HEAD) d->hits_head++;
-    if (piece->kind == WB_PART_NOT_MODIFIED) d->hits_not_modified++;
-    if (job->npieces > 1) d->hits_keyed++;
-    if (i == 0) d->segments += job->nseg;
-    v->hits++; /* approximate on several CPUs: only for eviction */
-  }
-}
-
 /* A request, or several, that this program or the kernel had before (RFC 9293: what lies left of the window is
  * acknowledged). Returns WB_PASS or a verdict. */
 wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
@@ -179,16 +139,6 @@ wb_inline void ingress__ask(const struct wb_ingress *in) {
   if (!s) return;
   __builtin_memset(s->miss.pad, 0, sizeof(s->miss.pad));
   bpf_map_update_elem(&wb_asked, &in->r.id, &s->miss, BPF_ANY);
-}
-
-/* Tells the bulk sender to begin: the request has been taken. */
-wb_inline void ingress__hand_over(const struct wb_ingress *in) {
-  struct wb_bulk_event *e = bulk__event(&in->r, in->r.st->bulk.serial, WB_BULK_BEGIN);
-  if (!e) return; /* it learns of it when the peer repeats the request */
-  e->ack = in->w->p.ack;
-  e->seq = in->w->p.seq + in->w->p.payload_len;
-  e->window = bpf_ntohs(in->w->p.window_be16);
-  bulk__tell(e);
 }
 
 /* Returns WB_PASS with in->w->x planned, or an XDP verdict. */
@@ -258,7 +208,7 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     return WB_PASS;
   }
   in->w->reason = job->npieces > 1 ? WB_R_HIT_KEYED : WB_R_HIT;
-  ingress__count_hits(job);
+  hit_log__count(job);
   if (q->observed) {
     hit_log__write(&in->w->p, job);
     tap__reply(ctx, job, &in->w->p.key, in->w->now);

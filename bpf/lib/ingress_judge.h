@@ -3,6 +3,7 @@
 #ifndef WEBBOOSTER_BPF_LIB_INGRESS_JUDGE_H_
 #define WEBBOOSTER_BPF_LIB_INGRESS_JUDGE_H_
 
+#include "bpf/lib/bulk.h"
 #include "bpf/lib/ingress.h"
 #include "bpf/lib/serve.h"
 

@@ -29,6 +29,7 @@
 #include "ctl/accelerd/aging.h"
 #include "ctl/accelerd/bulk_objects.h"
 #include "ctl/accelerd/candidate.h"
+#include "ctl/accelerd/content_parts.h"
 #include "ctl/accelerd/prover.h"
 #include "ctl/accelerd/reload_plan.h"
 #include "ctl/accelerd/sampled_hit.h"
@@ -133,16 +134,6 @@ class Content {
   bool OtherKey(const std::optional<BoosterKey>& key) const;
 
  private:
-  struct Proven {
-    cache::ObjectKey key;
-    cache::Variant variant;
-    std::vector<std::string> paths;
-  };
-  struct Listed {
-    cache::ObjectKey key;
-    cache::Variant variant;
-    wb_variant live;
-  };
   Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,
           std::optional<BoosterKey> key, BulkObjects* bulk, cache::Watcher watcher);
   static std::optional<api::CacheEntry> Describe(const config::Config& config, const Listed& listed,
@@ -161,12 +152,6 @@ class Content {
   void WritePath(const cache::ObjectKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Refuse(const OpenFill& fill, std::string reason, const std::string& detail = "",
                     bool answered = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Written, but not answered yet.
-  struct Draft {
-    cache::Place place;
-    bool own_freshness = false;
-    std::vector<uint32_t> generations;
-  };
   std::optional<Draft> Write(const config::Config& config, const OpenFill& fill,
                              const Candidate& candidate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MakeBulkRoom(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -235,7 +235,7 @@ FillResult Content::Share(const OpenFill& fill, const cache::Variant& twin) {
   return result;
 }
 
-std::optional<Content::Draft> Content::Write(const config::Config& config, const OpenFill& fill,
+std::optional<Draft> Content::Write(const config::Config& config, const OpenFill& fill,
                                              const Candidate& candidate) {
   const auto& sources = candidate.sources;
   const cache::Judgement& judgement = candidate.judgement;

@@ -205,6 +205,31 @@ MUTATIONS = [
              "*ShadowOfAnother*"),
     Mutation("log-off", "lib/hit_log.h", "if (!c || !c->log_sample) return;", "if (!c) return;", "*TapCopies*"),
     Mutation("tap-lease", "lib/tap.h", "if (!c || now >= c->tap.until_ns) return 0;", "if (!c) return 0;", "*TapThatNobody*"),
+    # Bulk replies.
+    Mutation("bulk-optimist", "lib/connection.h", "if (told >> 32 != serial) return st->bulk.start;",
+             "if (told >> 32 != serial) return all;", "*AcknowledgmentOfWhatWasNotSent*"),
+    Mutation("bulk-sent", "lib/connection.h", "return (__u32)told == st->bulk.end ? all : (__u32)told;", "return all;",
+             "*AcknowledgmentOfWhatWasNotSent*"),
+    Mutation("bulk-end", "lib/connection.h",
+             "if ((st->flags & WB_CF_BULK) && seq__leq(st->bulk.end, ack)) st->flags &= ~WB_CF_BULK;", "",
+             "*EndsWithTheLastByte*"),
+    Mutation("bulk-under-way", DATA, "if (connection__bulk(st)) return -WB_R_BULK_BUSY;", "",
+             "*RequestsMeanwhileAreTheWebServers*"),
+    Mutation("bulk-outstanding", DATA,
+             "if (in->w->q.bulk) return st->flight_count || out != bytes ? -WB_R_FLIGHTS : 0; /* the sender knows of no others */",
+             "if (in->w->q.bulk) return 0;", "*OutstandingRepliesAreWaitedFor*"),
+    Mutation("bulk-too-old", "lib/translate.h",
+             "if (connection__too_old(st, una_wire, p->ack) && !(connection__bulk(st) && acked >= 0)) return;",
+             "if (connection__too_old(st, una_wire, p->ack)) return;", "*WindowSmallerThanTheReply*"),
+    Mutation("bulk-bare-ack", "tc_egress.bpf.c",
+             "if (e->bulk && !p->payload_len && !(p->flags & (WB_TCP_FIN | WB_TCP_RST))) "
+             "e->d_out = connection__sent(st) - st->k_snd_nxt;", "", "*BareAcknowledgmentOfTheKernel*"),
+    Mutation("bulk-beat", "lib/bulk.h",
+             "if (!c->bulk[WB_MASK(if_slot, WB_IFS_MAX - 1)] || (now > beat && now - beat >= c->lease_ns)) return -WB_R_BULK_OFF;",
+             "if (!c->bulk[WB_MASK(if_slot, WB_IFS_MAX - 1)]) return -WB_R_BULK_OFF;", "*WebServerAnswersWhatNobody*"),
+    Mutation("bulk-full", "lib/bulk.h",
+             "if (bpf_ringbuf_query(&wb_bulk_events, BPF_RB_AVAIL_DATA) > WB_BULK_RING_BYTES / 2) return -WB_R_BULK_FULL;", "",
+             "*FullRingIsNoPlace*"),
 ]
 
 
