@@ -9,6 +9,7 @@ namespace wb::bulk {
 namespace {
 
 constexpr size_t kTimersAtOnce = 1024;
+constexpr uint64_t kPauseNs = 200 * kMs;  // the least retransmission timeout
 
 void Count(Histogram& histogram, uint64_t value) {
   ++histogram.below[std::min<size_t>(std::bit_width(value), histogram.below.size() - 1)];
@@ -33,6 +34,12 @@ void Sender::Begin(Reply reply, uint64_t now) {
   if (Has(reply.id)) return;
   // What is under way by the table is the new one; the end of the old one was not heard.
   if (active_.contains(reply.id.slot)) End(reply.id.slot, &SenderStats::done);
+  // RFC 5681, 4.1: after a pause the window is the initial one, and what was learnt the threshold.
+  if (const auto it = learnt_.find(reply.id.slot);
+      it != learnt_.end() && it->second.id == reply.id.id) {
+    reply.connection.ssthresh = it->second.ssthresh;
+    if (now - it->second.at < kPauseNs) reply.connection.cwnd = it->second.cwnd;
+  }
   auto transfer = Transfer::Create(reply.connection, reply.response.bytes(), options_, now);
   const absl::StatusOr<TransferId> id =
       transfer.ok() ? scheduler_.Add(*std::move(transfer))
@@ -112,11 +119,32 @@ void Sender::End(uint32_t slot, uint64_t SenderStats::*count) {
   if (count == &SenderStats::done) RepeatFin(active, transfer);
   ++(stats_.*count);
   if (count == &SenderStats::done) stats_.bytes += active.reply.response.bytes();
+  learnt_[slot] = {active.reply.id.id, transfer.connection().cwnd, transfer.ssthresh(), now_};
   Count(stats_.rtt_us, transfer.rtt().srtt_ns() / 1000);
   Count(stats_.cwnd, transfer.cwnd());
   by_transfer_[active.transfer.slot] = nullptr;
   scheduler_.Remove(active.transfer);
   active_.erase(it);
+}
+
+void Sender::Narrow(Active& active) {
+  const Transfer& before = *scheduler_.Find(active.transfer);
+  const auto acked = static_cast<size_t>(std::max<int64_t>(before.acked_bytes(), 0));
+  Connection connection = before.connection();
+  connection.segment_bytes = active.reply.connection.segment_bytes;
+  connection.snd_nxt = connection.snd_una;
+  connection.cwnd = 0;
+  auto transfer = Transfer::Create(
+      connection, active.reply.response.bytes() - active.base - acked, options_, now_);
+  active.too_wide = false;
+  if (!transfer.ok()) return;
+  by_transfer_[active.transfer.slot] = nullptr;
+  scheduler_.Remove(active.transfer);
+  const absl::StatusOr<TransferId> id = scheduler_.Add(*std::move(transfer));
+  active.transfer = *id;  // there is room: one was removed
+  active.base += acked;
+  if (by_transfer_.size() <= id->slot) by_transfer_.resize(id->slot + 1);
+  by_transfer_[id->slot] = &active;
 }
 
 void Sender::CountSent(const Send& send) {
@@ -136,11 +164,17 @@ void Sender::Transmit(TransferId id, const Transfer& transfer, const Send& send)
     gone_.push_back(active.reply.id.slot);
   }
   Wire* const wire = active.reply.wire < wires_.size() ? wires_[active.reply.wire] : nullptr;
-  if (active.gone || wire == nullptr) return;
+  if (!active.gone && !active.too_wide && state.segment_bytes != 0 &&
+      state.segment_bytes < active.reply.connection.segment_bytes) {
+    active.too_wide = true;
+    active.reply.connection.segment_bytes = state.segment_bytes;
+    gone_.push_back(active.reply.id.slot);
+  }
+  if (active.gone || active.too_wide || wire == nullptr) return;
   Segments segments;
   segments.ends = &active.reply.ends;
   segments.response = send.bytes != 0 ? &active.reply.response : nullptr;
-  segments.offset = static_cast<size_t>(std::max<int64_t>(send.offset, 0));
+  segments.offset = active.base + static_cast<size_t>(std::max<int64_t>(send.offset, 0));
   segments.bytes = send.bytes;
   segments.segment_bytes = transfer.SegmentBytes(0);
   segments.seq = send.seq;
@@ -181,7 +215,9 @@ size_t Sender::Work(uint64_t now) {
   }
   for (const uint32_t slot : std::exchange(gone_, {})) {
     const auto it = active_.find(slot);
-    if (it == active_.end() || !it->second->gone) continue;
+    if (it == active_.end()) continue;
+    if (it->second->too_wide && !it->second->gone) Narrow(*it->second);
+    if (!it->second->gone) continue;
     const Active& active = *it->second;
     // Acknowledged in a packet that nobody told of, or reset.
     const bool reset = peers_.Look(active.reply.id).reset;
@@ -192,9 +228,8 @@ size_t Sender::Work(uint64_t now) {
 }
 
 uint64_t Sender::NextWork() const {
-  if (scheduler_.backlogged()) return now_;
   for (const Wire* wire : wires_)
-    if (wire != nullptr && wire->waiting()) return now_;
+    if (wire != nullptr && (scheduler_.backlogged() || wire->waiting())) return now_;
   return scheduler_.NextTimer();
 }
 
@@ -203,7 +238,8 @@ std::vector<Progress> Sender::List() const {
   for (const auto& [slot, active] : active_) {
     const Transfer& transfer = *scheduler_.Find(active->transfer);
     list.push_back({active->reply.id, active->reply.response.bytes(),
-                    static_cast<uint64_t>(std::max<int64_t>(transfer.acked_bytes(), 0)),
+                    active->base +
+                        static_cast<uint64_t>(std::max<int64_t>(transfer.acked_bytes(), 0)),
                     transfer.stats().retransmitted, transfer.cwnd(), transfer.rtt().srtt_ns()});
   }
   return list;

@@ -36,6 +36,7 @@ struct Now {
   uint32_t ack = 0;      // what our segments acknowledge
   uint16_t window = 0;   // and the window that they offer, as on the wire
   uint32_t ts_echo = 0;  // the peer's newest TSval
+  uint32_t segment_bytes = 0;  // what the path takes now (RFC 1191); 0: not known
 };
 
 // The connections, as their owner knows them.
@@ -122,11 +123,22 @@ class Sender : private Output {
     Reply reply;
     TransferId transfer;
     uint32_t sent_end;
-    bool gone = false;  // noticed while sending
+    size_t base = 0;        // of the transfer's first byte, in the response
+    bool gone = false;      // noticed while sending
+    bool too_wide = false;  // likewise: the path takes smaller segments only
+  };
+  // What a connection has learnt, for its next reply.
+  struct Learnt {
+    uint64_t id = 0;
+    uint32_t cwnd = 0;
+    uint32_t ssthresh = 0;
+    uint64_t at = 0;
   };
 
   void Transmit(TransferId id, const Transfer& transfer, const Send& send) override;
   void End(uint32_t slot, uint64_t SenderStats::*count);
+  // Goes on where the peer's acknowledgment is, in segments that the path takes.
+  void Narrow(Active& active);
   void ResetPeer(const Active& active, const Transfer& transfer);
   void RepeatFin(const Active& active, const Transfer& transfer);
   void CountSent(const Send& send);
@@ -137,7 +149,8 @@ class Sender : private Output {
   std::vector<Wire*> wires_;
   absl::flat_hash_map<uint32_t, std::unique_ptr<Active>> active_;  // by ReplyId::slot
   std::vector<Active*> by_transfer_;                               // by TransferId::slot
-  std::vector<uint32_t> gone_;                                     // slots
+  std::vector<uint32_t> gone_;                                     // slots, narrow paths too
+  absl::flat_hash_map<uint32_t, Learnt> learnt_;                   // by ReplyId::slot
   uint64_t now_ = 0;                                               // of the call under way
   SenderStats stats_;
 };

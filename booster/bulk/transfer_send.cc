@@ -7,7 +7,8 @@
 namespace wb::bulk {
 namespace {
 
-constexpr uint32_t kBurstShare = 3;   // of the window that is gathered
+constexpr uint32_t kBurstShare = 3;        // of the window that is gathered
+constexpr uint64_t kShortPathNs = 2 * kMs;  // round trip
 constexpr size_t kMostUndone = 64;  // segments sent again that are remembered
 
 }  // namespace
@@ -29,18 +30,16 @@ std::optional<Send> Transfer::Plan(uint32_t most) const {
 }
 
 // A device, or the kernel before it, cuts one long frame cheaper than it takes many short ones. The
-// rest of the window is under way, and its ACKs come. What is gathered is never more than what the
-// path carries in a quarter of a millisecond, lest it stands idle meanwhile.
+// rest of the window is under way, and its ACKs come; on a long path it would stand idle meanwhile.
 bool Transfer::Gathering(uint32_t room) const {
   if (options_.burst_segments == 0 || phase_ != Phase::kOpen || board_.outstanding() == 0 ||
-      !rtt_.known())
+      !rtt_.known() || rtt_.srtt_ns() > kShortPathNs)
     return false;
   const uint32_t now = NewRoom(room);
   const auto window = std::min<uint64_t>(
       static_cast<uint64_t>(window_.edge() - acked_) / start_.segment_bytes, cwnd());
-  const uint64_t wanted = std::min<uint64_t>(
-      {options_.burst_segments, window / kBurstShare, window * (kMs / 4) / rtt_.srtt_ns()});
-  return now < wanted && now < segments_ - board_.nxt();
+  return now < std::min<uint64_t>(options_.burst_segments, window / kBurstShare) &&
+         now < segments_ - board_.nxt();
 }
 
 Send Transfer::Range(Why why, uint32_t first, uint32_t count) const {

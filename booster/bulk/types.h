@@ -36,8 +36,7 @@ struct TransferOptions {
   Algorithm algorithm = Algorithm::kCubic;
   RttOptions rtt;
   uint32_t max_outstanding = 1024;         // segments: bounds memory and congestion window
-  // So many are gathered before they are sent, or a third of the window, or what the path carries
-  // in a quarter of a millisecond, whichever is least. 0: none.
+  // On short paths so many are gathered before they are sent, or a third of the window. 0: none.
   uint32_t burst_segments = 0;
   uint64_t max_ack_delay_ns = 200 * kMs;   // WCDelAckT of RFC 8985, 7.2
   uint64_t silence_ns = 120 * kSecond;     // gives up when no ACK comes for so long

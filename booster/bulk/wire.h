@@ -72,6 +72,8 @@ class Wire {
   virtual void Flush() = 0;
   // Segments that can be given to it before the next Flush().
   virtual size_t Room() const = 0;
+  // Payload bytes of the largest segment that it takes.
+  virtual uint32_t MostSegmentBytes() const { return 65535 - kMaxHeaderBytes; }
   // Whether something waits for another Flush().
   virtual bool waiting() const { return false; }
   // False while the device is down or gone, or does not take anything; Revive() looks whether it

@@ -54,6 +54,7 @@ class XskWire : public Wire {
   const XskMode& mode() const { return mode_; }
   size_t queues() const { return queues_.size(); }
   // Whether something waits for another Flush().
+  uint32_t MostSegmentBytes() const override { return kBlockBytes - kMaxHeaderBytes; }
   bool waiting() const override;
   // False while the device is down or gone, or a ring does not move.
   bool healthy() const override;

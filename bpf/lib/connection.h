@@ -82,7 +82,7 @@ wb_inline __s64 connection__take_ack(struct wb_conn_state *st, __u32 ack, __u16 
     st->srtt_us = st->srtt_us ? st->srtt_us - (st->srtt_us >> 3) + (rtt >> 3) : rtt;
     st->rtt_seq = 0;
   }
-  st->cwnd += acked;
+  if (!(st->flags & WB_CF_BULK)) st->cwnd += acked; /* what a bulk reply earns or loses is its sender's */
   if (st->cwnd > wb_settings.max_cwnd_bytes) st->cwnd = wb_settings.max_cwnd_bytes;
   connection__land(st, ack);
   if ((st->flags & WB_CF_BULK) && seq__leq(st->bulk.end, ack)) st->flags &= ~WB_CF_BULK;

@@ -70,12 +70,13 @@ wb_inline int ingress__ack(struct xdp_md *ctx, struct wb_ingress *in) {
     if ((p->flags & WB_TCP_ACK) && connection__acceptable(st, p->seq, p->payload_len))
       acked = connection__take_ack(st, p->ack, p->window_be16, in->w->now);
     if (p->flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) ingress__control(st, p, acked);
-    if (acked < 0) bulk = 0;
+    if (acked < 0 && !((p->flags & WB_TCP_RST) && (st->flags & WB_CF_RST))) bulk = 0;
     in->w->bulk = bulk;
     if (bulk && in->o->has_ts && (__s32)(in->o->ts_val - st->ts_recent) > 0) st->ts_recent = in->o->ts_val;
     if ((pure || (bulk && ingress__bare(p))) && connection__spliced(st) && p->seq == expected && acked >= 0) {
       repair = ingress__loss_shown(st, in, acked, wnd_before);
-      consume = repair || ingress__ours_alone(st, flights || bulk);
+      /* A socket that has closed behind a bulk reply would answer with a reset. */
+      consume = repair || ingress__ours_alone(st, flights || bulk) || (bulk && st->closed_ns);
     }
     if (!consume) {
       translate__plan(st, p, acked, &in->w->x);

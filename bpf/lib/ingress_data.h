@@ -106,6 +106,7 @@ wb_inline int ingress__again(struct xdp_md *ctx, struct wb_ingress *in) {
     if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len) ||
         (st->flight_count && seq__leq(oldest->req_end - oldest->req_len, in->w->p.seq)))
       acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
+    if (acked < 0) in->w->bulk = 0;
     if (acked >= 0 && st->flight_count && repair__flight(st, st->snd_una, &in->w->plan)) {
       __u32 req_start = in->w->plan.flight.req_end - in->w->plan.flight.req_len;
       if (seq__leq(req_start, in->w->p.seq) && seq__lt(in->w->p.seq, in->w->plan.flight.req_end)) {
@@ -173,6 +174,7 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
     in->w->bulk = connection__bulk(st);
     if (connection__acceptable(st, in->w->p.seq, in->w->p.payload_len))
       acked = connection__take_ack(st, in->w->p.ack, in->w->p.window_be16, in->w->now);
+    if (acked < 0) in->w->bulk = 0;
     if ((proved & WB_Q_ACKED) && st->k_snd_nxt == in->w->proved_snd_nxt && st->k_rcv_nxt == st->k_passed_end &&
         !st->resp_pending) {
       st->k_snd_una = st->k_snd_nxt;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/accelerd/bulk_objects.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -23,19 +25,49 @@ bool SameHeader(const BulkObject& object, const cache::TemplateSource& source) {
 
 }  // namespace
 
-bool BulkObjects::Put(uint32_t slot, uint32_t gen, const cache::TemplateSource& source) {
+BulkDigest DigestOf(std::string_view body) {
+  BulkDigest digest = {};
+  unsigned len = 0;
+  (void)EVP_Digest(body.data(), body.size(), digest.data(), &len, EVP_sha256(), nullptr);
+  return digest;
+}
+
+std::string BulkObject::Text() const {
+  std::string text = header;
+  for (size_t at = 0; at < body->bytes();) {
+    const auto piece = body->Piece(at, SIZE_MAX);
+    text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    at += piece.size();
+  }
+  return text;
+}
+
+std::shared_ptr<BulkObject> BulkObjects::Make(const cache::TemplateSource& source,
+                                              const BulkDigest& digest) const {
   auto object = std::make_shared<BulkObject>();
-  object->gen = gen;
   object->header = source.bytes.substr(0, source.header_len);
   object->date_off = source.date_off;
+  object->digest = digest;
   object->body = store_->Put(Body(source));
-  if (object->body == nullptr) return false;
+  if (object->body == nullptr || object->Text() != source.bytes) return nullptr;
+  return object;
+}
+
+void BulkObjects::Put(uint32_t slot, uint32_t gen, std::shared_ptr<BulkObject> object) {
+  object->gen = gen;
   absl::MutexLock lock(&mu_);
   Entry entry;
   entry.object = std::move(object);
-  entry.place = queue_.insert(queue_.end(), slot);
+  retired_bytes_ += BytesOf(entry);
   entries_[slot] = std::move(entry);
-  return true;
+}
+
+void BulkObjects::Enter(uint32_t slot) {
+  absl::MutexLock lock(&mu_);
+  const auto it = entries_.find(slot);
+  if (it == entries_.end() || it->second.place) return;
+  it->second.place = queue_.insert(queue_.end(), slot);
+  retired_bytes_ -= BytesOf(it->second);
 }
 
 void BulkObjects::Unlink(Entry& entry) {
@@ -68,31 +100,11 @@ std::shared_ptr<const BulkObject> BulkObjects::Find(uint32_t slot, uint32_t gen)
   return it != entries_.end() && it->second.object->gen == gen ? it->second.object : nullptr;
 }
 
-bool BulkObjects::Same(uint32_t slot, uint32_t gen, const cache::TemplateSource& source) const {
+bool BulkObjects::Same(uint32_t slot, uint32_t gen, const cache::TemplateSource& source,
+                       const BulkDigest& digest) const {
   const auto object = Find(slot, gen);
-  const std::string_view body = Body(source);
-  if (object == nullptr || object->body->bytes() != body.size() || !SameHeader(*object, source))
-    return false;
-  for (size_t at = 0; at < body.size();) {
-    const auto piece = object->body->Piece(at, body.size());
-    if (!std::equal(piece.begin(), piece.end(),
-                    reinterpret_cast<const uint8_t*>(body.data()) + at))
-      return false;
-    at += piece.size();
-  }
-  return true;
-}
-
-std::string BulkObjects::Text(uint32_t slot, uint32_t gen) const {
-  const auto object = Find(slot, gen);
-  if (object == nullptr) return "";
-  std::string text = object->header;
-  for (size_t at = 0; at < object->body->bytes();) {
-    const auto piece = object->body->Piece(at, SIZE_MAX);
-    text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-    at += piece.size();
-  }
-  return text;
+  return object != nullptr && object->body->bytes() == Body(source).size() &&
+         object->digest == digest && SameHeader(*object, source);
 }
 
 std::optional<uint32_t> BulkObjects::TakeVictim(const std::function<uint64_t(uint32_t)>& hits) {

@@ -5,6 +5,7 @@
 #ifndef WEBBOOSTER_CTL_ACCELERD_BULK_OBJECTS_H_
 #define WEBBOOSTER_CTL_ACCELERD_BULK_OBJECTS_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -21,28 +22,39 @@
 
 namespace wb::accelerd {
 
+using BulkDigest = std::array<uint8_t, 32>;  // SHA-256
+BulkDigest DigestOf(std::string_view body);
+
 struct BulkObject {
   uint32_t gen = 0;                // of the variant
   std::string header;              // as the web server sent it
   uint16_t date_off = WB_NO_DATE;  // in it
+  BulkDigest digest = {};          // of the body
   std::shared_ptr<const bulk::Object> body;
+
+  // As it is sent, but for the Date.
+  std::string Text() const;
 };
 
 class BulkObjects {
  public:
   explicit BulkObjects(std::unique_ptr<bulk::Store> store) : store_(std::move(store)) {}
 
-  // The variant's response. False: there is no room for it.
-  bool Put(uint32_t slot, uint32_t gen, const cache::TemplateSource& source);
+  // Makes an object of a response, proved to hold its bytes; without any lock for long. nullptr:
+  // there is no room for it. `digest`: of its body.
+  std::shared_ptr<BulkObject> Make(const cache::TemplateSource& source,
+                                   const BulkDigest& digest) const;
+  // It is the variant's from now on; and may be evicted once it has been entered.
+  void Put(uint32_t slot, uint32_t gen, std::shared_ptr<BulkObject> object);
+  void Enter(uint32_t slot);
   // It is not answered any more, and is dropped soon.
   void Retire(uint32_t slot);
   void Drop(uint32_t slot);
   // nullptr: there is none of that generation.
   std::shared_ptr<const BulkObject> Find(uint32_t slot, uint32_t gen) const;
-  // Whether the response is the same, whatever its Date.
-  bool Same(uint32_t slot, uint32_t gen, const cache::TemplateSource& source) const;
-  // Header and body as they are sent; "": there is none of that generation.
-  std::string Text(uint32_t slot, uint32_t gen) const;
+  // Whether the response is the same, whatever its Date. `digest`: of its body.
+  bool Same(uint32_t slot, uint32_t gen, const cache::TemplateSource& source,
+            const BulkDigest& digest) const;
 
   // The variant to evict next, which leaves the queue; nullopt: there is none. `hits`: of a variant
   // so far.

@@ -29,7 +29,9 @@ namespace wb::accelerd {
 namespace {
 
 constexpr uint64_t kMs = 1000000;
+constexpr uint64_t kLeastPollNs = 5000;
 constexpr uint64_t kBeatNs = 20 * kMs;   // at least so often the heartbeat is renewed
+constexpr uint32_t kRecordsAtOnce = 4096;
 constexpr uint32_t kQuietRounds = 4;     // then it sleeps until it is woken
 constexpr uint32_t kMostOutstanding = 4096;  // segments of one reply
 constexpr uint32_t kBurst = 44;          // segments of 1,448 bytes in a frame of 64 KiB
@@ -109,7 +111,10 @@ absl::StatusOr<std::unique_ptr<BulkPath>> BulkPath::Start(const config::Bulk& co
 BulkPath::BulkPath(const config::Bulk& config, kern::Programs& programs, BulkObjects& objects)
     : config_(config), programs_(programs), objects_(objects) {
   absl::MutexLock lock(&mu_);
-  sender_ = std::make_unique<bulk::Sender>(bulk::SchedulerOptions{.quantum_bytes = 1u << 16}, OptionsOf(config),
+  // What was taken must be begun: as many as there are connections.
+  const bulk::SchedulerOptions options{.max_transfers = programs.connections(),
+                                       .quantum_bytes = 1u << 16};
+  sender_ = std::make_unique<bulk::Sender>(options, OptionsOf(config),
                                            static_cast<bulk::Peers&>(*this));
 }
 
@@ -143,17 +148,16 @@ absl::Status BulkPath::Open(const std::string& interface, config::BulkPath path,
   return absl::OkStatus();
 }
 
-void BulkPath::Close(uint32_t if_slot) {
-  sender_->SetWire(if_slot, nullptr);
+void BulkPath::SetPort(uint32_t if_slot, Port port) {
+  sender_->SetWire(if_slot, port.wire.get());
   for (const auto* wire : {&ports_[if_slot].wire, &ports_[if_slot].spare})
     if (*wire != nullptr) Add((*wire)->stats(), before_);
-  ports_[if_slot] = {};
+  ports_[if_slot] = std::move(port);
 }
 
 BulkWay BulkPath::Use(uint32_t if_slot, const std::string& interface, config::BulkPath path) {
-  absl::MutexLock lock(&mu_);
-  Close(if_slot);
-  Port port;
+  Leave(if_slot);
+  Port port;  // opened without the lock: it may take a while
   port.way = {config::BulkPath::kKernel, "as configured"};
   absl::Status status;
   if (config_.memory_bytes == 0)
@@ -164,12 +168,27 @@ BulkWay BulkPath::Use(uint32_t if_slot, const std::string& interface, config::Bu
     port = {};
     port.way = {config::BulkPath::kKernel, std::string(status.message())};
   }
-  sender_->SetWire(if_slot, port.wire.get());
+  absl::MutexLock lock(&mu_);
   const BulkWay way = port.way;
-  ports_[if_slot] = std::move(port);
+  if (port.wire != nullptr)
+    SetPort(if_slot, std::move(port));
+  else
+    ports_[if_slot].way = way;  // by the wire that is there, replies under way are finished
   Store(programs_.control[0].bulk[if_slot],
         static_cast<uint8_t>(way.path != config::BulkPath::kKernel));
   return way;
+}
+
+void BulkPath::Close(uint32_t if_slot) {
+  Leave(if_slot);
+  absl::MutexLock lock(&mu_);
+  SetPort(if_slot, {});
+}
+
+absl::flat_hash_set<uint32_t> BulkPath::Slots() const {
+  absl::flat_hash_set<uint32_t> slots;
+  for (const bulk::Progress& reply : List()) slots.insert(reply.id.slot);
+  return slots;
 }
 
 // A device that is down, or does not move: replies go on by the packet socket until it does.
@@ -234,11 +253,13 @@ bulk::Now BulkPath::Look(const bulk::ReplyId& reply) const {
   if (__atomic_load_n(&s.id, __ATOMIC_ACQUIRE) != reply.id) return now;
   const uint32_t flags = __atomic_load_n(&s.flags, __ATOMIC_ACQUIRE);
   now.reset = flags & WB_CF_RST;
-  now.awaited = (flags & WB_CF_BULK) && !now.reset && s.bulk.serial == reply.serial;
+  now.awaited = (flags & (WB_CF_BULK | WB_CF_GONE)) == WB_CF_BULK && !now.reset &&
+                s.bulk.serial == reply.serial;
   now.fin = (flags & WB_CF_FIN) && s.k_snd_nxt + s.d_out == s.bulk.end + 1;
   now.ack = s.k_rcv_nxt + s.d_in;
   now.window = be16toh(s.window_be16);
   now.ts_echo = s.ts_recent;
+  now.segment_bytes = s.mss;
   return now;
 }
 
@@ -260,7 +281,7 @@ int BulkPath::OnRecord(void* self, void* data, size_t size) ABSL_NO_THREAD_SAFET
   memcpy(&event, data, sizeof(event));
   auto* path = static_cast<BulkPath*>(self);
   if (event.slot < path->programs_.states.size()) path->OnEvent(event);
-  return 0;
+  return ++path->records_ >= kRecordsAtOnce ? -EINTR : 0;
 }
 
 void BulkPath::OnEvent(const wb_bulk_event& event) {
@@ -268,7 +289,13 @@ void BulkPath::OnEvent(const wb_bulk_event& event) {
   quiet_ = 0;
   // Of one that is not known its beginning was lost, or it is an earlier process's.
   if (!sender_->Has(reply)) {
-    if (Look(reply).awaited) Begin(programs_.states[event.slot], reply, event.ack);
+    const wb_conn_state& s = programs_.states[event.slot];
+    const bulk::Now now = Look(reply);
+    if (now.awaited)
+      Begin(s, reply, event.ack);
+    else if (now.reset && event.kind == WB_BULK_HEARD && s.bulk.serial == event.serial)
+      // RFC 5961, 3.2: the peer asks whether the reset was meant.
+      sender_->SendReset(EndsOf(s), s.if_slot, event.ack, now.ack);
     if (event.kind == WB_BULK_BEGIN) return;
   }
   if (event.kind == WB_BULK_RESET)
@@ -279,6 +306,8 @@ void BulkPath::OnEvent(const wb_bulk_event& event) {
 
 // `acked`: the peer expects that number next.
 void BulkPath::Begin(const wb_conn_state& s, const bulk::ReplyId& reply, uint32_t acked) {
+  // XDP notes where the request came from right after it has taken it.
+  if (std::ranges::all_of(s.mac_peer, [](uint8_t byte) { return byte == 0; })) return;
   const auto object = objects_.Find(s.bulk.variant, s.bulk.variant_gen);
   const uint32_t bytes = s.bulk.end - s.bulk.start;
   if (object == nullptr || object->header.size() + object->body->bytes() != bytes) {
@@ -292,7 +321,11 @@ void BulkPath::Begin(const wb_conn_state& s, const bulk::ReplyId& reply, uint32_
     header.replace(object->date_off, WB_HTTP_DATE, reinterpret_cast<const char*>(date.text),
                    WB_HTTP_DATE);
   }
-  sender_->Begin({reply, EndsOf(s), ConnectionOf(s),
+  bulk::Connection connection = ConnectionOf(s);
+  for (const auto* wire : {&ports_[s.if_slot].wire, &ports_[s.if_slot].spare})
+    if (*wire != nullptr)
+      connection.segment_bytes = std::min(connection.segment_bytes, (*wire)->MostSegmentBytes());
+  sender_->Begin({reply, EndsOf(s), connection,
                   bulk::Response(std::move(header), object->body, 0, object->body->bytes()),
                   s.if_slot},
                  now_);
@@ -311,13 +344,16 @@ void BulkPath::Run() {
                              .ToString());
   }
   while (!stop_) {
-    const uint64_t now = kern::MonotonicNs();
-    Store(programs_.control[0].bulk_heartbeat_ns, static_cast<__u64>(now));
     bool heard;
+    uint64_t now;
     {
       absl::MutexLock lock(&mu_);
+      now = kern::MonotonicNs();
+      Store(programs_.control[0].bulk_heartbeat_ns, static_cast<__u64>(now));
       now_ = now;
-      heard = ring_buffer__consume(ring_) > 0;
+      records_ = 0;
+      (void)ring_buffer__consume(ring_);
+      heard = records_ > 0;
       heard |= sender_->Work(now) > 0;
       LookAfterWires();
     }
@@ -333,10 +369,12 @@ void BulkPath::Sleep(uint64_t now, bool heard) {
     absl::MutexLock lock(&mu_);
     next = std::min(sender_->NextWork(), now + kBeatNs);
   }
+  // A device that takes nothing is asked again, but not all the time.
+  const uint64_t poll = now + std::max(uint64_t{config_.poll_us} * 1000, kLeastPollNs);
+  if (!heard && next <= now) next = poll;
   uint32_t& awake = programs_.control[0].bulk_awake;
   if (quiet_ < kQuietRounds) {
     Store(awake, uint32_t{1});
-    const uint64_t poll = now + uint64_t{config_.poll_us} * 1000;
     const uint64_t at = std::max(std::min(next, poll), now);
     const timespec until = {static_cast<time_t>(at / 1000000000),
                             static_cast<long>(at % 1000000000)};
@@ -344,10 +382,13 @@ void BulkPath::Sleep(uint64_t now, bool heard) {
     return;
   }
   Store(awake, uint32_t{0});
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   // What was written before the flag was seen woke nobody.
   {
     absl::MutexLock lock(&mu_);
-    if (ring_buffer__consume(ring_) > 0) {
+    records_ = 0;
+    (void)ring_buffer__consume(ring_);
+    if (records_ > 0) {
       quiet_ = 0;
       return;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread of the bulk sender: reads what XDP tells (abi/bulk.h), sends by the wires of the
-// attached interfaces, and says that it lives. It polls while replies are under way and sleeps
+// attached interfaces, and says that it lives. It polls while acknowledgments keep coming and sleeps
 // otherwise. Thread-safe.
 #ifndef WEBBOOSTER_CTL_ACCELERD_BULK_PATH_H_
 #define WEBBOOSTER_CTL_ACCELERD_BULK_PATH_H_
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "booster/bulk/sender.h"
@@ -44,6 +45,10 @@ class BulkPath final : private bulk::Peers {
   BulkWay Use(uint32_t if_slot, const std::string& interface, config::BulkPath path);
   // Takes no more; replies that are under way go on.
   void Leave(uint32_t if_slot);
+  // The programs are off the interface.
+  void Close(uint32_t if_slot);
+  // Of connections that have a reply under way.
+  absl::flat_hash_set<uint32_t> Slots() const;
   BulkWay Way(uint32_t if_slot) const;
 
   // Begins no more, waits for those under way, at most `patience`, and resets the rest.
@@ -81,11 +86,12 @@ class BulkPath final : private bulk::Peers {
     bool on_spare = false;
   };
   absl::Status Open(const std::string& interface, config::BulkPath path, Port& port);
-  void Close(uint32_t if_slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetPort(uint32_t if_slot, Port port) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void LookAfterWires() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::array<Port, WB_IFS_MAX> ports_ ABSL_GUARDED_BY(mu_);
   bulk::WireStats before_ ABSL_GUARDED_BY(mu_);  // of wires that are gone
   uint64_t now_ ABSL_GUARDED_BY(mu_) = 0;        // of the round under way
+  uint32_t records_ = 0;                         // read in it
   uint32_t quiet_ = 0;                           // rounds in a row that heard and sent nothing
   std::atomic<bool> stop_ = false;
   std::thread thread_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "ctl/accelerd/bulk_objects.h"
 #include "ctl/cache/docroot.h"
 #include "ctl/cache/fetch.h"
 #include "ctl/cache/index.h"
@@ -57,6 +58,7 @@ struct Candidate {
   cache::Judgement judgement;
   std::vector<std::string> tags;
   Sources sources;           // of `fetched`
+  BulkDigest digest = {};    // of the body, of what is bulk
   bool other_place = false;  // there is a file now, or no such domain or class any more
   bool answered = false;     // the web server answered for good: what it answered before is wrong
 };

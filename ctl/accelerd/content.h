@@ -153,11 +153,13 @@ class Content {
   FillResult Refuse(const OpenFill& fill, std::string reason, const std::string& detail = "",
                     bool answered = false) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<Draft> Write(const config::Config& config, const OpenFill& fill,
-                             const Candidate& candidate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void MakeBulkRoom(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether the slot holds exactly that part, whatever its Date.
-  bool Holds(uint32_t slot, uint32_t kind, const cache::TemplateSource& source) const
+                             const Candidate& candidate, std::shared_ptr<BulkObject> bulk)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What is too large for the arena; nullptr: there is no room for it, or it is not.
+  std::shared_ptr<BulkObject> MakeBulk(const OpenFill& fill, const Candidate& candidate);
+  // Whether the slot holds exactly that part, whatever its Date.
+  bool Holds(uint32_t slot, uint32_t kind, const cache::TemplateSource& source,
+             const BulkDigest& digest) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Discard(uint16_t domain, const Draft& draft) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   FillResult Publish(OpenFill& fill, const Candidate& candidate, const Draft& draft)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -118,6 +118,7 @@ std::optional<FillResult> Content::Finish(FillHandle fill,
                                           const absl::StatusOr<cache::FetchedObject>& fetched) {
   const config::Snapshot config = this->config();
   const Candidate candidate = Examine(*config, *fill, fetched);
+  std::shared_ptr<BulkObject> bulk = MakeBulk(*fill, candidate);
   std::optional<FillResult> result;
   std::optional<Draft> draft;
   {
@@ -133,7 +134,7 @@ std::optional<FillResult> Content::Finish(FillHandle fill,
         result = Share(*fill, *twin);
       } else if (!Admitted(*fill, BytesOf(candidate.sources))) {
         result = FillResult{false, "not_admitted"};
-      } else if (draft = Write(*config, *fill, candidate); !draft) {
+      } else if (draft = Write(*config, *fill, candidate, std::move(bulk)); !draft) {
         stats_.fills_failed++;
         // It would be fetched again at once, for nothing.
         if (IsBulk(*candidate.sources[WB_PART_GET]))
@@ -144,12 +145,9 @@ std::optional<FillResult> Content::Finish(FillHandle fill,
     }
   }
   // Without the lock: nobody is answered with it yet.
-  absl::Status proof =
+  const absl::Status proof =
       draft ? prover_.Prove(draft->place.slot, candidate.sources) : absl::OkStatus();
   absl::MutexLock lock(&mu_);
-  if (draft && proof.ok() && IsBulk(*candidate.sources[WB_PART_GET]) &&
-      !Holds(draft->place.slot, WB_PART_GET, *candidate.sources[WB_PART_GET]))
-    proof = absl::DataLossError("other bytes than those answered");
   if (draft && (Changed(*config, *fill, candidate) || !proof.ok())) {
     Discard(fill->key.domain, *draft);
     if (!proof.ok()) {
@@ -213,7 +211,8 @@ const cache::Variant* Content::FindTwin(const OpenFill& fill, const Candidate& c
     bool same = Fresh(variant, now);
     for (int kind = 0; kind < WB_PART_KINDS && same; kind++) {
       const wb_part& part = live.part[kind];
-      same = sources[kind] ? Holds(variant.slot, static_cast<uint32_t>(kind), *sources[kind])
+      same = sources[kind] ? Holds(variant.slot, static_cast<uint32_t>(kind), *sources[kind],
+                                   candidate.digest)
                            : part.len == 0;
     }
     if (same) return &variant;
@@ -221,10 +220,11 @@ const cache::Variant* Content::FindTwin(const OpenFill& fill, const Candidate& c
   return nullptr;
 }
 
-bool Content::Holds(uint32_t slot, uint32_t kind, const cache::TemplateSource& source) const {
+bool Content::Holds(uint32_t slot, uint32_t kind, const cache::TemplateSource& source,
+                    const BulkDigest& digest) const {
   const wb_variant& v = programs_.variants[slot];
   const wb_part& part = v.part[kind];
-  if (part.bank == WB_BULK_BANK) return bulk_ != nullptr && bulk_->Same(slot, v.gen, source);
+  if (part.bank == WB_BULK_BANK) return bulk_ != nullptr && bulk_->Same(slot, v.gen, source, digest);
   return cache::SameTemplate(room_.arena().bank(part.bank), part, source);
 }
 
@@ -236,19 +236,14 @@ FillResult Content::Share(const OpenFill& fill, const cache::Variant& twin) {
 }
 
 std::optional<Draft> Content::Write(const config::Config& config, const OpenFill& fill,
-                                             const Candidate& candidate) {
+                                    const Candidate& candidate, std::shared_ptr<BulkObject> bulk) {
   const auto& sources = candidate.sources;
   const cache::Judgement& judgement = candidate.judgement;
-  const bool bulk = IsBulk(*sources[WB_PART_GET]);
-  if (bulk && bulk_ == nullptr) return std::nullopt;
-  if (bulk) MakeBulkRoom(sources[WB_PART_GET]->bytes.size());
+  if (IsBulk(*sources[WB_PART_GET]) && bulk == nullptr) return std::nullopt;
   const size_t bytes = std::max<size_t>(BytesOf(sources), cache::kArenaAlign);
   const auto place = room_.Take(fill.key.domain, bytes, kern::MonotonicNs(), evicted_);
   if (!place) return std::nullopt;
-  if (bulk && !bulk_->Put(place->slot, programs_.variants[place->slot].gen, *sources[WB_PART_GET])) {
-    room_.GiveBack(fill.key.domain, *place);
-    return std::nullopt;
-  }
+  if (bulk != nullptr) bulk_->Put(place->slot, programs_.variants[place->slot].gen, std::move(bulk));
   Draft draft;
   draft.place = *place;
   draft.own_freshness = judgement.lifetime && (!fill.location || judgement.immutable);
@@ -321,7 +316,10 @@ FillResult Content::Publish(OpenFill& fill, const Candidate& candidate, const Dr
   aging_.Add(draft.place.slot, programs_.variants[draft.place.slot].fresh_ns);
   Replace(fill.key, fill.encoding, draft.place.slot, old);
   // Of a bulk object the body ends with this process.
-  if (!IsBulk(*candidate.sources[WB_PART_GET])) Seal(draft.place.slot, fill.key);
+  if (IsBulk(*candidate.sources[WB_PART_GET]))
+    bulk_->Enter(draft.place.slot);
+  else
+    Seal(draft.place.slot, fill.key);
   return Filled(variant);
 }
 

@@ -26,8 +26,9 @@ std::optional<SampledHit> Content::Sample(uint32_t slot) const {
   hit.gen = programs_.variants[slot].gen;
   const wb_part& get = programs_.variants[slot].part[WB_PART_GET];
   if (get.bank == WB_BULK_BANK) {
-    hit.response = bulk_->Text(slot, hit.gen);
-    if (hit.response.empty()) return std::nullopt;
+    hit.bulk = bulk_->Find(slot, hit.gen);
+    if (hit.bulk == nullptr) return std::nullopt;
+    hit.response = hit.bulk->header;  // the body is compared by its digest
   } else {
     const auto bytes = room_.arena().bank(get.bank).subspan(get.off, get.len);
     hit.response.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -43,6 +44,7 @@ Verdict Content::Verify(const SampledHit& hit, const absl::StatusOr<std::string>
   if (!fetched.ok()) return Verdict::kUnknown;
   const auto now = cache::ParseResponse(*fetched);
   if (now.ok() && (now->status >= 500 || now->status == 429)) return Verdict::kUnknown;
+  const BulkDigest digest = hit.bulk != nullptr && now.ok() ? DigestOf(now->body) : BulkDigest{};
   absl::MutexLock lock(&mu_);
   DrainLocked();
   const ObjectKey* key = index_.FindSlot(hit.slot);
@@ -54,7 +56,7 @@ Verdict Content::Verify(const SampledHit& hit, const absl::StatusOr<std::string>
   const cache::Judgement judgement = now.ok() ? cache::Judge(*now, policy) : cache::Judgement{};
   const cache::TemplateSource source =
       judgement.ok ? cache::SourceOf(*now) : cache::TemplateSource{};
-  if (judgement.ok && Holds(hit.slot, WB_PART_GET, source)) return Verdict::kSame;
+  if (judgement.ok && Holds(hit.slot, WB_PART_GET, source, digest)) return Verdict::kSame;
   if (judgement.ok && index_.Find(hit.key)->paths.empty()) {
     Withdraw(hit.key);
     return Verdict::kRenewed;

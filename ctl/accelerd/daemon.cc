@@ -102,6 +102,7 @@ class Daemon {
     WB_RETURN_IF_ERROR(AccessLog::BlockReopenSignal());
     // Before anything that another accelerd may be using is touched.
     WB_ASSIGN_OR_RETURN(lock_, InstanceLock::Take(config_.runtime_dir, config_.pin_dir));
+    will_.Arm();
     rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);  // kernels before 5.11
     std::optional<Content::BoosterKey> key;

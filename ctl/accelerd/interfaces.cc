@@ -67,7 +67,7 @@ void Interfaces::Run() {
       absl::MutexLock lock(&table_mu_);
       next = table_.RunTimers(now);
       if (now - swept > kSweepNs) {
-        table_.Sweep(now, {});
+        table_.Sweep(now, {}, bulk_ != nullptr ? bulk_->Slots() : absl::flat_hash_set<uint32_t>());
         swept = now;
       }
       if (now - reclaimed > kReclaimNs && content_.HasRetired()) {
@@ -212,6 +212,7 @@ uint64_t Interfaces::Spliced(uint32_t ifindex) const {
 
 absl::Status Interfaces::TakeOff(const Entry& entry) {
   absl::Status status = kern::DetachInterface(programs_, entry.attachment);
+  if (bulk_ != nullptr) bulk_->Close(entry.attachment.slot);
   absl::MutexLock lock(&table_mu_);
   table_.Sweep(kern::MonotonicNs(), {entry.attachment.ifindex});
   spdlog::info("detached from {}", entry.attachment.name);

@@ -21,10 +21,12 @@ std::vector<std::string> Interfaces::Follow(const std::vector<config::Interface>
         warnings.push_back(absl::StrCat("interface ", i.name, " stays in ", api::NameOf(mode),
                                         " mode: `wbctl detach ", i.name, "`, then attach it"));
       const auto old = std::ranges::find(before, i.name, &config::Interface::name);
-      if (old != before.end() && old->bulk != i.bulk) SendBulk(a, i.bulk);
-      if (old == before.end() || old->shadow == i.shadow) continue;
-      if (auto again = AttachLocked(i.name, kern::AttachMode::kAuto, i.shadow); !again.ok())
-        warnings.push_back(absl::StrCat("interface ", i.name, ": ", again.status().message()));
+      if (old == before.end()) continue;
+      if (old->shadow != i.shadow) {
+        if (auto again = AttachLocked(i.name, kern::AttachMode::kAuto, i.shadow); !again.ok())
+          warnings.push_back(absl::StrCat("interface ", i.name, ": ", again.status().message()));
+      }
+      if (old->bulk != i.bulk || old->shadow != i.shadow) SendBulk(it->second.attachment, i.bulk);
       continue;
     }
     auto a = AttachLocked(i.name, i.mode, i.shadow);

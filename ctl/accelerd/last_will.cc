@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,7 +30,7 @@ namespace {
 
 using base::UniqueFd;
 
-constexpr char kVoid = 'v';
+constexpr char kArmed = 'a', kVoid = 'v';
 // Requests that were taken before the switch was seen.
 constexpr absl::Duration kRounds[] = {absl::ZeroDuration(), absl::Milliseconds(50),
                                       absl::Milliseconds(300)};
@@ -66,8 +67,10 @@ class Executor {
  private:
   size_t Reset(const wb_conn_state& s, uint64_t until) {
     constexpr uint64_t kSlackNs = 2000000;
-    if (__atomic_load_n(&s.id, __ATOMIC_ACQUIRE) == 0 || !(s.flags & WB_CF_BULK) ||
-        (s.flags & WB_CF_RST) || s.last_send_ns > until + kSlackNs)
+    const uint64_t id = __atomic_load_n(&s.id, __ATOMIC_ACQUIRE);
+    const bool again = mine_.contains(id);  // it may have got more meanwhile
+    if (id == 0 || !(s.flags & WB_CF_BULK) || ((s.flags & WB_CF_RST) && !again) ||
+        s.last_send_ns > until + kSlackNs)
       return 0;
     if (bulk::Wire* const wire = WireOf(s.ifindex)) {
       const bulk::Ends ends = EndsOf(s);
@@ -85,7 +88,8 @@ class Executor {
     }
     if (absl::Status status = kern::DestroySocket(s.key, s.ifindex, s.id); !status.ok())
       spdlog::warn("{}", status.ToString());
-    return 1;
+    mine_.insert(id);
+    return again ? 0 : 1;
   }
 
   bulk::Wire* WireOf(uint32_t ifindex) {
@@ -99,16 +103,22 @@ class Executor {
 
   kern::Mapped<wb_conn_state> states_;
   kern::Mapped<wb_control> control_;
+  std::set<uint64_t> mine_;  // connections that were reset
   std::map<uint32_t, std::unique_ptr<bulk::Wire>> wires_;
 };
 
 [[noreturn]] void Wait(int pipe, const std::string& pins) {
   prctl(PR_SET_NAME, "accelerd-will");
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::signal(signal, SIG_IGN);
-  char word = 0;
-  while (read(pipe, &word, 1) < 0 && errno == EINTR) {
+  bool armed = false;
+  while (true) {
+    char word = 0;
+    const ssize_t n = read(pipe, &word, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (word == kVoid || (n <= 0 && !armed)) _exit(0);
+    if (n <= 0) break;
+    armed = true;
   }
-  if (word == kVoid) _exit(0);
   auto states = Open<wb_conn_state>(absl::StrCat(pins, "/wb_conn_states"));
   auto control = Open<wb_control>(absl::StrCat(pins, "/wb_control"));
   if (!states.ok() || !control.ok()) _exit(0);  // died before there was anything
@@ -127,13 +137,18 @@ absl::StatusOr<LastWill> LastWill::Leave(const std::string& pin_dir) {
   if (pid < 0) return base::PosixError("fork", "the executor of the last will");
   if (pid == 0) {
     write_end.reset();
-    if (fork() != 0) _exit(0);  // nobody's child: nobody has to wait for it
+    const pid_t inner = fork();  // nobody's child: nobody has to wait for it
+    if (inner != 0) _exit(inner < 0 ? 1 : 0);
     Wait(read_end.get(), absl::StrCat(pin_dir, "/v", WB_LAYOUT_VERSION));
   }
-  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
+  if (status != 0) return absl::ResourceExhaustedError("cannot fork the executor of the last will");
   return LastWill(std::move(write_end));
 }
+
+void LastWill::Arm() { (void)!write(pipe_.get(), &kArmed, 1); }
 
 LastWill::~LastWill() {
   if (pipe_) (void)!write(pipe_.get(), &kVoid, 1);

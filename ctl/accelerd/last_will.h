@@ -16,8 +16,9 @@ namespace wb::accelerd {
 class LastWill {
  public:
   // Forks; to be called while the process has one thread. The will is of the maps pinned below
-  // `pin_dir` then.
+  // `pin_dir`, and holds once they are known to be this process's own: Arm().
   static absl::StatusOr<LastWill> Leave(const std::string& pin_dir);
+  void Arm();
   LastWill() = default;
   LastWill(LastWill&&) = default;
   LastWill& operator=(LastWill&&) = default;

@@ -4,8 +4,10 @@
 #define WEBBOOSTER_CTL_ACCELERD_SAMPLED_HIT_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "ctl/accelerd/bulk_objects.h"
 #include "ctl/cache/index.h"
 
 namespace wb::accelerd {
@@ -16,7 +18,8 @@ struct SampledHit {
   uint8_t encoding = 0;
   uint32_t slot = 0;
   uint32_t gen = 0;      // of the variant
-  std::string response;  // as it is answered
+  std::string response;  // as it is answered; of what is bulk the header
+  std::shared_ptr<const BulkObject> bulk = nullptr;
 };
 enum class Verdict {
   kSame,      // the same bytes

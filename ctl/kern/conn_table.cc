@@ -196,7 +196,8 @@ void ConnTable::Forget(uint32_t slot) {
   bpf_map_update_elem(bpf_map__fd(skel->maps.wb_free_slots), nullptr, &slot, BPF_ANY);
 }
 
-void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
+void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead,
+                      const absl::flat_hash_set<uint32_t>& sending) {
   const auto slots = static_cast<uint32_t>(programs_.states.size());
   const uint32_t first = first_asked_;
   uint32_t asked = 0;
@@ -213,11 +214,10 @@ void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead) {
       if (++asked == kAskedPerSweep) first_asked_ = (slot + 1) % slots;
       return SocketIsGone(s.key, s.ifindex, s.id);
     };
-    // A bulk reply goes on when the web server has closed the connection behind it.
-    const bool sending = (s.flags & WB_CF_BULK) && !(s.flags & WB_CF_RST);
     if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0 && !dead.contains(s.ifindex)) {
       Abort(slot);
-    } else if ((s.closed_ns != 0 && now > s.closed_ns + linger && !sending) || dead.contains(s.ifindex) ||
+    } else if ((s.closed_ns != 0 && now > s.closed_ns + linger &&
+                !sending.contains(slot)) || dead.contains(s.ifindex) ||
                untold()) {
       Forget(slot);
     }

@@ -39,7 +39,9 @@ class ConnTable {
 
   // Forgets connections closed long enough ago, and those of interfaces in `dead_ifindex`. Resets
   // those that cannot be repaired (WB_CF_ABORT), and forgets those whose end nobody reported.
-  void Sweep(uint64_t now_ns, const absl::flat_hash_set<uint32_t>& dead_ifindex);
+  // `sending`: slots with a bulk reply under way, which outlives the socket.
+  void Sweep(uint64_t now_ns, const absl::flat_hash_set<uint32_t>& dead_ifindex,
+             const absl::flat_hash_set<uint32_t>& sending = {});
 
   ConnCounts Count() const;
   // Connections of the interface (0: any) that still need translation.
