@@ -59,7 +59,7 @@ def ask(lab, size, connection, bulk=None):
 class Download:
     """One reply read by hand: at what rate and with what buffer is the test's matter."""
 
-    def __init__(self, lab, size, receive_buffer=0, port=80, family=4):
+    def __init__(self, lab, size, receive_buffer=0, port=80, family=4, miss_first=False):
         self.size = size
         with lab.inside("client"):
             self.sock = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET)
@@ -68,6 +68,8 @@ class Download:
         self.sock.settimeout(20)
         self.sock.connect((lab.address(family), port))
         time.sleep(0.005)  # a request that comes with the handshake's last packet is the web server's
+        if miss_first:
+            wbhttp.Connection.on(self.sock, 20).request(lab.request("/none.html"))
         self.data = bytearray()
         self.started = time.monotonic()
         self.sock.sendall(lab.request(target(size)))
