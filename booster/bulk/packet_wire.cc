@@ -30,7 +30,7 @@ struct VirtioHeader {
   uint16_t csum_start;
   uint16_t csum_offset;
 };
-constexpr uint8_t kNeedsCsum = 1;                  // VIRTIO_NET_HDR_F_NEEDS_CSUM
+constexpr uint8_t kNeedsCsum = 1;                     // VIRTIO_NET_HDR_F_NEEDS_CSUM
 constexpr uint8_t kTcp4 = 1, kTcp6 = 4, kEcn = 0x80;  // VIRTIO_NET_HDR_GSO_*
 
 }  // namespace
@@ -93,9 +93,9 @@ bool PacketWire::SendFrame(const Segments& s) {
 
 void PacketWire::Send(const Segments& segments) {
   const size_t most =
-      segments.segment_bytes == 0 ? kMostPayload
-                                  : std::max<size_t>(kMostPayload / segments.segment_bytes, 1) *
-                                        segments.segment_bytes;
+      segments.segment_bytes == 0
+          ? kMostPayload
+          : std::max<size_t>(kMostPayload / segments.segment_bytes, 1) * segments.segment_bytes;
   Segments part = segments;
   for (size_t at = 0; at < segments.bytes || at == 0; at += most) {
     part.offset = segments.offset + at;
@@ -103,11 +103,11 @@ void PacketWire::Send(const Segments& segments) {
     part.bytes = std::min(most, segments.bytes - at);
     part.psh = segments.psh && at + part.bytes == segments.bytes;
     part.cwr = segments.cwr && at == 0;
-    const size_t count = std::max<size_t>(
-        segments.segment_bytes == 0
-            ? 1
-            : (part.bytes + segments.segment_bytes - 1) / segments.segment_bytes,
-        1);
+    const size_t count =
+        std::max<size_t>(segments.segment_bytes == 0
+                             ? 1
+                             : (part.bytes + segments.segment_bytes - 1) / segments.segment_bytes,
+                         1);
     left_ -= std::min(left_, count);
     if (!SendFrame(part)) stats_.dropped += count;
     if (segments.bytes == 0) break;

@@ -41,9 +41,9 @@ void Sender::Begin(Reply reply, uint64_t now) {
     if (now - it->second.at < kPauseNs) reply.connection.cwnd = it->second.cwnd;
   }
   auto transfer = Transfer::Create(reply.connection, reply.response.bytes(), options_, now);
-  const absl::StatusOr<TransferId> id =
-      transfer.ok() ? scheduler_.Add(*std::move(transfer))
-                    : absl::StatusOr<TransferId>(transfer.status());
+  const absl::StatusOr<TransferId> id = transfer.ok()
+                                            ? scheduler_.Add(*std::move(transfer))
+                                            : absl::StatusOr<TransferId>(transfer.status());
   if (!id.ok()) {
     ++stats_.refused;
     SendReset(reply.ends, reply.wire, reply.connection.snd_nxt, peers_.Look(reply.id).ack);
@@ -134,8 +134,8 @@ void Sender::Narrow(Active& active) {
   connection.segment_bytes = active.reply.connection.segment_bytes;
   connection.snd_nxt = connection.snd_una;
   connection.cwnd = 0;
-  auto transfer = Transfer::Create(
-      connection, active.reply.response.bytes() - active.base - acked, options_, now_);
+  auto transfer = Transfer::Create(connection, active.reply.response.bytes() - active.base - acked,
+                                   options_, now_);
   active.too_wide = false;
   if (!transfer.ok()) return;
   by_transfer_[active.transfer.slot] = nullptr;
@@ -237,10 +237,10 @@ std::vector<Progress> Sender::List() const {
   std::vector<Progress> list;
   for (const auto& [slot, active] : active_) {
     const Transfer& transfer = *scheduler_.Find(active->transfer);
-    list.push_back({active->reply.id, active->reply.response.bytes(),
-                    active->base +
-                        static_cast<uint64_t>(std::max<int64_t>(transfer.acked_bytes(), 0)),
-                    transfer.stats().retransmitted, transfer.cwnd(), transfer.rtt().srtt_ns()});
+    list.push_back(
+        {active->reply.id, active->reply.response.bytes(),
+         active->base + static_cast<uint64_t>(std::max<int64_t>(transfer.acked_bytes(), 0)),
+         transfer.stats().retransmitted, transfer.cwnd(), transfer.rtt().srtt_ns()});
   }
   return list;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bulk sender: transfers of many connections over the wires of their interfaces. It is told what
-// a connection's peer says and what time it is, and sends. Of connections it knows what Peers tells.
-// Not thread-safe: one thread's. Units: ns, bytes.
+// The bulk sender: transfers of many connections over the wires of their interfaces. It is told
+// what a connection's peer says and what time it is, and sends. Of connections it knows what Peers
+// tells. Not thread-safe: one thread's. Units: ns, bytes.
 #ifndef BOOSTER_BULK_SENDER_H_
 #define BOOSTER_BULK_SENDER_H_
 
@@ -30,12 +30,13 @@ struct ReplyId {
 
 // What changes on a connection while its reply is sent.
 struct Now {
-  bool awaited = false;  // the reply is still the one under way, and nobody has reset the connection
-  bool reset = false;    // somebody has
-  bool fin = false;      // a FIN follows the reply, and waits for it
-  uint32_t ack = 0;      // what our segments acknowledge
-  uint16_t window = 0;   // and the window that they offer, as on the wire
-  uint32_t ts_echo = 0;  // the peer's newest TSval
+  bool awaited =
+      false;            // the reply is still the one under way, and nobody has reset the connection
+  bool reset = false;   // somebody has
+  bool fin = false;     // a FIN follows the reply, and waits for it
+  uint32_t ack = 0;     // what our segments acknowledge
+  uint16_t window = 0;  // and the window that they offer, as on the wire
+  uint32_t ts_echo = 0;        // the peer's newest TSval
   uint32_t segment_bytes = 0;  // what the path takes now (RFC 1191); 0: not known
 };
 

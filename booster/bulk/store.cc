@@ -78,8 +78,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Create(size_t bytes) {
     if (at == MAP_FAILED) return base::PosixError("map", "the memory of bulk objects");
     (void)madvise(at, bytes, MADV_HUGEPAGE);  // where the kernel makes them by itself
   }
-  return std::unique_ptr<Store>(
-      new Store(static_cast<uint8_t*>(at), bytes / kBlockBytes, huge));
+  return std::unique_ptr<Store>(new Store(static_cast<uint8_t*>(at), bytes / kBlockBytes, huge));
 }
 
 Store::Store(uint8_t* base, size_t blocks, bool huge) : base_(base), blocks_(blocks), huge_(huge) {

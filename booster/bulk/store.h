@@ -41,8 +41,8 @@ class Object {
   // The contiguous piece that begins at `offset` and has at most `most` bytes; not empty while
   // offset < bytes().
   std::span<const uint8_t> Piece(size_t offset, size_t most) const;
-  // Of [offset, offset + bytes), as if it began at an even offset of what is summed: 16-bit words as
-  // they lie in memory, folded, not inverted.
+  // Of [offset, offset + bytes), as if it began at an even offset of what is summed: 16-bit words
+  // as they lie in memory, folded, not inverted.
   uint16_t Sum(size_t offset, size_t bytes) const;
 
  private:

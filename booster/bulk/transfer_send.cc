@@ -7,9 +7,9 @@
 namespace wb::bulk {
 namespace {
 
-constexpr uint32_t kBurstShare = 3;        // of the window that is gathered
+constexpr uint32_t kBurstShare = 3;         // of the window that is gathered
 constexpr uint64_t kShortPathNs = 2 * kMs;  // round trip
-constexpr size_t kMostUndone = 64;  // segments sent again that are remembered
+constexpr size_t kMostUndone = 64;          // segments sent again that are remembered
 
 }  // namespace
 

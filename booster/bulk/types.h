@@ -35,7 +35,7 @@ struct Connection {
 struct TransferOptions {
   Algorithm algorithm = Algorithm::kCubic;
   RttOptions rtt;
-  uint32_t max_outstanding = 1024;         // segments: bounds memory and congestion window
+  uint32_t max_outstanding = 1024;  // segments: bounds memory and congestion window
   // On short paths so many are gathered before they are sent, or a third of the window. 0: none.
   uint32_t burst_segments = 0;
   uint64_t max_ack_delay_ns = 200 * kMs;   // WCDelAckT of RFC 8985, 7.2

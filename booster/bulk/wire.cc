@@ -81,8 +81,8 @@ uint64_t Write(uint8_t* to, const Segments& s, uint32_t seq, size_t payload, boo
   Put32(tcp + 4, seq);
   Put32(tcp + 8, s.ack);
   tcp[12] = static_cast<uint8_t>(tcp_header / 4 << 4);
-  tcp[13] = static_cast<uint8_t>((s.rst ? kRst : 0) | (s.fin && last ? kFin : 0) | (s.psh && last ? kPsh : 0) | kAck |
-                                 (s.cwr && first ? kCwr : 0));
+  tcp[13] = static_cast<uint8_t>((s.rst ? kRst : 0) | (s.fin && last ? kFin : 0) |
+                                 (s.psh && last ? kPsh : 0) | kAck | (s.cwr && first ? kCwr : 0));
   Put16(tcp + 14, s.window);
   if (s.timestamps) {
     Put32(tcp + 20, 0x0101080a);

@@ -42,7 +42,7 @@ struct Segments {
   bool psh = false;  // on the last one
   bool cwr = false;  // on the first one
   bool ect = false;  // ECT(0)
-  bool fin = false;     // on the last one
+  bool fin = false;  // on the last one
   bool rst = false;
 };
 

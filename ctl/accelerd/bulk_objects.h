@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bulk objects of the cache, by variant: header, body in the bulk sender's memory, and whose
-// turn it is to be evicted (SIEVE, as in ctl/cache/index.h, over all domains). Thread-safe. Bytes of
-// what was dropped are free when the last reply of them is over.
+// turn it is to be evicted (SIEVE, as in ctl/cache/index.h, over all domains). Thread-safe. Bytes
+// of what was dropped are free when the last reply of them is over.
 #ifndef WEBBOOSTER_CTL_ACCELERD_BULK_OBJECTS_H_
 #define WEBBOOSTER_CTL_ACCELERD_BULK_OBJECTS_H_
 

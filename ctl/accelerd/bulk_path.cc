@@ -3,7 +3,6 @@
 
 #include <bpf/libbpf.h>
 #include <endian.h>
-#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,10 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "booster/bulk/packet_wire.h"
-#include "booster/bulk/xsk_wire.h"
 #include "ctl/accelerd/bulk_ends.h"
-#include "ctl/doctor/ethtool.h"
 #include "ctl/kern/sock_destroy.h"
 #include "spdlog/spdlog.h"
 #include "webbooster.skel.h"
@@ -30,17 +26,11 @@ namespace {
 
 constexpr uint64_t kMs = 1000000;
 constexpr uint64_t kLeastPollNs = 5000;
-constexpr uint64_t kBeatNs = 20 * kMs;   // at least so often the heartbeat is renewed
+constexpr uint64_t kBeatNs = 20 * kMs;  // at least so often the heartbeat is renewed
 constexpr uint32_t kRecordsAtOnce = 4096;
-constexpr uint32_t kQuietRounds = 4;     // then it sleeps until it is woken
+constexpr uint32_t kQuietRounds = 4;         // then it sleeps until it is woken
 constexpr uint32_t kMostOutstanding = 4096;  // segments of one reply
-constexpr uint32_t kBurst = 44;          // segments of 1,448 bytes in a frame of 64 KiB
-constexpr size_t kRoom = 192;            // segments at once: below what a veth's queue takes
-
-template <typename T>
-void Store(T& to, T value) {
-  std::atomic_ref(to).store(value, std::memory_order_release);
-}
+constexpr uint32_t kBurst = 44;              // segments of 1,448 bytes in a frame of 64 KiB
 
 bulk::TransferOptions OptionsOf(const config::Bulk& config) {
   bulk::TransferOptions options;
@@ -68,18 +58,6 @@ bulk::Connection ConnectionOf(const wb_conn_state& s) {
   return c;
 }
 
-bool CutsByItself(const std::string& interface) {
-  const doctor::Features features = doctor::Ethtool(interface).ActiveFeatures();
-  const auto tso = features.find("tx-tcp-segmentation");
-  return tso != features.end() && tso->second;
-}
-
-void Add(const bulk::WireStats& more, bulk::WireStats& total) {
-  total.frames += more.frames;
-  total.dropped += more.dropped;
-  total.stalls += more.stalls;
-}
-
 bulk::AckSegment AckOf(const wb_bulk_event& event) {
   bulk::AckSegment ack;
   ack.ack = event.ack;
@@ -89,8 +67,7 @@ bulk::AckSegment AckOf(const wb_bulk_event& event) {
   ack.data = event.flags & WB_BE_DATA;
   if (event.flags & WB_BE_TS) ack.ts_echo = event.ts_echo;
   ack.sack_count = std::min<uint8_t>(event.sack_n, bulk::kMostSackBlocks);
-  for (size_t i = 0; i < ack.sack_count; i++)
-    ack.sacks[i] = {event.sack[i][0], event.sack[i][1]};
+  for (size_t i = 0; i < ack.sack_count; i++) ack.sacks[i] = {event.sack[i][0], event.sack[i][1]};
   return ack;
 }
 
@@ -103,7 +80,7 @@ absl::StatusOr<std::unique_ptr<BulkPath>> BulkPath::Start(const config::Bulk& co
   path->ring_ = ring_buffer__new(bpf_map__fd(programs.skeleton()->maps.wb_bulk_events), OnRecord,
                                  path.get(), nullptr);
   if (path->ring_ == nullptr) return base::PosixError("read", "the ring of bulk events");
-  for (uint8_t& use : programs.control[0].bulk) Store(use, uint8_t{0});
+  for (uint8_t& use : programs.control[0].bulk) std::atomic_ref(use).store(0);
   path->thread_ = std::thread([p = path.get()] { p->Run(); });
   return path;
 }
@@ -114,8 +91,8 @@ BulkPath::BulkPath(const config::Bulk& config, kern::Programs& programs, BulkObj
   // What was taken must be begun: as many as there are connections.
   const bulk::SchedulerOptions options{.max_transfers = programs.connections(),
                                        .quantum_bytes = 1u << 16};
-  sender_ = std::make_unique<bulk::Sender>(options, OptionsOf(config),
-                                           static_cast<bulk::Peers&>(*this));
+  sender_ =
+      std::make_unique<bulk::Sender>(options, OptionsOf(config), static_cast<bulk::Peers&>(*this));
 }
 
 BulkPath::~BulkPath() {
@@ -123,100 +100,9 @@ BulkPath::~BulkPath() {
   ring_buffer__free(ring_);
 }
 
-// AF_XDP pays where the device sends the store's memory as it is. Elsewhere the kernel copies each
-// segment in either case, and makes long frames of it cheaper than short ones (docs/DESIGN.md).
-absl::Status BulkPath::Open(const std::string& interface, config::BulkPath path, Port& port) {
-  const uint32_t ifindex = if_nametoindex(interface.c_str());
-  if (path == config::BulkPath::kAuto && CutsByItself(interface)) {
-    port.way.why = "the device cuts long frames by itself (TSO): the web server's way is cheapest";
-    return absl::OkStatus();
-  }
-  if (path == config::BulkPath::kXsk) {
-    WB_ASSIGN_OR_RETURN(auto xsk, bulk::XskWire::Create(objects_.store(), ifindex, {}));
-    port.way = {path, absl::StrCat(xsk->mode().zero_copy ? "zero-copy" : "copy mode", ", ",
-                                   xsk->queues(), " queues")};
-    port.wire = std::move(xsk);
-  }
-  WB_ASSIGN_OR_RETURN(auto packet, bulk::PacketWire::Create(ifindex, WB_SKB_MARK, kRoom));
-  if (path == config::BulkPath::kXsk) {
-    port.spare = std::move(packet);
-    return absl::OkStatus();
-  }
-  port.way = {config::BulkPath::kPacket,
-              path == config::BulkPath::kAuto ? "no TSO: cheapest" : "as configured"};
-  port.wire = std::move(packet);
-  return absl::OkStatus();
-}
-
-void BulkPath::SetPort(uint32_t if_slot, Port port) {
-  sender_->SetWire(if_slot, port.wire.get());
-  for (const auto* wire : {&ports_[if_slot].wire, &ports_[if_slot].spare})
-    if (*wire != nullptr) Add((*wire)->stats(), before_);
-  ports_[if_slot] = std::move(port);
-}
-
-BulkWay BulkPath::Use(uint32_t if_slot, const std::string& interface, config::BulkPath path) {
-  Leave(if_slot);
-  Port port;  // opened without the lock: it may take a while
-  port.way = {config::BulkPath::kKernel, "as configured"};
-  absl::Status status;
-  if (config_.memory_bytes == 0)
-    port.way.why = "bulk.memory is 0";
-  else if (path != config::BulkPath::kKernel)
-    status = Open(interface, path, port);
-  if (!status.ok()) {
-    port = {};
-    port.way = {config::BulkPath::kKernel, std::string(status.message())};
-  }
-  absl::MutexLock lock(&mu_);
-  const BulkWay way = port.way;
-  if (port.wire != nullptr)
-    SetPort(if_slot, std::move(port));
-  else
-    ports_[if_slot].way = way;  // by the wire that is there, replies under way are finished
-  Store(programs_.control[0].bulk[if_slot],
-        static_cast<uint8_t>(way.path != config::BulkPath::kKernel));
-  return way;
-}
-
-void BulkPath::Close(uint32_t if_slot) {
-  Leave(if_slot);
-  absl::MutexLock lock(&mu_);
-  SetPort(if_slot, {});
-}
-
-absl::flat_hash_set<uint32_t> BulkPath::Slots() const {
-  absl::flat_hash_set<uint32_t> slots;
-  for (const bulk::Progress& reply : List()) slots.insert(reply.id.slot);
-  return slots;
-}
-
-// A device that is down, or does not move: replies go on by the packet socket until it does.
-void BulkPath::LookAfterWires() {
-  for (uint32_t slot = 0; slot < ports_.size(); slot++) {
-    Port& port = ports_[slot];
-    if (port.wire == nullptr || port.spare == nullptr) continue;
-    const bool healthy = port.wire->healthy() || port.wire->Revive(now_);
-    if (healthy != port.on_spare) continue;
-    port.on_spare = !healthy;
-    sender_->SetWire(slot, healthy ? port.wire.get() : port.spare.get());
-    spdlog::warn("bulk replies of interface slot {}: AF_XDP {}", slot,
-                 healthy ? "moves again" : "does not move; sent by a packet socket meanwhile");
-  }
-}
-
-void BulkPath::Leave(uint32_t if_slot) { Store(programs_.control[0].bulk[if_slot], uint8_t{0}); }
-
-BulkWay BulkPath::Way(uint32_t if_slot) const {
-  absl::MutexLock lock(&mu_);
-  BulkWay way = ports_[if_slot].way;
-  if (ports_[if_slot].on_spare) way.why += "; does not move: a packet socket sends meanwhile";
-  return way;
-}
-
 void BulkPath::Stop(std::chrono::milliseconds patience) {
   if (!thread_.joinable()) return;
-  for (uint8_t& use : programs_.control[0].bulk) Store(use, uint8_t{0});
+  for (uint8_t& use : programs_.control[0].bulk) std::atomic_ref(use).store(0);
   const uint64_t until = kern::MonotonicNs() + static_cast<uint64_t>(patience.count()) * kMs;
   while (!List().empty() && kern::MonotonicNs() < until) absl::SleepFor(absl::Milliseconds(10));
   stop_ = true;
@@ -231,15 +117,6 @@ void BulkPath::Stop(std::chrono::milliseconds patience) {
 bulk::SenderStats BulkPath::Stats() const {
   absl::MutexLock lock(&mu_);
   return sender_->stats();
-}
-
-bulk::WireStats BulkPath::WireTotals() const {
-  absl::MutexLock lock(&mu_);
-  bulk::WireStats total = before_;
-  for (const Port& port : ports_)
-    for (const auto* wire : {&port.wire, &port.spare})
-      if (*wire != nullptr) Add((*wire)->stats(), total);
-  return total;
 }
 
 std::vector<bulk::Progress> BulkPath::List() const {
@@ -265,7 +142,8 @@ bulk::Now BulkPath::Look(const bulk::ReplyId& reply) const {
 
 void BulkPath::Sent(const bulk::ReplyId& reply, uint32_t end) {
   wb_conn_state& s = programs_.states[reply.slot];
-  if (s.id == reply.id) Store(s.bulk_sent, static_cast<__u64>(reply.serial) << 32 | end);
+  if (s.id == reply.id)
+    std::atomic_ref(s.bulk_sent).store(static_cast<__u64>(reply.serial) << 32 | end);
 }
 
 void BulkPath::Destroy(const bulk::ReplyId& reply) {
@@ -325,10 +203,10 @@ void BulkPath::Begin(const wb_conn_state& s, const bulk::ReplyId& reply, uint32_
   for (const auto* wire : {&ports_[s.if_slot].wire, &ports_[s.if_slot].spare})
     if (*wire != nullptr)
       connection.segment_bytes = std::min(connection.segment_bytes, (*wire)->MostSegmentBytes());
-  sender_->Begin({reply, EndsOf(s), connection,
-                  bulk::Response(std::move(header), object->body, 0, object->body->bytes()),
-                  s.if_slot},
-                 now_);
+  sender_->Begin(
+      {reply, EndsOf(s), connection,
+       bulk::Response(std::move(header), object->body, 0, object->body->bytes()), s.if_slot},
+      now_);
 }
 
 void BulkPath::Run() {
@@ -339,9 +217,9 @@ void BulkPath::Run() {
     CPU_ZERO(&cpus);
     CPU_SET(*config_.cpu, &cpus);
     if (const int error = pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus); error != 0)
-      spdlog::warn("{}", base::PosixError("pin the bulk sender to CPU", absl::StrCat(*config_.cpu),
-                                          error)
-                             .ToString());
+      spdlog::warn("{}",
+                   base::PosixError("pin the bulk sender to CPU", absl::StrCat(*config_.cpu), error)
+                       .ToString());
   }
   while (!stop_) {
     bool heard;
@@ -349,7 +227,7 @@ void BulkPath::Run() {
     {
       absl::MutexLock lock(&mu_);
       now = kern::MonotonicNs();
-      Store(programs_.control[0].bulk_heartbeat_ns, static_cast<__u64>(now));
+      std::atomic_ref(programs_.control[0].bulk_heartbeat_ns).store(now);
       now_ = now;
       records_ = 0;
       (void)ring_buffer__consume(ring_);
@@ -372,17 +250,16 @@ void BulkPath::Sleep(uint64_t now, bool heard) {
   // A device that takes nothing is asked again, but not all the time.
   const uint64_t poll = now + std::max(uint64_t{config_.poll_us} * 1000, kLeastPollNs);
   if (!heard && next <= now) next = poll;
-  uint32_t& awake = programs_.control[0].bulk_awake;
+  const std::atomic_ref awake(programs_.control[0].bulk_awake);
   if (quiet_ < kQuietRounds) {
-    Store(awake, uint32_t{1});
+    awake.store(1);
     const uint64_t at = std::max(std::min(next, poll), now);
     const timespec until = {static_cast<time_t>(at / 1000000000),
                             static_cast<long>(at % 1000000000)};
     if (config_.poll_us != 0) clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
     return;
   }
-  Store(awake, uint32_t{0});
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  awake.store(0);
   // What was written before the flag was seen woke nobody.
   {
     absl::MutexLock lock(&mu_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread of the bulk sender: reads what XDP tells (abi/bulk.h), sends by the wires of the
-// attached interfaces, and says that it lives. It polls while acknowledgments keep coming and sleeps
-// otherwise. Thread-safe.
+// attached interfaces, and says that it lives. It polls while acknowledgments keep coming and
+// sleeps otherwise. Thread-safe.
 #ifndef WEBBOOSTER_CTL_ACCELERD_BULK_PATH_H_
 #define WEBBOOSTER_CTL_ACCELERD_BULK_PATH_H_
 

@@ -35,8 +35,8 @@ Candidate Examine(const config::Config& config, const OpenFill& fill,
   c.answered = Definite(*fetched);
   if (!fetched->refused.empty()) return refuse(fetched->refused, fetched->detail);
   c.get = cache::ParseResponse(fetched->get);
-  c.judgement = cache::Judge(*c.get, {.watched = fill.location.has_value(),
-                                       .most_bytes = LargestObject(config)});
+  c.judgement = cache::Judge(
+      *c.get, {.watched = fill.location.has_value(), .most_bytes = LargestObject(config)});
   if (!c.judgement.ok) return refuse(c.judgement.reason);
   // Where there is a file, only the file is published: anything else would be answered unwatched
   // for its max-age although a change of the file may concern it.

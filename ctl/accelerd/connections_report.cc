@@ -21,12 +21,14 @@ struct FlagName {
   uint32_t flag;
   const char* name;
 };
-constexpr FlagName kFlagNames[] = {
-    {WB_CF_BOOSTER, "booster"},      {WB_CF_TS, "timestamps"},  {WB_CF_SACK, "sack"},
-    {WB_CF_ARMED, "quiescent"},      {WB_CF_ROUTED, "routed"},  {WB_CF_UNSYNCED, "unsynced"},
-    {WB_CF_CLOSING, "closing"},      {WB_CF_RST, "reset"},      {WB_CF_GONE, "replaced"},
-    {WB_CF_PROBE_ACK, "ack_wanted"}, {WB_CF_ABORT, "aborting"}, {WB_CF_ASKED, "miss_noted"},
-    {WB_CF_BULK, "bulk"},            {WB_CF_ECN, "ecn"},        {WB_CF_FIN, "fin"}};
+constexpr FlagName kFlagNames[] = {{WB_CF_BOOSTER, "booster"}, {WB_CF_TS, "timestamps"},
+                                   {WB_CF_SACK, "sack"},       {WB_CF_ARMED, "quiescent"},
+                                   {WB_CF_ROUTED, "routed"},   {WB_CF_UNSYNCED, "unsynced"},
+                                   {WB_CF_CLOSING, "closing"}, {WB_CF_RST, "reset"},
+                                   {WB_CF_GONE, "replaced"},   {WB_CF_PROBE_ACK, "ack_wanted"},
+                                   {WB_CF_ABORT, "aborting"},  {WB_CF_ASKED, "miss_noted"},
+                                   {WB_CF_BULK, "bulk"},       {WB_CF_ECN, "ecn"},
+                                   {WB_CF_FIN, "fin"}};
 
 bool Spliced(const wb_conn_state& s) { return (s.d_in | s.d_out) != 0; }
 

@@ -42,7 +42,8 @@ absl::StatusOr<std::unique_ptr<Content>> Content::Create(const config::Config& c
                                                          BulkObjects* bulk) {
   auto watcher = cache::Watcher::Create();
   if (!watcher.ok()) return watcher.status();
-  return std::unique_ptr<Content>(new Content(config, programs, store, key, bulk, *std::move(watcher)));
+  return std::unique_ptr<Content>(
+      new Content(config, programs, store, key, bulk, *std::move(watcher)));
 }
 
 Content::Content(const config::Config& config, kern::Programs& programs, kern::ObjectStore& store,

@@ -224,7 +224,8 @@ bool Content::Holds(uint32_t slot, uint32_t kind, const cache::TemplateSource& s
                     const BulkDigest& digest) const {
   const wb_variant& v = programs_.variants[slot];
   const wb_part& part = v.part[kind];
-  if (part.bank == WB_BULK_BANK) return bulk_ != nullptr && bulk_->Same(slot, v.gen, source, digest);
+  if (part.bank == WB_BULK_BANK)
+    return bulk_ != nullptr && bulk_->Same(slot, v.gen, source, digest);
   return cache::SameTemplate(room_.arena().bank(part.bank), part, source);
 }
 
@@ -243,7 +244,8 @@ std::optional<Draft> Content::Write(const config::Config& config, const OpenFill
   const size_t bytes = std::max<size_t>(BytesOf(sources), cache::kArenaAlign);
   const auto place = room_.Take(fill.key.domain, bytes, kern::MonotonicNs(), evicted_);
   if (!place) return std::nullopt;
-  if (bulk != nullptr) bulk_->Put(place->slot, programs_.variants[place->slot].gen, std::move(bulk));
+  if (bulk != nullptr)
+    bulk_->Put(place->slot, programs_.variants[place->slot].gen, std::move(bulk));
   Draft draft;
   draft.place = *place;
   draft.own_freshness = judgement.lifetime && (!fill.location || judgement.immutable);

@@ -50,19 +50,17 @@ bool Content::Admitted(const OpenFill& fill, uint64_t bytes) {
   return false;
 }
 
-// Bulk objects go by SIEVE alone, over all domains: there are few of them, and what they cost is the
-// bulk sender's memory. They are copied without the lock: the heartbeat must not wait for it.
-std::shared_ptr<BulkObject> Content::MakeBulk(const OpenFill& fill,
-                                              const Candidate& candidate) {
+// Bulk objects go by SIEVE alone, over all domains: there are few of them, and what they cost is
+// the bulk sender's memory. They are copied without the lock: the heartbeat must not wait for it.
+std::shared_ptr<BulkObject> Content::MakeBulk(const OpenFill& fill, const Candidate& candidate) {
   const auto& get = candidate.sources[WB_PART_GET];
   if (bulk_ == nullptr || !candidate.reason.empty() || !get || !IsBulk(*get)) return nullptr;
   {
     absl::MutexLock lock(&mu_);
     if (FindTwin(fill, candidate) != nullptr) return nullptr;
     while (bulk_->Short(get->bytes.size())) {
-      const auto slot = bulk_->TakeVictim([this](uint32_t of) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        return store_.Hits(of);
-      });
+      const auto slot = bulk_->TakeVictim(
+          [this](uint32_t of) ABSL_NO_THREAD_SAFETY_ANALYSIS { return store_.Hits(of); });
       if (!slot) break;
       evicted_(index_.EvictSlot(*slot));
     }

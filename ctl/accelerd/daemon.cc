@@ -46,7 +46,7 @@ using base::UniqueFd;
 
 constexpr std::chrono::milliseconds kMaxTick{100};
 constexpr std::chrono::milliseconds kBulkPatience{10000};  // below TimeoutStopSec of the unit
-constexpr uint64_t kMissesNs = 5000000;  // spent on misses between two heartbeats
+constexpr uint64_t kMissesNs = 5000000;                    // spent on misses between two heartbeats
 
 absl::StatusOr<UniqueFd> BlockSignals() {
   sigset_t set;
@@ -120,8 +120,8 @@ class Daemon {
     WB_RETURN_IF_ERROR(Configure(arranged, *store_));
     WB_RETURN_IF_ERROR(store_->RestPorts(kern::ConnTable(*programs_).PortsInUse()));
     WB_RETURN_IF_ERROR(StartBulk());
-    WB_ASSIGN_OR_RETURN(content_, Content::Create(arranged, *programs_, *store_, key,
-                                                  bulk_objects_.get()));
+    WB_ASSIGN_OR_RETURN(content_,
+                        Content::Create(arranged, *programs_, *store_, key, bulk_objects_.get()));
     clock_ = std::make_unique<Clock>(*programs_);
     clock_->Tick();
     WB_RETURN_IF_ERROR(AttachAll());
@@ -129,9 +129,9 @@ class Daemon {
     filler_ = std::make_unique<Filler>(*content_);
     WB_ASSIGN_OR_RETURN(access_log_, AccessLog::Start(config_.access_log, *programs_));
     verifier_ = std::make_unique<Verifier>(*content_, *programs_);
-    service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_,
-                                              *interfaces_, *bulk_, *bulk_objects_, *verifier_,
-                                              access_log_.get());
+    service_ =
+        std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_, *interfaces_,
+                                       *bulk_, *bulk_objects_, *verifier_, access_log_.get());
     content_->DrainWatch();
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;

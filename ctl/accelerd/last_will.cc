@@ -52,8 +52,7 @@ class Executor {
 
   // Returns how many connections were reset.
   size_t Execute() {
-    for (uint8_t& use : control_[0].bulk)
-      std::atomic_ref(use).store(0, std::memory_order_release);
+    for (uint8_t& use : control_[0].bulk) std::atomic_ref(use).store(0, std::memory_order_release);
     // What is begun from now on is another process's.
     const uint64_t until = kern::MonotonicNs();
     size_t n = 0;

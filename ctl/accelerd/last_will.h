@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is done when accelerd dies: peers to which it was sending bulk replies would wait in vain, so
-// their connections are reset, and nothing more is given to the sender that is gone. By a child
-// process that waits for the parent's end and does nothing else. Connections without such a reply go
-// on as they are (ARCHITECTURE.md, invariant 6).
+// What is done when accelerd dies: peers to which it was sending bulk replies would wait in vain,
+// so their connections are reset, and nothing more is given to the sender that is gone. By a child
+// process that waits for the parent's end and does nothing else. Connections without such a reply
+// go on as they are (ARCHITECTURE.md, invariant 6).
 #ifndef WEBBOOSTER_CTL_ACCELERD_LAST_WILL_H_
 #define WEBBOOSTER_CTL_ACCELERD_LAST_WILL_H_
 

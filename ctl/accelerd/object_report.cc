@@ -59,9 +59,9 @@ api::ObjectVariant Content::ShowVariant(const config::Config& config, const cach
     if (const auto object = bulk_->Find(variant.slot, live.gen))
       v.header = HeaderText(object->header, get);
   } else {
-    v.header = HeaderText(Text(&room_.arena().bank(get.bank)[get.off],
-                               std::min<uint32_t>(get.header_len, get.len)),
-                          get);
+    v.header = HeaderText(
+        Text(&room_.arena().bank(get.bank)[get.off], std::min<uint32_t>(get.header_len, get.len)),
+        get);
   }
   return v;
 }

@@ -51,14 +51,14 @@ struct Distribution {
 
 // Replies above 16 KiB, which accelerd sends.
 struct BulkStats {
-  uint64_t active = 0;    // under way
+  uint64_t active = 0;  // under way
   uint64_t begun = 0;
-  uint64_t done = 0;      // every byte acknowledged
-  uint64_t given_up = 0;  // and reset: the peer was silent, or took nothing
-  uint64_t reset = 0;     // by the peer, the web server or the end of accelerd
-  uint64_t refused = 0;   // taken, but could not be sent, and reset
-  uint64_t bytes = 0;     // of replies that were done
-  uint64_t segments = 0;  // sent, those sent again included
+  uint64_t done = 0;                 // every byte acknowledged
+  uint64_t given_up = 0;             // and reset: the peer was silent, or took nothing
+  uint64_t reset = 0;                // by the peer, the web server or the end of accelerd
+  uint64_t refused = 0;              // taken, but could not be sent, and reset
+  uint64_t bytes = 0;                // of replies that were done
+  uint64_t segments = 0;             // sent, those sent again included
   uint64_t fast_retransmits = 0;     // segments
   uint64_t timeout_retransmits = 0;  // segments
   uint64_t tail_probes = 0;

@@ -22,7 +22,7 @@ struct FetchLimits {
   std::chrono::milliseconds connect{1000};
   // Of one request, connecting included; a body is given time for its length, too.
   std::chrono::milliseconds total{5000};
-  size_t response_bytes = 16384;          // header and body
+  size_t response_bytes = 16384;  // header and body
 };
 
 // `host` is an IPv4 or IPv6 literal, and so is `from`, the address that the server sees; "": the

@@ -123,8 +123,8 @@ void ReadBulk(const Value& value, Bulk* bulk) {
   const Value most = map["max_object"];
   most.Size(&bulk->max_object_bytes, kBulkObjectBytes);
   if (bulk->memory_bytes != 0 && bulk->max_object_bytes > bulk->memory_bytes)
-    (most.present() ? most : value).Warn(Cat("is more than bulk.memory, ",
-                                             SizeToText(bulk->memory_bytes)));
+    (most.present() ? most : value)
+        .Warn(Cat("is more than bulk.memory, ", SizeToText(bulk->memory_bytes)));
   map["congestion_control"].Enum(&bulk->congestion_control, kCongestionControls);
   map["poll_us"].Integer(&bulk->poll_us, kBulkPollUs);
   const Value cpu = map["cpu"];

@@ -24,8 +24,8 @@ enum class QueryPolicy { kPass, kKey };
 enum class StopPolicy { kKeep, kDetach };
 // How a line of the access log is written: as nginx's `combined`, or as one JSON object.
 enum class LogFormat { kCombined, kJson };
-// How objects above 16 KiB leave by an interface: by what is cheapest there (kAuto), by AF_XDP, by a
-// packet socket, or not from the cache at all but from the web server.
+// How objects above 16 KiB leave by an interface: by what is cheapest there (kAuto), by AF_XDP, by
+// a packet socket, or not from the cache at all but from the web server.
 enum class BulkPath { kAuto, kXsk, kPacket, kKernel };
 enum class CongestionControl { kCubic, kNewReno };
 

@@ -216,9 +216,8 @@ void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead,
     };
     if ((s.flags & WB_CF_ABORT) && s.closed_ns == 0 && !dead.contains(s.ifindex)) {
       Abort(slot);
-    } else if ((s.closed_ns != 0 && now > s.closed_ns + linger &&
-                !sending.contains(slot)) || dead.contains(s.ifindex) ||
-               untold()) {
+    } else if ((s.closed_ns != 0 && now > s.closed_ns + linger && !sending.contains(slot)) ||
+               dead.contains(s.ifindex) || untold()) {
       Forget(slot);
     }
   }

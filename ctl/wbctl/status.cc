@@ -73,7 +73,8 @@ void Print(const api::ServerStatus& s) {
     return;
   }
   std::cout << "\n";
-  Table table({{"INTERFACE"}, {"INDEX", Table::Align::kRight}, {"MODE"}, {"SINCE"}, {"WHY"}, {"BULK"}});
+  Table table(
+      {{"INTERFACE"}, {"INDEX", Table::Align::kRight}, {"MODE"}, {"SINCE"}, {"WHY"}, {"BULK"}});
   for (const api::InterfaceInfo& i : s.interfaces) {
     table.Add({i.name, std::to_string(i.ifindex),
                api::NameOf(i.mode) + (i.shadow ? ", shadow" : ""), i.since, i.why,

@@ -54,8 +54,7 @@ void AddSummary(const Sample& now, const Rates& r, std::vector<std::string>& lin
        " of " + Bytes(s.cache.bytes_budget) + ", " + Rate(r.fills) + " fills/s, " +
        Rate(r.fills_failed) + " failed/s");
   line("bulk         " + Rate(r.bulk_replies) + " replies/s, " + BytesRate(r.bulk_bytes) + ", " +
-       Count(s.bulk.active) + " under way, " + Rate(r.bulk_retransmits) +
-       " segments/s sent again");
+       Count(s.bulk.active) + " under way, " + Rate(r.bulk_retransmits) + " segments/s sent again");
   line("refused      " + Reasons(r.refused));
   line("passed       " + Reasons(r.passed));
 }

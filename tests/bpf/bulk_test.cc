@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bulk replies as the programs see them: when one is handed over, what its sender is told, and that
 // the kernel and the peer never notice each other's gap meanwhile.
+#include "webbooster/abi/bulk.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include <cstring>
 
 #include "tests/bpf/splice_fixture.h"
-#include "webbooster/abi/bulk.h"
 #include "webbooster/base/check.h"
 
 namespace wb::bpf_test {
@@ -171,8 +172,9 @@ TEST_P(BulkTest, RequestsMeanwhileAreTheWebServersAndItsAnswersComeBehind) {
   t.In(b, 1448, hit).Passes(0, 0, {{"bulk_busy", 1}, {"translated", 1}}, left);
   EXPECT_EQ(Event().flags, WB_BE_DATA);
   t.Out(0, r, reply).Leaves(kBytes, b + r, {{"out_translated", 1}});
-  t.In(b + r, 2000).Passes(r, 0, {{"ack_passed", 1}, {"translated", 1}},
-                           (2000000 - (kBytes - 2000)) >> o.window_scale);
+  t.In(b + r, 2000)
+      .Passes(r, 0, {{"ack_passed", 1}, {"translated", 1}},
+              (2000000 - (kBytes - 2000)) >> o.window_scale);
   Sent(t, kBytes);
   TakeEvents();
   t.In(b + r, kBytes + k).Passes(r, k, {{"ack_passed", 1}, {"translated", 1}});

@@ -99,18 +99,20 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
                {M(G, netns_cookie), M(G, banks), M(G, variants), M(G, max_connections),
                 M(G, initial_window), M(G, max_cwnd_bytes), M(G, seg_size)});
   using C = wb_control;
-  ExpectLayout(types, "wb_control", sizeof(C),
-               {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, lease_ns),
-                M(C, keepalive_refresh_ns), M(C, drain), M(C, partial_checksums), M(C, shadow),
-                M(C, bulk), M(C, bulk_heartbeat_ns), M(C, bulk_awake), M(C, log_sample), M(C, tap)});
+  ExpectLayout(
+      types, "wb_control", sizeof(C),
+      {M(C, heartbeat_ns), M(C, second_start_ns), M(C, second), M(C, mode), M(C, lease_ns),
+       M(C, keepalive_refresh_ns), M(C, drain), M(C, partial_checksums), M(C, shadow), M(C, bulk),
+       M(C, bulk_heartbeat_ns), M(C, bulk_awake), M(C, log_sample), M(C, tap)});
   using B = wb_bulk;
   ExpectLayout(types, "wb_bulk", sizeof(B),
                {M(B, serial), M(B, start), M(B, end), M(B, variant), M(B, variant_gen),
                 M(B, second), M(B, first), M(B, bytes)});
   using Event = wb_bulk_event;
   ExpectLayout(types, "wb_bulk_event", sizeof(Event),
-               {M(Event, id), M(Event, slot), M(Event, serial), M(Event, ack), M(Event, seq), M(Event, ts_echo),
-                M(Event, sack), M(Event, window), M(Event, kind), M(Event, flags), M(Event, sack_n), M(Event, pad)});
+               {M(Event, id), M(Event, slot), M(Event, serial), M(Event, ack), M(Event, seq),
+                M(Event, ts_echo), M(Event, sack), M(Event, window), M(Event, kind),
+                M(Event, flags), M(Event, sack_n), M(Event, pad)});
   using Tap = wb_tap_filter;
   ExpectLayout(types, "wb_tap_filter", sizeof(Tap),
                {M(Tap, until_ns), M(Tap, snaplen), M(Tap, domain), M(Tap, peer_be32),

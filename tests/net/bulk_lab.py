@@ -30,7 +30,7 @@ def configuration(path="packet", *more):
 @contextlib.contextmanager
 def bulk_lab(sizes=SIZES, path="packet", more=(), warm=True, **options):
     with netlab.scratch() as directory, Lab(netlab.make_docroot(directory, sizes),
-                                            conf=configuration(path, *more), **options) as lab:
+                                            conf=configuration(path, *more), bulk=True, **options) as lab:
         if warm:
             lab.warm(*map(target, sizes))
         yield lab

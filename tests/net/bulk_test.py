@@ -216,7 +216,7 @@ def memory_is_bounded():
         del lab  # 256M hold them all
     conf = netlab.REPO / "deploy" / "lab" / "accelerd.yaml.in"
     text = conf.read_text() + "bulk: { memory: 4MiB, max_object: 1MiB }\n"
-    with netlab.scratch() as path, netlab.Lab(netlab.make_docroot(path, sizes), conf=text) as lab:
+    with netlab.scratch() as path, netlab.Lab(netlab.make_docroot(path, sizes), conf=text, bulk=True) as lab:
         for size in sizes:
             lab.wbctl_run("cache", "warm", f"http://{lab.domain}{target(size)}")
             time.sleep(0.3)

@@ -117,7 +117,7 @@ def mixed_requests():
     for tso in ("off", "on"):
         with netlab.scratch() as path:
             make_site(path)
-            with Lab(path, tso=tso) as lab:
+            with Lab(path, bulk=True, tso=tso) as lab:
                 say(f"  TSO {tso}")
                 for family in (4, 6):
                     seed = 10 * family + (tso == "on")
@@ -157,7 +157,7 @@ def frames_by_queue(lab):
 def two_queues():
     with netlab.scratch() as path:
         make_site(path)
-        with Lab(path, queues=2) as lab:
+        with Lab(path, bulk=True, queues=2) as lab:
             spread(lab)
             targets = ["/s1024.html", "/s11673.html", "/s13999.html", "/s40000.html"]
             lab.warm(*targets[:3])

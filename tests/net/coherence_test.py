@@ -193,7 +193,7 @@ def staleness(lab, client, request, change, folder, turn):
 
 def changes():
     bad = []
-    with netlab.scratch() as path, Lab(path) as lab:
+    with netlab.scratch() as path, Lab(path, bulk=True) as lab:
         for number, (name, (prepare, change, below, fields)) in enumerate(KINDS.items()):
             late, asked = [], 0
             for turn in range(REPETITIONS):
@@ -271,7 +271,7 @@ def racing_fills():
     stop = threading.Event()
     with netlab.scratch() as path:
         write_file(path / "r.html", "v0")
-        with Lab(path) as lab:
+        with Lab(path, bulk=True) as lab:
             versions.append((time.monotonic(), 0))
 
             def change():

@@ -166,7 +166,7 @@ def site(path):
 
 
 def bad_lab(path, **options):
-    return Lab(site(path), wire=["--seed", "7"], **options)
+    return Lab(site(path), bulk=True, wire=["--seed", "7"], **options)
 
 
 def lossy(share, count):

@@ -101,10 +101,15 @@ class UnixConnection(http.client.HTTPConnection):
 
 class Lab:
     """wire: options of the bad wire between client and origin (wire.c), or None. The other
-    arguments are options of `lab.sh up`; conf and nginx_include are texts, not files.
+    arguments are options of `lab.sh up`; conf and nginx_include are texts, not files. bulk: whether
+    objects above 16 KiB are sent by accelerd, and not misses.
     """
 
-    def __init__(self, docroot, wire=None, conf=None, nginx_include=None, **options):
+    def __init__(self, docroot, wire=None, conf=None, nginx_include=None, bulk=False, **options):
+        if conf is None:
+            conf = (REPO / "deploy" / "lab" / "accelerd.yaml.in").read_text()
+        if not bulk and "\nbulk:" not in conf:
+            conf = "bulk: { memory: 0 }\n" + conf
         self.docroot = str(docroot)
         self.wire_options = wire
         self.texts = {"conf": conf, "nginx-include": nginx_include}
