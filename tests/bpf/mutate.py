@@ -168,10 +168,10 @@ MUTATIONS = [
              "kernel = seq__lt(seq, una_wire) ? st->k_snd_una : seq;", "*QuotedDataOfTheKernels*"),
     Mutation("late-options", "lib/late.h", "if (p->doff_bytes > sizeof(*tcp)) sum += translate__options_sum(in->o); "
              "/* else raw is another packet's */", "sum += translate__options_sum(in->o);", "*RequestWithTheFirstAckIsAnswered*"),
-    Mutation("checksum", JUDGE, "if (!err && (!sum || (sum == 2 && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;", "",
+    Mutation("checksum", JUDGE, "if (!err && (!sum || (sum == 2 && !q->bulk && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;", "",
              "*ChecksumMustHold*"),
     Mutation("checksum-generic", JUDGE,
-             "if (!err && (!sum || (sum == 2 && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;",
+             "if (!err && (!sum || (sum == 2 && !q->bulk && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;",
              "if (!err && !sum) err = -WB_R_CHECKSUM;", "*ChecksumMustHold*"),
     Mutation("field-twice", "lib/request.h", "if (s->seen & (1u << field)) return request__fail(s, WB_R_REQ_FIELD);", "",
              "*OddFields*"),

@@ -50,7 +50,11 @@ TEST(BulkTimelineTest, SlowStartDoublesAndAnAckOfManySegmentsIsBounded) {
   EXPECT_EQ(t.Ack(10), "100 new 18-29");
   EXPECT_EQ(t.transfer().cwnd(), 20u);
   t.At(200);
-  EXPECT_EQ(t.Ack(30), "200 new 30-57");  // L = 8 of RFC 3465: 20 + 8
+  EXPECT_EQ(t.Ack(30), "200 new 30-69");
+  t.At(300);
+  EXPECT_EQ(t.Ack(70), "300 new 70-149");
+  t.At(400);
+  EXPECT_EQ(t.Ack(150), "400 new 150-293");  // L = 64 of RFC 3465: 80 + 64
 }
 
 TEST(BulkTimelineTest, ManyAcksOfOneSegmentBringNoMoreThanOne) {
@@ -98,8 +102,8 @@ TEST(BulkTimelineTest, OptimisticAcksDoNotPassThePeersWindow) {
   t.Log();
   t.At(10);
   t.SetWindow(20000);
-  EXPECT_EQ(t.Ack(10), "10 new 10-27");
-  EXPECT_EQ(t.Ack(28), "10 new 28-47");
+  EXPECT_EQ(t.Ack(10), "10 new 10-29");
+  EXPECT_EQ(t.Ack(28), "10 new 30-47");
   EXPECT_EQ(t.transfer().scoreboard().outstanding(), 20u);
 }
 
