@@ -186,7 +186,7 @@ MUTATIONS = [
              "st->cwnd = wb_settings.initial_window * tcp_mss < least ? wb_settings.initial_window * tcp_mss : least; /* RFC 6928 */",
              "st->cwnd = wb_settings.initial_window * tcp_mss + 0 * least;", "*LargeSegmentsGet*"),
     Mutation("cwnd", DATA, "if (out > st->cwnd) return -WB_R_CWND;", "", "*CongestionWindowWhich*"),
-    Mutation("ack-beyond", "lib/connection.h", "if (seq__lt(connection__wire_snd_nxt(st), ack) || connection__too_old(st, st->snd_una, ack)) return -1;",
+    Mutation("ack-beyond", "lib/connection.h", "if (seq__lt(connection__sent(st), ack) || connection__too_old(st, st->snd_una, ack)) return -1;",
              "if (connection__too_old(st, st->snd_una, ack)) return -1;",
              "*AckBeyond*"),
     # Invariant 6: leaving is safe.
@@ -226,7 +226,8 @@ MUTATIONS = [
              "e->d_out = connection__sent(st) - st->k_snd_nxt;", "", "*BareAcknowledgmentOfTheKernel*"),
     Mutation("bulk-beat", "lib/bulk.h",
              "if (!c->bulk[WB_MASK(if_slot, WB_IFS_MAX - 1)] || (now > beat && now - beat >= c->lease_ns)) return -WB_R_BULK_OFF;",
-             "if (!c->bulk[WB_MASK(if_slot, WB_IFS_MAX - 1)]) return -WB_R_BULK_OFF;", "*WebServerAnswersWhatNobody*"),
+             "if (!c->bulk[WB_MASK(if_slot, WB_IFS_MAX - 1)] || now < beat / 2) return -WB_R_BULK_OFF;",
+             "*WebServerAnswersWhatNobody*"),
     Mutation("bulk-full", "lib/bulk.h",
              "if (bpf_ringbuf_query(&wb_bulk_events, BPF_RB_AVAIL_DATA) > WB_BULK_RING_BYTES / 2) return -WB_R_BULK_FULL;", "",
              "*FullRingIsNoPlace*"),
