@@ -4,7 +4,7 @@
  * Wire space: sequence numbers as the peer sees them. Kernel space: as the origin's socket sees them.
  *   kernel = wire - d_in (peer's bytes), kernel = wire - d_out (our bytes).
  * All sequence numbers are in host byte order. Every field of wb_conn_state is written with the lock of the
- * connection's wb_conn held; accelerd reads without it and only decides by it whom to wake. */
+ * connection's wb_conn held, but mac_peer, mac_self and bulk_sent; accelerd reads without it and only decides by it whom to wake. */
 #ifndef WEBBOOSTER_ABI_CONN_H_
 #define WEBBOOSTER_ABI_CONN_H_
 
