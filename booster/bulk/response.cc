@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/bulk/response.h"
 
+#include "booster/bulk/ones_sum.h"
+
 namespace wb::bulk {
 
 uint16_t Response::Sum(size_t offset, size_t bytes) const {
@@ -13,10 +15,9 @@ uint16_t Response::Sum(size_t offset, size_t bytes) const {
   }
   if (at < end) {
     const uint16_t body = object_->Sum(first_ + at - header_.size(), end - at);
-    sum += (at - offset) % 2 == 0 ? body : static_cast<uint16_t>(body << 8 | body >> 8);
+    sum += (at - offset) % 2 == 0 ? body : SwapSum(body);
   }
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
+  return FoldSum(sum);
 }
 
 }  // namespace wb::bulk

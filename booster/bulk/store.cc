@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "booster/bulk/ones_sum.h"
 #include "webbooster/base/check.h"
 #include "webbooster/base/posix_error.h"
 
@@ -14,11 +15,6 @@ namespace wb::bulk {
 namespace {
 
 constexpr size_t kHugeBytes = size_t{2} << 20;
-
-uint16_t Fold(uint64_t sum) {
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
-}
 
 // Not folded; an odd tail is padded with zero.
 uint64_t Add(std::span<const uint8_t> bytes) {
@@ -36,8 +32,6 @@ uint64_t Add(std::span<const uint8_t> bytes) {
   }
   return sum;
 }
-
-uint16_t Swap(uint16_t sum) { return static_cast<uint16_t>(sum << 8 | sum >> 8); }
 
 }  // namespace
 
@@ -60,12 +54,12 @@ uint16_t Object::Sum(size_t offset, size_t bytes) const {
     uint64_t sum = sums_[whole];
     // Within one block, for a block holds a whole number of them.
     if (end % kSumBytes != 0) sum += Add(Piece(whole * kSumBytes, end % kSumBytes));
-    return Fold(sum);
+    return FoldSum(sum);
   };
   // The byte before an odd offset is the first of its word: without it the word is the other half.
   const uint64_t sum = uint64_t{prefix(offset + bytes)} + static_cast<uint16_t>(~prefix(offset));
-  const uint16_t folded = Fold(sum);
-  return offset % 2 == 0 ? folded : Swap(folded);
+  const uint16_t folded = FoldSum(sum);
+  return offset % 2 == 0 ? folded : SwapSum(folded);
 }
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Create(size_t bytes) {
@@ -166,9 +160,9 @@ std::shared_ptr<const Object> Store::Put(std::string_view body) {
   object->sums_.reserve(body.size() / kSumBytes + 1);
   uint64_t sum = 0;
   for (size_t at = 0;; at += kSumBytes) {
-    object->sums_.push_back(Fold(sum));
+    object->sums_.push_back(FoldSum(sum));
     if (at + kSumBytes > body.size()) break;
-    sum = uint64_t{Fold(sum)} + Add(object->Piece(at, kSumBytes));
+    sum = uint64_t{FoldSum(sum)} + Add(object->Piece(at, kSumBytes));
   }
   return object;
 }

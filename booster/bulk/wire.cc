@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "booster/bulk/ones_sum.h"
+
 namespace wb::bulk {
 namespace {
 
@@ -32,10 +34,6 @@ uint64_t Add(const uint8_t* at, size_t bytes) {  // even
     sum += word;
   }
   return sum;
-}
-uint16_t Fold(uint64_t sum) {
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
 }
 void PutSum(uint8_t* at, uint16_t sum) { std::memcpy(at, &sum, sizeof(sum)); }
 
@@ -63,7 +61,7 @@ uint64_t Write(uint8_t* to, const Segments& s, uint32_t seq, size_t payload, boo
     ip[9] = IPPROTO_TCP;
     std::memcpy(ip + 12, ends.local.data(), 4);
     std::memcpy(ip + 16, ends.remote.data(), 4);
-    PutSum(ip + 10, static_cast<uint16_t>(~Fold(Add(ip, ip_bytes))));
+    PutSum(ip + 10, static_cast<uint16_t>(~FoldSum(Add(ip, ip_bytes))));
     pseudo += Add(ip + 12, 8);
   } else {
     Put16(to + 12, ETH_P_IPV6);
@@ -101,7 +99,7 @@ size_t WriteHeaders(std::span<uint8_t, kMaxHeaderBytes> into, const Segments& se
   const uint64_t pseudo = Write(into.data(), segments, seq, payload, first, last, &length);
   const size_t tcp_header = kTcp + (segments.timestamps ? kTimestamps : 0);
   uint8_t* tcp = into.data() + length - tcp_header;
-  PutSum(tcp + 16, static_cast<uint16_t>(~Fold(pseudo + Add(tcp, tcp_header) + sum)));
+  PutSum(tcp + 16, static_cast<uint16_t>(~FoldSum(pseudo + Add(tcp, tcp_header) + sum)));
   return length;
 }
 
@@ -110,7 +108,7 @@ size_t WriteUnfinishedHeaders(std::span<uint8_t, kMaxHeaderBytes> into, const Se
   const uint64_t pseudo =
       Write(into.data(), segments, segments.seq, segments.bytes, true, true, &length);
   const size_t tcp_header = kTcp + (segments.timestamps ? kTimestamps : 0);
-  PutSum(into.data() + length - tcp_header + 16, Fold(pseudo));
+  PutSum(into.data() + length - tcp_header + 16, FoldSum(pseudo));
   return length;
 }
 
