@@ -21,7 +21,7 @@ static long shim_probe_read(void *to, __u32 n, const void *from);
 #define bpf_loop shim_loop
 #define bpf_skb_load_bytes shim_load_bytes
 #define bpf_probe_read_kernel shim_probe_read
-#define bpf_ringbuf_output(map, data, size, flags) 0
+#define bpf_ringbuf_output(map, data, size, flags) ((void)(flags), 0L)
 #define bpf_spin_lock(lock) ((void)(lock))
 #define bpf_spin_unlock(lock) ((void)(lock))
 

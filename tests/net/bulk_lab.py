@@ -2,7 +2,6 @@
 """What the tests of bulk replies have in common: labs, objects, downloads on sockets of one's own."""
 
 import contextlib
-import os
 import socket
 import time
 
@@ -11,7 +10,6 @@ from netlab import Lab, check, wbhttp
 
 BIG = 10_000_000
 SIZES = [100, 11673, 16100, 20000, 100_000, 1_000_000, BIG]
-PATHS = os.environ.get("WB_BULK_PATHS", "packet xsk").split()
 
 
 def target(size):
@@ -101,5 +99,5 @@ class Download:
         self.sock.close()
 
 
-__all__ = ["BIG", "PATHS", "SIZES", "Download", "ask", "bulk_count", "bulk_lab", "configuration", "content", "target",
+__all__ = ["BIG", "SIZES", "Download", "ask", "bulk_count", "bulk_lab", "configuration", "content", "target",
            "wbhttp"]

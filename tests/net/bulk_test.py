@@ -42,8 +42,9 @@ def mixture(lab, connection, seed, count=60):
 
 
 def same_as_the_web_server():
-    for tso, mtu in (("off", 1500), ("on", 1500), ("off", 3498)):
-        with bulk_lab(tso=tso, mtu=mtu) as lab:
+    for path, tso, mtu in (("packet", "off", 1500), ("packet", "on", 1500), ("packet", "off", 3498), ("xsk", "off", 1500),
+                           ("xsk", "on", 3498)):
+        with bulk_lab(path=path, tso=tso, mtu=mtu) as lab:
             for family in (4, 6):
                 before = bulk_count(lab)
                 with contextlib.closing(lab.connect(family=family)) as mine, \
@@ -56,7 +57,9 @@ def same_as_the_web_server():
                     mixture(lab, mine, seed=family)
                     ask(lab, BIG, mine, bulk=True)
                 check(bulk_count(lab) - before > 20, "few replies were sent in bulk")
-            say(f"  tso {tso}, mtu {mtu}: {bulk_count(lab)} bulk replies")
+            interfaces = lab.wbctl("status")["interfaces"]
+            check({i["bulk"] for i in interfaces} == {path}, f"not by {path}: {interfaces}")
+            say(f"  {path}, tso {tso}, mtu {mtu}: {bulk_count(lab)} bulk replies")
 
 
 def many_at_once():
