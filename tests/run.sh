@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs packages, builds, and passes all tests: tests/run.sh [CTEST ARGUMENTS]. One test at a time
-# unless -j says otherwise, because network tests measure time. Removes what aborted runs of the tests
+# Installs packages, builds, and passes all tests: tests/run.sh [CTEST ARGUMENTS]. One test at a time,
+# because network tests measure time, and beside it what compiles when nothing else runs. Removes what aborted runs of the tests
 # have left, before and after. A skipped test is a failure. The last line is ctest's summary.
 # Exit codes: 0 all passed; else 1.
 set -Eeuo pipefail
@@ -90,7 +90,7 @@ main() {
   rm -f "$BUILD_DIR/Testing/Temporary/LastTest.log"
   local status=0 problems
   timeout -k 30 "$LIMIT_S" ctest --test-dir "$BUILD_DIR" --output-on-failure --no-tests=error \
-    --timeout 600 -j 1 "$@" >"$WORK/ctest.log" 2>&1 9>&- &
+    --timeout 600 -j 2 "$@" >"$WORK/ctest.log" 2>&1 9>&- &
   CTEST_PID=$!
   # What ctest prints is shown as it comes, and ends with it.
   tail -n +1 -f --pid="$CTEST_PID" "$WORK/ctest.log" 9>&- &

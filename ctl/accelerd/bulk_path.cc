@@ -82,6 +82,7 @@ absl::StatusOr<std::unique_ptr<BulkPath>> BulkPath::Start(const config::Bulk& co
   if (path->ring_ == nullptr) return base::PosixError("read", "the ring of bulk events");
   for (uint8_t& use : programs.control[0].bulk) std::atomic_ref(use).store(0);
   path->thread_ = std::thread([p = path.get()] { p->Run(); });
+  (void)pthread_getcpuclockid(path->thread_.native_handle(), &path->clock_);
   return path;
 }
 
@@ -122,6 +123,12 @@ bulk::SenderStats BulkPath::Stats() const {
 std::vector<bulk::Progress> BulkPath::List() const {
   absl::MutexLock lock(&mu_);
   return sender_->List();
+}
+
+double BulkPath::CpuSeconds() const {
+  timespec t = {};
+  (void)clock_gettime(clock_, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
 }
 
 bulk::Now BulkPath::Look(const bulk::ReplyId& reply) const {

@@ -5,6 +5,8 @@
 #ifndef WEBBOOSTER_CTL_ACCELERD_BULK_PATH_H_
 #define WEBBOOSTER_CTL_ACCELERD_BULK_PATH_H_
 
+#include <time.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -57,6 +59,7 @@ class BulkPath final : private bulk::Peers {
   bulk::SenderStats Stats() const;
   bulk::WireStats WireTotals() const;
   std::vector<bulk::Progress> List() const;
+  double CpuSeconds() const;  // of the thread; 0 when it has ended
 
  private:
   BulkPath(const config::Bulk& config, kern::Programs& programs, BulkObjects& objects);
@@ -95,6 +98,7 @@ class BulkPath final : private bulk::Peers {
   uint32_t quiet_ = 0;                           // rounds in a row that heard and sent nothing
   std::atomic<bool> stop_ = false;
   std::thread thread_;
+  clockid_t clock_ = -1;  // of its run time
 };
 
 }  // namespace wb::accelerd

@@ -114,6 +114,7 @@ void AccelService::AddBulk(api::BulkStats& b) const {
   b.memory_used = bulk_objects_.store().used();
   b.memory = bulk_objects_.store().capacity();
   b.huge_pages = bulk_objects_.store().huge_pages();
+  b.cpu_s = bulk_.CpuSeconds();
   b.rtt_s = DistributionOf(s.rtt_us, 1e-6);
   b.cwnd = DistributionOf(s.cwnd, 1);
 }

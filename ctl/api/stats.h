@@ -70,6 +70,7 @@ struct BulkStats {
   uint64_t memory_used = 0;  // bytes
   uint64_t memory = 0;       // bytes
   bool huge_pages = false;
+  double cpu_s = 0;  // run time of the sending thread, seconds
   // At the end of each reply.
   Distribution rtt_s = {};  // smoothed round trip, seconds
   Distribution cwnd = {};   // congestion window, segments

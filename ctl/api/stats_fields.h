@@ -51,6 +51,7 @@ void Fields(auto& a, Is<BulkStats> auto& s) {
   a("memory_used", s.memory_used);
   a("memory", s.memory);
   a("huge_pages", s.huge_pages);
+  a("cpu_s", s.cpu_s);
   a("rtt_s", s.rtt_s);
   a("cwnd", s.cwnd);
 }

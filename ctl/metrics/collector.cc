@@ -178,6 +178,9 @@ void AddBulk(const api::ServerStatus& s, Families* out) {
   out->Gauge("webbooster_bulk_memory_bytes", "Memory for bulk objects")
       .Add(b.memory_used, {{"state", "used"}})
       .Add(b.memory - std::min(b.memory, b.memory_used), {{"state", "free"}});
+  out->Counter("webbooster_bulk_cpu_seconds_total",
+               "Run time of the thread that sends bulk replies")
+      .Add(b.cpu_s);
   out->Histogram("webbooster_bulk_rtt_seconds", "Smoothed round trip at the end of a bulk reply",
                  b.rtt_s.count, b.rtt_s.sum, b.rtt_s.buckets);
   out->Histogram("webbooster_bulk_cwnd_segments", "Congestion window at the end of a bulk reply",

@@ -78,8 +78,8 @@ class FakeService : public api::Service {
     status.interfaces[0].shadow = true;
     status.interfaces[0].bulk = "packet";
     api::BulkStats& b = status.bulk;
-    b = {201, 202, 203, 204, 205, 206, 207, 208, 209,  210,
-         211, 212, 213, 214, 215, 216, 217, 317, false};
+    b = {201, 202, 203, 204, 205, 206, 207, 208, 209,   210,
+         211, 212, 213, 214, 215, 216, 217, 317, false, 0.5};
     b.rtt_s = {218, 2.5, {{"0.001024", 30}, {"+Inf", 218}}};
     b.cwnd = {219, 9000, {{"64", 31}, {"+Inf", 219}}};
     status.heartbeat_age_ms = 12;

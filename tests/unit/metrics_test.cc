@@ -112,6 +112,7 @@ TEST_F(MetricsTest, ShowsEveryValue) {
       {"webbooster_bulk_objects", 216},
       {R"(webbooster_bulk_memory_bytes{state="used"})", 217},
       {R"(webbooster_bulk_memory_bytes{state="free"})", 100},
+      {"webbooster_bulk_cpu_seconds_total", 0.5},
       {R"(webbooster_bulk_rtt_seconds_bucket{le="0.001024"})", 30},
       {R"(webbooster_bulk_rtt_seconds_bucket{le="+Inf"})", 218},
       {"webbooster_bulk_rtt_seconds_count", 218},
