@@ -116,6 +116,7 @@ void Transfer::Reduce(Phase phase, uint32_t flight) {
 void Transfer::RememberForUndo() {
   undo_ = congestion_;
   undo_retransmitted_.clear();
+  undo_segment_ = board_.NextLost().value_or(board_.una());
   undo_sent_ = false;
 }
 
