@@ -101,9 +101,10 @@ bool Transfer::Blocked() const {
 void Transfer::Reduce(Phase phase, uint32_t flight) {
   undo_.reset();
   if (phase_ == Phase::kOpen && phase == Phase::kRecovery) RememberForUndo();
-  const uint32_t recover_flight =
-      phase_ == Phase::kOpen ? flight : board_.outstanding() - board_.sacked();
-  congestion_.Reduce(flight);
+  const uint32_t used = use_.Flight(flight);
+  const uint32_t recover_flight = phase_ == Phase::kOpen ? std::min(used, congestion_.cwnd())
+                                                         : board_.outstanding() - board_.sacked();
+  congestion_.Reduce(used);
   prr_.Enter(recover_flight, congestion_.ssthresh(), Pipe());
   phase_ = phase;
   frto_ = Frto::kOff;

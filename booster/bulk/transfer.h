@@ -29,6 +29,7 @@
 #include "booster/bulk/scoreboard.h"
 #include "booster/bulk/sequence.h"
 #include "booster/bulk/types.h"
+#include "booster/bulk/window_use.h"
 
 namespace wb::bulk {
 
@@ -131,11 +132,11 @@ class Transfer {
   Rack rack_;
   Congestion congestion_;
   Prr prr_;
+  WindowUse use_;
   TransferStats stats_;
 
   Phase phase_ = Phase::kOpen;
   Frto frto_ = Frto::kOff;
-  bool cwnd_limited_ = false;    // else something else ended the sending last
   uint8_t frto_new_ = 0;         // segments that F-RTO may still send
   bool retransmit_now_ = false;  // one lost segment, whatever the window
   bool cwr_due_ = false;

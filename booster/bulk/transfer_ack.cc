@@ -240,7 +240,7 @@ void Transfer::UpdateWindow(const News& news, uint64_t now) {
     prr_.OnAck(news.delivered, Pipe(), news.advanced && board_.lost() <= news.lost_before);
   } else if (!news.reduction_ended && board_.una() > news.una) {
     // By what is acknowledged; SACKs let data out (RFC 3042), but raise nothing.
-    if (cwnd_limited_) {
+    if (use_.MayGrow(congestion_.cwnd(), congestion_.in_slow_start())) {
       congestion_.Acked(board_.una() - news.una, now, rtt_.srtt_ns());
     } else {
       congestion_.Paused(now);

@@ -125,7 +125,7 @@ std::optional<Send> Transfer::Next(uint64_t now, uint32_t most) {
   if (!send) return send;
   Commit(*send, now);
   const bool wanted = board_.lost() > 0 || NewRoom(1) > 0;
-  cwnd_limited_ = wanted && cwnd() <= Pipe();
+  use_.Sent(wanted && cwnd() <= Pipe(), Pipe(), board_.una(), board_.nxt());
   return send;
 }
 
