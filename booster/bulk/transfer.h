@@ -83,7 +83,7 @@ class Transfer {
   bool Blocked() const;                      // nothing under way, and no room for a segment
   bool Reducing() const { return phase_ == Phase::kCwr || phase_ == Phase::kRecovery; }
   void Reduce(Phase phase, uint32_t flight);
-  void RememberForUndo();
+  void RememberForUndo(Phase phase);
   void Undo();
   void FindLost(uint32_t flight, uint64_t now);
 
@@ -151,6 +151,7 @@ class Transfer {
 
   // The last reduction, while it may be undone.
   std::optional<Congestion> undo_;
+  Phase undo_phase_ = Phase::kOpen;  // that it began
   LostSegments undo_retransmitted_;  // and not yet found to be in vain
   uint32_t undo_segment_ = 0;        // the first one sent again
   uint32_t undo_timestamp_ = 0;      // of that

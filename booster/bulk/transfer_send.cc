@@ -35,6 +35,8 @@ bool Transfer::Gathering(uint32_t room) const {
   if (options_.burst_segments == 0 || phase_ != Phase::kOpen || board_.outstanding() == 0 ||
       !rtt_.known() || rtt_.srtt_ns() > kShortPathNs)
     return false;
+  // A window that losses keep small fills no frame; gathering would only stretch its round trips.
+  if (!congestion_.in_slow_start() && congestion_.cwnd() < options_.burst_segments) return false;
   const uint32_t now = NewRoom(room);
   const auto window = std::min<uint64_t>(
       static_cast<uint64_t>(window_.edge() - acked_) / start_.segment_bytes, cwnd());

@@ -59,7 +59,7 @@ void Transfer::Timeout(uint64_t now) {
   timeout_acked_ = acked_;
   if (!again) {
     undo_.reset();
-    if (phase_ == Phase::kOpen) RememberForUndo();
+    if (phase_ == Phase::kOpen) RememberForUndo(Phase::kLoss);
     // Timestamps know better (Eifel); it needs SACK to be sure (RFC 5682, 3).
     frto_ = undo_ && start_.sack && !start_.timestamps ? Frto::kFirstAck : Frto::kOff;
   } else {
