@@ -137,6 +137,7 @@ class Transfer {
 
   Phase phase_ = Phase::kOpen;
   Frto frto_ = Frto::kOff;
+  bool bursting_ = false;        // what was gathered has left only in part
   uint8_t frto_new_ = 0;         // segments that F-RTO may still send
   bool retransmit_now_ = false;  // one lost segment, whatever the window
   bool cwr_due_ = false;

@@ -148,6 +148,23 @@ TEST(BulkLateDriverTest, LongFramesAreGatheredUnlessLossesKeepTheWindowSmall) {
   EXPECT_EQ(large.Ack(14), "1 new 44-57");
 }
 
+TEST(BulkLateDriverTest, WhatWasGatheredLeavesWholeAlsoInParts) {
+  TransferOptions options;
+  options.burst_segments = 44;
+  Connection c = Avoiding(60);
+  c.rtt_ns = kMs;
+  Timeline t(1000000, c, options);
+  EXPECT_EQ(t.Log(), "0 new 0-59");
+  t.At(1);
+  t.Stall(true);
+  t.Ack(30);
+  uint32_t sent = 0;
+  while (const auto send = t.transfer().Next(t.now(), 8)) sent += send->count;
+  EXPECT_EQ(sent, 30u);
+  t.Ack(32);
+  EXPECT_FALSE(t.transfer().CanSend());  // 2 of 60
+}
+
 TEST(WindowUseTest, IsWhatItWasAtItsMostInTheLastRoundTrips) {
   WindowUse use;
   EXPECT_FALSE(use.MayGrow(10, false));
@@ -169,21 +186,23 @@ TEST(WindowUseTest, IsWhatItWasAtItsMostInTheLastRoundTrips) {
   EXPECT_EQ(use.Flight(3), 8u);
 }
 
-// Mean seconds of a reply of 3 MB over a round trip of 10 ms, timestamps on.
-double Seconds(const PathOptions& forward, uint64_t read_every_ns) {
+// Mean seconds of a reply of 3 MB, the same delay both ways, timestamps on.
+double Seconds(const PathOptions& forward, uint64_t read_every_ns, uint32_t burst_segments = 0) {
   constexpr int kRuns = 20;
   double seconds = 0;
   for (uint64_t seed = 1; seed <= kRuns; ++seed) {
     World world(seed);
     PathOptions back;
-    back.delay_ns = 5 * kMs;
+    back.delay_ns = forward.delay_ns;
     Path there(world, forward), here(world, back);
     Connection connection;
     connection.window_bytes = 4 << 20;
     connection.window_shift = 7;
     connection.segment_bytes = 1448;
     connection.sack = connection.timestamps = true;
-    Flow flow(world, 3000000, connection, {}, {}, there, here);
+    TransferOptions options;
+    options.burst_segments = burst_segments;
+    Flow flow(world, 3000000, connection, options, {}, there, here);
     flow.ReadAcksEvery(read_every_ns);
     const uint64_t begin = world.now();
     flow.Start();
@@ -211,6 +230,15 @@ TEST(BulkLateDriverTest, ReorderingCostsNearlyNothing) {
     std::printf("reordered by 3, read every %llu us: %.3f s, clean %.3f s\n",
                 static_cast<unsigned long long>(every / 1000), took, least);
     EXPECT_LT(took, 1.6 * least);
+  }
+}
+
+TEST(BulkLateDriverTest, GatheringCostsNoTimeOnAShortPath) {
+  for (const double loss : {0.0, 0.01}) {
+    const PathOptions forward{.loss = loss, .delay_ns = 200000};
+    const double plain = Seconds(forward, 50000), gathered = Seconds(forward, 50000, 44);
+    std::printf("0.4 ms, loss %.2f: %.3f s, gathered %.3f s\n", loss, plain, gathered);
+    EXPECT_LT(gathered, 1.25 * plain);
   }
 }
 
