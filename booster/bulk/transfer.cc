@@ -102,10 +102,13 @@ void Transfer::Reduce(Phase phase, uint32_t flight) {
   undo_.reset();
   if (phase_ == Phase::kOpen && phase == Phase::kRecovery) RememberForUndo(phase);
   const uint32_t used = use_.Flight(flight);
-  const uint32_t recover_flight = phase_ == Phase::kOpen ? std::min(used, congestion_.cwnd())
-                                                         : board_.outstanding() - board_.sacked();
+  const uint32_t filled = std::min(used, congestion_.cwnd());
   congestion_.Reduce(used);
-  prr_.Enter(recover_flight, congestion_.ssthresh(), Pipe());
+  if (phase_ == Phase::kOpen) {
+    prr_.Enter(filled, congestion_.ssthresh(), Pipe(), filled - std::min(filled, flight));
+  } else {
+    prr_.Enter(board_.outstanding() - board_.sacked(), congestion_.ssthresh(), Pipe());
+  }
   phase_ = phase;
   frto_ = Frto::kOff;
   recover_ = board_.nxt();
