@@ -42,7 +42,7 @@ void Sender::Begin(Reply reply, uint64_t now) {
       reply.connection.cwnd = learnt.cwnd;
     } else {
       // RFC 5681, 4.1: the window is the initial one again. Slow start leads back to three quarters
-      // of the old one (RFC 2861, 3.1), not to a threshold that it has left far behind.
+      // of the old one (RFC 2861), not to a threshold that it has left far behind.
       reply.connection.ssthresh = std::max(learnt.ssthresh, 3 * learnt.cwnd / 4);
     }
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much of the congestion window has been in use in the last round trips (RFC 7661, 4.2; Linux:
-// tcp_cwnd_validate). What is under way at the moment of an ACK says less: a driver that reads many
-// ACKs before it sends has room that it has not yet filled. In segments. Not thread-safe.
+// How much of the congestion window has been in use in the last round trips (pipeACK of RFC 7661;
+// Linux: tcp_cwnd_validate). What is under way at the moment of an ACK says less: a driver that
+// reads many ACKs before it sends has room that it has not yet filled. In segments. Not
+// thread-safe.
 #ifndef BOOSTER_BULK_WINDOW_USE_H_
 #define BOOSTER_BULK_WINDOW_USE_H_
 
