@@ -12,11 +12,13 @@ namespace wb::bulk {
 
 class Prr {
  public:
-  // `flight`: outstanding when the reduction began (RecoverFS); `ssthresh`: where it shall end.
-  void Enter(uint32_t flight, uint32_t ssthresh, uint32_t pipe) {
+  // `flight`: outstanding when the reduction began (RecoverFS); `ssthresh`: where it shall end;
+  // `owed`: of the flight, what was delivered before and a late driver has not replaced yet.
+  void Enter(uint32_t flight, uint32_t ssthresh, uint32_t pipe, uint32_t owed = 0) {
     flight_ = std::max(flight, 1u);
     ssthresh_ = ssthresh;
-    delivered_ = out_ = 0;
+    delivered_ = owed;
+    out_ = 0;
     cwnd_ = pipe;
   }
 

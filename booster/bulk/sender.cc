@@ -34,11 +34,17 @@ void Sender::Begin(Reply reply, uint64_t now) {
   if (Has(reply.id)) return;
   // What is under way by the table is the new one; the end of the old one was not heard.
   if (active_.contains(reply.id.slot)) End(reply.id.slot, &SenderStats::done);
-  // RFC 5681, 4.1: after a pause the window is the initial one, and what was learnt the threshold.
   if (const auto it = learnt_.find(reply.id.slot);
       it != learnt_.end() && it->second.id == reply.id.id) {
-    reply.connection.ssthresh = it->second.ssthresh;
-    if (now - it->second.at < kPauseNs) reply.connection.cwnd = it->second.cwnd;
+    const Learnt& learnt = it->second;
+    reply.connection.ssthresh = learnt.ssthresh;
+    if (now - learnt.at < kPauseNs) {
+      reply.connection.cwnd = learnt.cwnd;
+    } else {
+      // RFC 5681, 4.1: the window is the initial one again. Slow start leads back to three quarters
+      // of the old one (RFC 2861), not to a threshold that it has left far behind.
+      reply.connection.ssthresh = std::max(learnt.ssthresh, 3 * learnt.cwnd / 4);
+    }
   }
   auto transfer = Transfer::Create(reply.connection, reply.response.bytes(), options_, now);
   const absl::StatusOr<TransferId> id = transfer.ok()

@@ -100,11 +100,15 @@ bool Transfer::Blocked() const {
 // (RFC 5681, 3.2 and RFC 6675, 5: loss of what was sent since is a second indication).
 void Transfer::Reduce(Phase phase, uint32_t flight) {
   undo_.reset();
-  if (phase_ == Phase::kOpen && phase == Phase::kRecovery) RememberForUndo();
-  const uint32_t recover_flight =
-      phase_ == Phase::kOpen ? flight : board_.outstanding() - board_.sacked();
-  congestion_.Reduce(flight);
-  prr_.Enter(recover_flight, congestion_.ssthresh(), Pipe());
+  if (phase_ == Phase::kOpen && phase == Phase::kRecovery) RememberForUndo(phase);
+  const uint32_t used = use_.Flight(flight);
+  const uint32_t filled = std::min(used, congestion_.cwnd());
+  congestion_.Reduce(used);
+  if (phase_ == Phase::kOpen) {
+    prr_.Enter(filled, congestion_.ssthresh(), Pipe(), filled - std::min(filled, flight));
+  } else {
+    prr_.Enter(board_.outstanding() - board_.sacked(), congestion_.ssthresh(), Pipe());
+  }
   phase_ = phase;
   frto_ = Frto::kOff;
   recover_ = board_.nxt();
@@ -113,14 +117,17 @@ void Transfer::Reduce(Phase phase, uint32_t flight) {
   cwr_due_ = start_.ecn;
 }
 
-void Transfer::RememberForUndo() {
+void Transfer::RememberForUndo(Phase phase) {
   undo_ = congestion_;
+  undo_phase_ = phase;
   undo_retransmitted_.clear();
+  undo_segment_ = board_.NextLost().value_or(board_.una());
   undo_sent_ = false;
 }
 
 void Transfer::Undo() {
-  if (phase_ == Phase::kRecovery) rack_.ReorderingSeen();
+  // Also when the recovery has ended: a D-SACK comes a round trip after what it proves.
+  if (undo_phase_ == Phase::kRecovery) rack_.ReorderingSeen();
   congestion_.Undo(*undo_);
   undo_.reset();
   board_.UnmarkLost();

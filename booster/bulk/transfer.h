@@ -29,6 +29,7 @@
 #include "booster/bulk/scoreboard.h"
 #include "booster/bulk/sequence.h"
 #include "booster/bulk/types.h"
+#include "booster/bulk/window_use.h"
 
 namespace wb::bulk {
 
@@ -82,7 +83,7 @@ class Transfer {
   bool Blocked() const;                      // nothing under way, and no room for a segment
   bool Reducing() const { return phase_ == Phase::kCwr || phase_ == Phase::kRecovery; }
   void Reduce(Phase phase, uint32_t flight);
-  void RememberForUndo();
+  void RememberForUndo(Phase phase);
   void Undo();
   void FindLost(uint32_t flight, uint64_t now);
 
@@ -131,11 +132,12 @@ class Transfer {
   Rack rack_;
   Congestion congestion_;
   Prr prr_;
+  WindowUse use_;
   TransferStats stats_;
 
   Phase phase_ = Phase::kOpen;
   Frto frto_ = Frto::kOff;
-  bool cwnd_limited_ = false;    // else something else ended the sending last
+  bool bursting_ = false;        // what was gathered has left only in part
   uint8_t frto_new_ = 0;         // segments that F-RTO may still send
   bool retransmit_now_ = false;  // one lost segment, whatever the window
   bool cwr_due_ = false;
@@ -150,6 +152,7 @@ class Transfer {
 
   // The last reduction, while it may be undone.
   std::optional<Congestion> undo_;
+  Phase undo_phase_ = Phase::kOpen;  // that it began
   LostSegments undo_retransmitted_;  // and not yet found to be in vain
   uint32_t undo_segment_ = 0;        // the first one sent again
   uint32_t undo_timestamp_ = 0;      // of that

@@ -166,7 +166,13 @@ void Transfer::JudgeTailProbe(const AckSegment& segment, const News& news) {
 
 // Whether the last reduction was for nothing.
 void Transfer::JudgeReduction(const AckSegment& segment, const News& news) {
-  if (!undo_ || !undo_sent_) return;
+  if (!undo_) return;
+  // What was taken for lost has arrived before the driver came to send it again (Linux:
+  // tcp_packet_delayed).
+  if (!undo_sent_) {
+    if (news.advanced && board_.una() > undo_segment_) Undo();
+    return;
+  }
   // Eifel (RFC 3522): what was sent first has arrived, because the ACK echoes an older timestamp
   // than that of what was sent again.
   if (start_.timestamps && segment.ts_echo && news.advanced && news.una <= undo_segment_ &&
@@ -234,7 +240,7 @@ void Transfer::UpdateWindow(const News& news, uint64_t now) {
     prr_.OnAck(news.delivered, Pipe(), news.advanced && board_.lost() <= news.lost_before);
   } else if (!news.reduction_ended && board_.una() > news.una) {
     // By what is acknowledged; SACKs let data out (RFC 3042), but raise nothing.
-    if (cwnd_limited_) {
+    if (use_.MayGrow(congestion_.cwnd(), congestion_.in_slow_start())) {
       congestion_.Acked(board_.una() - news.una, now, rtt_.srtt_ns());
     } else {
       congestion_.Paused(now);

@@ -32,9 +32,11 @@ std::optional<Send> Transfer::Plan(uint32_t most) const {
 // A device, or the kernel before it, cuts one long frame cheaper than it takes many short ones. The
 // rest of the window is under way, and its ACKs come; on a long path it would stand idle meanwhile.
 bool Transfer::Gathering(uint32_t room) const {
-  if (options_.burst_segments == 0 || phase_ != Phase::kOpen || board_.outstanding() == 0 ||
-      !rtt_.known() || rtt_.srtt_ns() > kShortPathNs)
+  if (bursting_ || options_.burst_segments == 0 || phase_ != Phase::kOpen ||
+      board_.outstanding() == 0 || !rtt_.known() || rtt_.srtt_ns() > kShortPathNs)
     return false;
+  // A window that losses keep small fills no frame; gathering would only stretch its round trips.
+  if (!congestion_.in_slow_start() && congestion_.cwnd() < options_.burst_segments) return false;
   const uint32_t now = NewRoom(room);
   const auto window = std::min<uint64_t>(
       static_cast<uint64_t>(window_.edge() - acked_) / start_.segment_bytes, cwnd());
@@ -124,8 +126,9 @@ std::optional<Send> Transfer::Next(uint64_t now, uint32_t most) {
   const std::optional<Send> send = Plan(most);
   if (!send) return send;
   Commit(*send, now);
-  const bool wanted = board_.lost() > 0 || NewRoom(1) > 0;
-  cwnd_limited_ = wanted && cwnd() <= Pipe();
+  const bool wanted = board_.lost() > 0 || NewRoom(1) > 0, full = cwnd() <= Pipe();
+  use_.Sent(wanted && full, Pipe(), board_.una(), board_.nxt());
+  bursting_ = wanted && !full;
   return send;
 }
 

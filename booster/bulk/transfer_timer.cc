@@ -59,7 +59,7 @@ void Transfer::Timeout(uint64_t now) {
   timeout_acked_ = acked_;
   if (!again) {
     undo_.reset();
-    if (phase_ == Phase::kOpen) RememberForUndo();
+    if (phase_ == Phase::kOpen) RememberForUndo(Phase::kLoss);
     // Timestamps know better (Eifel); it needs SACK to be sure (RFC 5682, 3).
     frto_ = undo_ && start_.sack && !start_.timestamps ? Frto::kFirstAck : Frto::kOff;
   } else {
@@ -67,7 +67,7 @@ void Transfer::Timeout(uint64_t now) {
   }
   // RFC 2018, 8: the peer has dropped what it SACKed, else it had acknowledged it by now.
   if (acked_ >= 0 && board_.is_sacked(board_.una())) board_.ForgetSacks();
-  const uint32_t flight = board_.outstanding();
+  const uint32_t flight = use_.Flight(board_.outstanding());
   bool first = true;
   for (uint32_t i = board_.una(); i < board_.nxt(); ++i) {
     if (board_.is_sacked(i)) continue;

@@ -232,5 +232,25 @@ TEST_F(SenderTest, SilenceEndsInAReset) {
   EXPECT_GT(sender.stats().timeout_retransmits, 0u);
 }
 
+TEST_F(SenderTest, AfterAPauseSlowStartLeadsBackToWhatTheWindowWas) {
+  sender.Begin(MakeReply(), now);
+  sender.Work(now);
+  AckSegment loss{.ack = kStart, .window = 65535};
+  loss.sacks[loss.sack_count++] = {kStart + kSegment, kStart + 10 * kSegment};
+  now += kMs;
+  sender.OnAck({3, 42, 1}, loss, now);  // of the first segment: the threshold is 7
+  sender.Work(now);
+  Finish();
+  const uint64_t learnt = sender.stats().cwnd.sum;
+  ASSERT_GT(learnt, 16u);
+  now += 10 * kSecond;
+  sender.Begin(MakeReply(2), now);
+  sender.Work(now);
+  ASSERT_EQ(sender.List()[0].cwnd, 10u);
+  now += kMs;
+  sender.OnAck({3, 42, 2}, {.ack = kStart + 10 * kSegment, .window = 65535}, now);
+  EXPECT_GE(sender.List()[0].cwnd, learnt * 3 / 4);
+}
+
 }  // namespace
 }  // namespace wb::bulk

@@ -207,16 +207,26 @@ Flow::Flow(World& world, uint64_t bytes, const Connection& connection,
       edge_seen_(connection.window_bytes),
       transfer_(*Transfer::Create(connection, bytes, options, world.now())),
       receiver_(world, connection, receiver, [this](const AckSegment& ack) {
-        back_.Carry(60, false, [this, ack](bool) {
-          const int64_t offset = receiver_.received() +
-                                 static_cast<int32_t>(ack.ack - connection_.snd_nxt -
-                                                      static_cast<uint32_t>(receiver_.received()));
-          edge_seen_ =
-              std::max(edge_seen_, offset + (int64_t{ack.window} << connection_.window_shift));
-          transfer_.OnAck(ack, world_.now());
-          Pump();
-        });
+        back_.Carry(60, false, [this, ack](bool) { Hear(ack); });
       }) {}
+
+void Flow::Hear(const AckSegment& ack) {
+  unread_.push_back(ack);
+  if (read_every_ns_ == 0) return ReadAcks();
+  if (unread_.size() > 1) return;
+  world_.After(read_every_ns_ - world_.now() % read_every_ns_, [this] { ReadAcks(); });
+}
+
+void Flow::ReadAcks() {
+  for (const AckSegment& ack : std::exchange(unread_, {})) {
+    const int64_t offset =
+        receiver_.received() + static_cast<int32_t>(ack.ack - connection_.snd_nxt -
+                                                    static_cast<uint32_t>(receiver_.received()));
+    edge_seen_ = std::max(edge_seen_, offset + (int64_t{ack.window} << connection_.window_shift));
+    transfer_.OnAck(ack, world_.now());
+  }
+  Pump();
+}
 
 void Flow::Wrong(const std::string& what) {
   if (error_.empty()) error_ = what;

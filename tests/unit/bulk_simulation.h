@@ -156,6 +156,8 @@ class Flow {
   Flow(World& world, uint64_t bytes, const Connection& connection, const TransferOptions& options,
        const ReceiverOptions& receiver, Path& forward, Path& back);
   void Start() { Pump(); }
+  // From now on the driver reads ACKs only so often, all that have come, and sends only then.
+  void ReadAcksEvery(uint64_t ns) { read_every_ns_ = ns; }
 
   bool ended() const { return transfer_.status() != Status::kRunning; }
   const Transfer& transfer() const { return transfer_; }
@@ -166,6 +168,8 @@ class Flow {
   const std::string& error() const { return error_.empty() ? receiver_.error() : error_; }
 
  private:
+  void Hear(const AckSegment& ack);
+  void ReadAcks();
   void Pump();
   void Transmit(const Send& send);
   void Check();
@@ -180,6 +184,8 @@ class Flow {
   int64_t edge_seen_;  // of ACKs that have come in
   Transfer transfer_;
   Receiver receiver_;
+  uint64_t read_every_ns_ = 0;  // 0: each at once
+  std::vector<AckSegment> unread_;
   uint64_t timer_ = 0;
   uint64_t timer_at_ = kNever;
   uint64_t ended_ns_ = 0;

@@ -42,7 +42,10 @@ TEST(BulkTimelineTest, InitialWindowIsOfBytesWhereSegmentsAreLarge) {
 }
 
 TEST(BulkTimelineTest, SlowStartDoublesAndAnAckOfManySegmentsIsBounded) {
-  Timeline t(1000000);
+  Connection c = PlainConnection();
+  c.window_shift = 7;
+  c.window_bytes = 4 << 20;
+  Timeline t(4000000, c);
   EXPECT_EQ(t.Log(), "0 new 0-9");
   t.At(100);
   EXPECT_EQ(t.Ack(2), "100 new 10-13");
@@ -54,7 +57,11 @@ TEST(BulkTimelineTest, SlowStartDoublesAndAnAckOfManySegmentsIsBounded) {
   t.At(300);
   EXPECT_EQ(t.Ack(70), "300 new 70-149");
   t.At(400);
-  EXPECT_EQ(t.Ack(150), "400 new 150-293");  // L = 64 of RFC 3465: 80 + 64
+  EXPECT_EQ(t.Ack(150), "400 new 150-309");
+  t.At(500);
+  EXPECT_EQ(t.Ack(310), "500 new 310-629");
+  t.At(600);
+  EXPECT_EQ(t.Ack(630), "600 new 630-1205");  // L = 256 of RFC 3465: 320 + 256
 }
 
 TEST(BulkTimelineTest, ManyAcksOfOneSegmentBringNoMoreThanOne) {
