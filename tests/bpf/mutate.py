@@ -116,7 +116,7 @@ MUTATIONS = [
              "*NoteOfTheFirstRequest*"),
     # accelerd fetches only what the web server gave to a client.
     Mutation("report-granted", "lib/response.h",
-             "f->asked = s->status == 200 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;",
+             "f->asked = s->status == 200 || s->status == 206 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;",
              "f->asked = WB_ASKED_GRANTED;", "*WhatTheServerDenies*"),
     Mutation("report-same", DATA, "if (seq__lt(st->k_rcv_nxt, end)) st->flags &= ~WB_CF_ASKED; "
              "/* what the response answers may be either's bytes */", "", "*MayHaveReplaced*"),
@@ -254,7 +254,7 @@ MUTATIONS = [
              "piece->header_len = v->range_header_len + range__digits(first) + range__digits(first + bytes - 1) + range__digits(bytes);",
              "piece->header_len = v->range_header_len + 3;", "*RangesAreTaken*"),
     Mutation("range-told", "lib/ingress_bulk.h", "b->bytes = in->w->q.range;", "b->bytes = 0;", "*RangesAreTaken*"),
-    Mutation("range-twice", "lib/request.h", "request__leave(s, WB_R_REQ_RANGE);", "", "*FieldTwice*"),
+    Mutation("range-twice", "lib/request.h", "request__leave(s, WB_R_REQ_RANGE);", "", "*FieldTwice*:*OddRanges*"),
     Mutation("range-alone", "lib/request.h", "if (s->field != WB_F_RANGE) return request__fail(s, WB_R_REQ_FIELD);", "",
              "*OddFieldsPass*"),
     Mutation("range-miss", "lib/response.h",

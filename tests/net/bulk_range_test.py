@@ -104,6 +104,7 @@ def odd_ranges_are_the_web_servers():
         size = LARGE[1]
         first = same(lab, size, "bytes=0-0", mine, reference)
         tag, date = first.value(b"etag"), first.value(b"last-modified")
+        check(shown(lab, size) == [True] and shown(lab, SMALL[0]) == [False], "wbctl cache show")
         before = range_count(lab)
         for value in ODD + [f"bytes={size}-", f"bytes={size + 1}-{size + 5}"]:
             same(lab, size, value, mine, reference)
@@ -142,6 +143,11 @@ def clients_of_ranges_alone_fill():
             time.sleep(0.05)
 
 
+def shown(lab, size):
+    """Whether `wbctl cache show` says that ranges are answered."""
+    return [v["ranges"] for v in lab.wbctl("cache", "show", f"http://{lab.domain}{target(size)}")["variants"]]
+
+
 def a_server_without_ranges():
     """Where nginx ignores Range, so does accelerd."""
     with bulk_lab(nginx_include="max_ranges 0;\n") as lab, contextlib.closing(lab.connect()) as mine, \
@@ -149,6 +155,7 @@ def a_server_without_ranges():
         ask(lab, LARGE[1], mine, bulk=True)
         check(same(lab, LARGE[1], "bytes=0-9", mine, reference).status == 200, "not ignored")
         check(range_count(lab) == 0, "sent in bulk")
+        check(shown(lab, LARGE[1]) == [False], f"shown as {shown(lab, LARGE[1])}")
 
 
 def version_of(number):
