@@ -43,6 +43,7 @@ wb_inline int fanout__piece(struct wb_piece *piece, const struct wb_variant *v, 
   piece->sums_off = part->off - 2u * part->sum_index[cls];
   piece->len = part->len;
   piece->date_off = part->date_off;
+  piece->header_len = part->header_len;
   piece->start = 0;
   piece->end = part->len;
   piece->variant = index;

@@ -27,11 +27,9 @@ wb_inline void hit_log__count(const struct wb_job *job) {
 }
 
 wb_inline void hit_log__part(struct wb_hit_part *to, const struct wb_piece *piece) {
-  __u32 variant = piece->variant, kind = WB_MASK(piece->kind, 3);
-  const struct wb_variant *v = bpf_map_lookup_elem(&wb_variants, &variant);
   to->bytes = piece->len;
-  to->kind = kind;
-  to->header_len = v && kind < WB_PART_KINDS ? v->part[kind].header_len : 0;
+  to->kind = piece->kind;
+  to->header_len = piece->header_len;
 }
 
 /* wb_scan holds the packet's payload. */

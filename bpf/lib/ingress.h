@@ -24,6 +24,8 @@ struct wb_requests {
   __u32 shadow;  /* the interface answers nothing */
   __u32 observed; /* the access log or a tap may want to know of a hit */
   __u32 bulk;    /* the reply is for the bulk sender */
+  __u32 first;   /* of it, as wb_bulk's */
+  __u32 range;   /* wb_bulk.bytes */
   __u32 report;  /* a miss to be reported once the web server has answered it; then wb_scan.miss is filled */
 };
 

@@ -17,7 +17,8 @@ wb_inline void ingress__commit_bulk(struct wb_conn_state *st, const struct wb_in
   b->variant = piece->variant;
   b->variant_gen = piece->gen;
   b->second = job->second;
-  b->first = b->bytes = 0;
+  b->first = in->w->q.first;
+  b->bytes = in->w->q.range;
   st->flags |= WB_CF_BULK;
   st->d_in += in->w->p.payload_len;
   st->d_out += bytes;

@@ -219,14 +219,14 @@ wb_inline int ingress__data(struct xdp_md *ctx, struct wb_ingress *in) {
   __u64 bit = 1ull << (in->r.conn->slot & 63), *active = bpf_map_lookup_elem(&wb_active, &word);
   if (active && !(*active & bit)) __sync_fetch_and_or(active, bit);
   if (late) {
-    in->w->reason = q->bulk ? WB_R_BULK : WB_R_HIT_LATE;
+    in->w->reason = q->range ? WB_R_BULK_RANGE : q->bulk ? WB_R_BULK : WB_R_HIT_LATE;
     late__addresses(ctx, st);
     if (q->bulk) ingress__hand_over(in);
     return late__pass(ctx, in, q->bulk ? 0 : job, slot);
   }
   if (ingress__turn(ctx, st)) return XDP_DROP;
   if (q->bulk) {
-    in->w->reason = WB_R_BULK;
+    in->w->reason = q->range ? WB_R_BULK_RANGE : WB_R_BULK;
     ingress__hand_over(in);
     return XDP_DROP;
   }

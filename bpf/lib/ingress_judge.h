@@ -99,12 +99,14 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
   int n = fanout__piece(&job->pieces[0], v, index, kind, q->cls);
   job->pieces[0].delta = 0;
   job->npieces = 1;
-  q->bytes = job->pieces[0].len;
   if (n < 0 && job->pieces[0].bank == WB_BULK_BANK) {
     q->bulk = 1;
     n = 0;
   }
   if (n < 0) return n;
+  rc = s->seen & (1u << WB_F_RANGE) ? serve__range(s, v, q, &job->pieces[0]) : 0;
+  if (rc) return rc;
+  q->bytes = job->pieces[0].len;
   if (n > WB_FANOUT_MAX) return -WB_R_FANOUT;
   job->nseg = n;
   return 0;

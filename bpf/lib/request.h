@@ -7,6 +7,7 @@
 #ifndef WEBBOOSTER_BPF_LIB_REQUEST_H_
 #define WEBBOOSTER_BPF_LIB_REQUEST_H_
 
+#include "bpf/lib/range.h"
 #include "bpf/lib/scan.h"
 
 #define WB_CRLF 0x0a0d /* as loaded on a little-endian host */
@@ -56,6 +57,14 @@ wb_inline int request__fail(struct wb_scan *s, int reason) {
 wb_inline void request__leave(struct wb_scan *s, int reason) {
   if (!s->unanswered) s->why = -reason;
   s->unanswered = 1;
+}
+
+/* The current field is doubled or has odd spaces. Where a request ends does not depend on a Range, so that it is followed.
+ * Returns 1: it is not. */
+wb_inline int request__odd(struct wb_scan *s) {
+  if (s->field != WB_F_RANGE) return request__fail(s, WB_R_REQ_FIELD);
+  request__leave(s, WB_R_REQ_RANGE);
+  return 0;
 }
 
 /* Length of the name, colon included, of a field that changes nothing in the answer; else 0. */
@@ -125,6 +134,8 @@ wb_inline int request__field(struct wb_scan *s) {
   } else if (KNOWN("content-length:")) {
     field = WB_F_LENGTH;
     request__leave(s, WB_R_REQ_FIELD);
+  } else if (KNOWN("range:")) {
+    field = WB_F_RANGE;
   } else if ((n = request__harmless(w))) {
   } else if (KNOWN("cookie:")) {
     s->seen |= WB_SEEN_COOKIE;
@@ -143,11 +154,11 @@ wb_inline int request__field(struct wb_scan *s) {
   s->value_off = s->pos;
   s->at_line_start = 0;
   if (field < WB_F_VALUES) {
-    if (s->seen & (1u << field)) return request__fail(s, WB_R_REQ_FIELD);
+    if (s->seen & (1u << field)) return request__odd(s);
     s->seen |= 1u << field;
     /* Exactly one space before a value that matters. */
     __u64 v = scan__load(s, s->pos);
-    if ((v & 0xff) != ' ' || ((v >> 8) & 0xff) <= ' ') return request__fail(s, WB_R_REQ_FIELD);
+    if ((v & 0xff) != ' ' || ((v >> 8) & 0xff) <= ' ') return request__odd(s);
     s->value_off++;
   }
   return 0;
@@ -168,7 +179,7 @@ static long request__field_step(__u32 i, void *arg) {
   if (s->pos + 2 > s->len || (scan__load(s, s->pos) & 0xffff) != WB_CRLF) return request__fail(s, WB_R_REQ_FIELD);
   if (s->field < WB_F_VALUES) {
     __u32 n = s->pos - s->value_off;
-    if (s->buf[(s->pos - 1) & (WB_SCAN_BYTES - 1)] == ' ') return request__fail(s, WB_R_REQ_FIELD);
+    if (s->buf[(s->pos - 1) & (WB_SCAN_BYTES - 1)] == ' ' && request__odd(s)) return 1;
     s->value[s->field & 7].off = s->value_off;
     s->value[s->field & 7].len = n;
   }
@@ -222,6 +233,7 @@ wb_inline int request__scan(struct wb_scan *s, __u32 len) {
     __u64 a = scan__lower(scan__load(s, v.off)), b = scan__lower(scan__load(s, v.off + 8));
     if (v.len != 10 || a != 0x696c612d7065656bull || (b & 0xffff) != 0x6576) return -WB_R_REQ_FIELD; /* "keep-alive" */
   }
+  if ((s->seen & (1u << WB_F_RANGE)) && range__read(s)) request__leave(s, WB_R_REQ_RANGE);
   if (s->unanswered) return 1;
   if (!(s->seen & (1u << WB_F_HOST))) return -WB_R_REQ_HOST;
   if (s->end != len) return -WB_R_REQ_LENGTH;

@@ -175,7 +175,7 @@ wb_inline void response__done(struct wb_follow *f) {
 wb_inline int response__header(struct wb_scan *s, struct wb_follow *f, __u32 n) {
   __s64 body = response__scan(s, n, f->head_mask & 1);
   if (f->asked == WB_ASKED_WAITS && s->status)
-    f->asked = s->status == 200 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;
+    f->asked = s->status == 200 || s->status == 206 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;
   if (body < 0) return -1;
   f->off -= n - s->end;
   f->left = 0;

@@ -17,6 +17,7 @@ enum wb_field {
   WB_F_IF_MODIFIED_SINCE,
   WB_F_CONNECTION,
   WB_F_LENGTH,
+  WB_F_RANGE,
   WB_F_VALUES,
   WB_F_IGNORED = WB_F_VALUES,
 };
@@ -24,6 +25,14 @@ enum wb_field {
 struct wb_value {
   __u16 off;
   __u16 len;
+};
+
+/* A Range field: bytes=first-last, bytes=first- (no digits of the second), bytes=-last (none of the first). */
+struct wb_range {
+  __u32 number[2];
+  __u32 digits[2];
+  __u32 second; /* the hyphen was met */
+  __u32 odd;    /* anything else was, too */
 };
 
 /* Scratch of one message header. buf is followed by slack so that eight bytes can be loaded at its last one. */
@@ -45,6 +54,7 @@ struct wb_scan {
   __s32 why;
   __u32 status; /* of a response */
   struct wb_value value[8]; /* by enum wb_field */
+  struct wb_range range;    /* with WB_F_RANGE seen, of what XDP may answer */
   union {
     struct wb_path_key path;
     struct wb_miss miss; /* the path and what makes a report of it */

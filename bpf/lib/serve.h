@@ -75,6 +75,23 @@ wb_inline int serve__lookup(struct wb_scan *s, __u16 port_be16, int leased, __u6
   return 0;
 }
 
+/* Makes the whole bulk object's piece the range's: its length is that of the 206. Returns 0 or -reason. */
+wb_inline int serve__range(const struct wb_scan *s, const struct wb_variant *v, struct wb_requests *q,
+                           struct wb_piece *piece) {
+  const struct wb_range *r = &s->range;
+  if (!q->bulk || !v->range_header_len) return -WB_R_REQ_RANGE;
+  __u32 given = !!r->digits[0] | !!r->digits[1] << 1, size = piece->len - piece->header_len;
+  __u64 range = range__of(r->number[0], r->number[1], given, size);
+  __u32 first = range >> 32, bytes = range;
+  if (!bytes) return -WB_R_REQ_RANGE;
+  piece->header_len = v->range_header_len + range__digits(first) + range__digits(first + bytes - 1) + range__digits(bytes);
+  piece->len = piece->header_len + bytes;
+  piece->kind = WB_PART_RANGE;
+  q->first = first;
+  q->range = bytes;
+  return 0;
+}
+
 wb_inline int serve__hex4(__u32 w) {
   __u32 n = 0;
   for (int i = 0; i < 4; i++) {

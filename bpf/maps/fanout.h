@@ -22,8 +22,8 @@ struct wb_piece {
   __u32 gen;
   __u32 len; /* of the whole response */
   __u16 date_off;
-  __u8 kind;
-  __u8 pad;
+  __u16 header_len;
+  __u32 kind; /* enum wb_part_kind */
   __u32 domain;
 };
 

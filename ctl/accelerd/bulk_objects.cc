@@ -42,6 +42,23 @@ std::string BulkObject::Text() const {
   return text;
 }
 
+std::optional<bulk::Response> BulkObject::Reply(const wb_bulk& promised) const {
+  const wb_date date = cache::DateText(promised.second);
+  const std::string_view text(reinterpret_cast<const char*>(date.text), WB_HTTP_DATE);
+  std::string head = header;
+  size_t bytes = body->bytes();
+  if (promised.bytes != 0) {
+    if (!partial || promised.first >= bytes || promised.bytes > bytes - promised.first)
+      return std::nullopt;
+    bytes = promised.bytes;
+    head = partial->Text(promised.first, bytes, text);
+  } else if (date_off != WB_NO_DATE) {
+    head.replace(date_off, WB_HTTP_DATE, text);
+  }
+  if (head.size() + bytes != promised.end - promised.start) return std::nullopt;
+  return bulk::Response(std::move(head), body, promised.first, bytes);
+}
+
 std::shared_ptr<BulkObject> BulkObjects::Make(const cache::TemplateSource& source,
                                               const BulkDigest& digest) const {
   auto object = std::make_shared<BulkObject>();
@@ -105,6 +122,12 @@ bool BulkObjects::Same(uint32_t slot, uint32_t gen, const cache::TemplateSource&
   const auto object = Find(slot, gen);
   return object != nullptr && object->body->bytes() == Body(source).size() &&
          object->digest == digest && SameHeader(*object, source);
+}
+
+bool BulkObjects::SameRanges(uint32_t slot, uint32_t gen,
+                             const std::optional<cache::PartialHeader>& partial) const {
+  const auto object = Find(slot, gen);
+  return object != nullptr && object->partial == partial;
 }
 
 std::optional<uint32_t> BulkObjects::TakeVictim(const std::function<uint64_t(uint32_t)>& hits) {

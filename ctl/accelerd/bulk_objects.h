@@ -17,7 +17,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "booster/bulk/response.h"
 #include "booster/bulk/store.h"
+#include "ctl/cache/partial.h"
 #include "ctl/cache/template.h"
 
 namespace wb::accelerd {
@@ -31,9 +33,12 @@ struct BulkObject {
   uint16_t date_off = WB_NO_DATE;  // in it
   BulkDigest digest = {};          // of the body
   std::shared_ptr<const bulk::Object> body;
+  std::optional<cache::PartialHeader> partial;  // none: ranges are the web server's
 
   // As it is sent, but for the Date.
   std::string Text() const;
+  // What XDP has promised; nullopt: that is not of this object.
+  std::optional<bulk::Response> Reply(const wb_bulk& promised) const;
 };
 
 class BulkObjects {
@@ -44,6 +49,9 @@ class BulkObjects {
   // there is no room for it. `digest`: of its body.
   std::shared_ptr<BulkObject> Make(const cache::TemplateSource& source,
                                    const BulkDigest& digest) const;
+  // Whether the variant answers ranges just so.
+  bool SameRanges(uint32_t slot, uint32_t gen,
+                  const std::optional<cache::PartialHeader>& partial) const;
   // It is the variant's from now on; and may be evicted once it has been entered.
   void Put(uint32_t slot, uint32_t gen, std::shared_ptr<BulkObject> object);
   void Enter(uint32_t slot);

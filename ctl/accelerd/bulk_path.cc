@@ -194,26 +194,17 @@ void BulkPath::Begin(const wb_conn_state& s, const bulk::ReplyId& reply, uint32_
   // XDP notes where the request came from right after it has taken it.
   if (std::ranges::all_of(s.mac_peer, [](uint8_t byte) { return byte == 0; })) return;
   const auto object = objects_.Find(s.bulk.variant, s.bulk.variant_gen);
-  const uint32_t bytes = s.bulk.end - s.bulk.start;
-  if (object == nullptr || object->header.size() + object->body->bytes() != bytes) {
+  auto response = object != nullptr ? object->Reply(s.bulk) : std::nullopt;
+  if (!response) {
     sender_->SendReset(EndsOf(s), s.if_slot, acked, s.k_rcv_nxt + s.d_in);
     Destroy(reply);
     return;
-  }
-  std::string header = object->header;
-  if (object->date_off != WB_NO_DATE) {
-    const wb_date date = cache::DateText(s.bulk.second);
-    header.replace(object->date_off, WB_HTTP_DATE, reinterpret_cast<const char*>(date.text),
-                   WB_HTTP_DATE);
   }
   bulk::Connection connection = ConnectionOf(s);
   for (const auto* wire : {&ports_[s.if_slot].wire, &ports_[s.if_slot].spare})
     if (*wire != nullptr)
       connection.segment_bytes = std::min(connection.segment_bytes, (*wire)->MostSegmentBytes());
-  sender_->Begin(
-      {reply, EndsOf(s), connection,
-       bulk::Response(std::move(header), object->body, 0, object->body->bytes()), s.if_slot},
-      now_);
+  sender_->Begin({reply, EndsOf(s), connection, *std::move(response), s.if_slot}, now_);
 }
 
 void BulkPath::Run() {

@@ -52,7 +52,11 @@ Candidate Examine(const config::Config& config, const OpenFill& fill,
     c.tags = *std::move(tags);
   }
   c.sources[WB_PART_GET] = cache::SourceOf(*c.get);
-  if (IsBulk(*c.sources[WB_PART_GET])) c.digest = DigestOf(c.get->body);
+  if (IsBulk(*c.sources[WB_PART_GET])) {
+    c.digest = DigestOf(c.get->body);
+    if (auto partial = cache::ParseResponse(fetched->partial); partial.ok())
+      c.partial = cache::PartialHeader::Make(*partial, *c.get);
+  }
   if (auto head = cache::ParseResponse(fetched->head); head.ok())
     c.sources[WB_PART_HEAD] = cache::SourceOf(*head);
   if (auto nm = cache::ParseResponse(fetched->not_modified); nm.ok())

@@ -15,6 +15,7 @@
 #include "ctl/cache/docroot.h"
 #include "ctl/cache/fetch.h"
 #include "ctl/cache/index.h"
+#include "ctl/cache/partial.h"
 #include "ctl/cache/proof.h"
 #include "ctl/cache/response.h"
 #include "ctl/cache/template.h"
@@ -57,8 +58,9 @@ struct Candidate {
   absl::StatusOr<cache::Response> get = absl::UnavailableError("");
   cache::Judgement judgement;
   std::vector<std::string> tags;
-  Sources sources;           // of `fetched`
-  BulkDigest digest = {};    // of the body, of what is bulk
+  Sources sources;                              // of `fetched`
+  BulkDigest digest = {};                       // of the body, of what is bulk
+  std::optional<cache::PartialHeader> partial;  // likewise, if ranges may be answered
   bool other_place = false;  // there is a file now, or no such domain or class any more
   bool answered = false;     // the web server answered for good: what it answered before is wrong
 };

@@ -215,6 +215,8 @@ const cache::Variant* Content::FindTwin(const OpenFill& fill, const Candidate& c
                                    candidate.digest)
                            : part.len == 0;
     }
+    if (same && IsBulk(*sources[WB_PART_GET]))
+      same = bulk_->SameRanges(variant.slot, live.gen, candidate.partial);
     if (same) return &variant;
   }
   return nullptr;
@@ -260,6 +262,7 @@ std::optional<Draft> Content::Write(const config::Config& config, const OpenFill
   content.etag = judgement.etag;
   content.last_modified = judgement.last_modified;
   content.generations = draft.generations;
+  if (candidate.partial) content.range_header_len = candidate.partial->fixed_bytes();
   if (judgement.lifetime) {
     const uint64_t lifetime = static_cast<uint64_t>(judgement.lifetime->count()) * 1000000;
     const uint64_t stale = static_cast<uint64_t>(judgement.stale.count()) * kSecond;

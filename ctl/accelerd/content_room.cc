@@ -65,7 +65,9 @@ std::shared_ptr<BulkObject> Content::MakeBulk(const OpenFill& fill, const Candid
       evicted_(index_.EvictSlot(*slot));
     }
   }
-  return bulk_->Make(*get, candidate.digest);
+  auto object = bulk_->Make(*get, candidate.digest);
+  if (object != nullptr) object->partial = candidate.partial;
+  return object;
 }
 
 void Content::Evicted(const cache::Eviction& victim) {

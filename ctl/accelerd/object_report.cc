@@ -55,6 +55,7 @@ api::ObjectVariant Content::ShowVariant(const config::Config& config, const cach
   v.age_s = (now - static_cast<uint64_t>(variant.admitted_ns)) / kSecond;
   if (live.expires_ns != 0) v.expires_in_s = SecondsUntil(live.expires_ns, now);
   v.freshness = FreshnessOf(live);
+  v.ranges = get.bank == WB_BULK_BANK && live.range_header_len != 0;
   if (get.bank == WB_BULK_BANK) {
     if (const auto object = bulk_->Find(variant.slot, live.gen))
       v.header = HeaderText(object->header, get);

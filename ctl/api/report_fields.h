@@ -26,6 +26,7 @@ void Fields(auto& a, Is<ObjectVariant> auto& s) {
   a("age_s", s.age_s);
   a("expires_in_s", s.expires_in_s);
   a("freshness", s.freshness);
+  a("ranges", s.ranges);
   a("header", s.header);
 }
 

@@ -58,7 +58,8 @@ struct ObjectVariant {
   uint64_t age_s = 0;
   std::optional<uint64_t> expires_in_s;  // None: lives until its file changes or it is purged.
   Freshness freshness = Freshness::kFile;
-  std::string header;  // Of the response to GET, as it is sent but for kDateMark.
+  bool ranges = false;  // Single ranges of it are answered, too (206).
+  std::string header;   // Of the response to GET, as it is sent but for kDateMark.
 };
 
 // A class of Accept-Encoding that is known not to be cacheable, of an object that has others.

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "ctl/cache/partial.h"
 #include "ctl/cache/response.h"
 #include "webbooster/base/posix_error.h"
 
@@ -32,8 +33,8 @@ absl::StatusOr<std::string> Fetcher::Fetch(const FetchRequest& request) {
   if (!Visible(request.target) || request.target[0] != '/' || !Visible(request.host)) {
     return absl::InvalidArgumentError("request target or host that cannot be sent");
   }
-  for (const std::string& value :
-       {request.accept_encoding.value_or(""), request.if_none_match, request.if_modified_since}) {
+  for (const std::string& value : {request.accept_encoding.value_or(""), request.if_none_match,
+                                   request.if_modified_since, request.range}) {
     if (!IsFieldValue(value)) return absl::InvalidArgumentError("field value that cannot be sent");
   }
   std::string text = (request.head ? "HEAD " : "GET ") + request.target + " HTTP/1.1\r\n";
@@ -44,9 +45,39 @@ absl::StatusOr<std::string> Fetcher::Fetch(const FetchRequest& request) {
   if (request.accept_encoding) add("Accept-Encoding", *request.accept_encoding);
   if (!request.if_none_match.empty()) add("If-None-Match", request.if_none_match);
   if (!request.if_modified_since.empty()) add("If-Modified-Since", request.if_modified_since);
+  if (!request.range.empty()) add("Range", request.range);
   text += "\r\n";
   ++requests_;
   return connection_.Exchange(text, request.head);
+}
+
+std::string Fetcher::Part(const FetchRequest& request, FetchedObject& object,
+                          absl::FunctionRef<bool(const Response&)> right) {
+  if (!object.busy.empty()) return "";
+  absl::StatusOr<std::string> raw = Fetch(request);
+  if (!raw.ok()) return "";
+  const absl::StatusOr<Response> answer = ParseResponse(*raw);
+  if (answer.ok() && IsBusy(*answer)) object.busy = *raw;
+  return answer.ok() && right(*answer) ? *std::move(raw) : "";
+}
+
+bool Fetcher::FetchRanges(FetchRequest request, const Response& get, FetchedObject& object) {
+  if (get.raw.size() <= WB_BODY_MAX || get.Find("Accept-Ranges") != "bytes") return false;
+  std::optional<PartialHeader> header;
+  request.range = kFirstByte;
+  std::string first = Part(request, object, [&](const Response& answer) {
+    header = PartialHeader::Make(answer, get);
+    return header.has_value();
+  });
+  const auto makes = [&](const char* range, size_t from) {
+    request.range = range;
+    return header && !Part(request, object, [&](const Response& answer) {
+                        return header->Makes(answer, from, get.body.substr(from));
+                      }).empty();
+  };
+  if (!makes(kLastByte, get.body.size() - 1) || !makes(kWhole, 0)) return false;
+  object.partial = std::move(first);
+  return true;
 }
 
 absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::string_view target,
@@ -65,18 +96,9 @@ absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::s
   object.refused = judgement.reason;
   if (!judgement.ok) return object;
 
-  // The answer if `judge` has nothing against it, else "".
-  const auto part = [&](const FetchRequest& r, const auto& judge) -> std::string {
-    if (!object.busy.empty()) return "";
-    absl::StatusOr<std::string> raw = Fetch(r);
-    if (!raw.ok()) return "";
-    const absl::StatusOr<Response> answer = ParseResponse(*raw);
-    if (answer.ok() && IsBusy(*answer)) object.busy = *raw;
-    return answer.ok() && judge(*answer, get).empty() ? *std::move(raw) : "";
-  };
   FetchRequest head = request;
   head.head = true;
-  object.head = part(head, JudgeHead);
+  object.head = Part(head, object, [&](const Response& r) { return JudgeHead(r, get).empty(); });
   FetchRequest conditional = request;
   if (!judgement.etag.empty()) {
     conditional.if_none_match = *get.Find("ETag");
@@ -84,10 +106,11 @@ absl::StatusOr<FetchedObject> Fetcher::FetchObject(std::string_view host, std::s
     conditional.if_modified_since = judgement.last_modified;
   }
   if (!conditional.if_none_match.empty() || !conditional.if_modified_since.empty()) {
-    object.not_modified = part(conditional, JudgeNotModified);
+    object.not_modified = Part(conditional, object,
+                               [&](const Response& r) { return JudgeNotModified(r, get).empty(); });
   }
   // Last, so that what lies between two equal answers belongs to them.
-  if (object.busy.empty()) {
+  if (!FetchRanges(request, get, object) && object.busy.empty()) {
     WB_ASSIGN_OR_RETURN(const std::string again_raw, Fetch(request));
     WB_ASSIGN_OR_RETURN(const Response again, ParseResponse(again_raw));
     if (IsBusy(again)) {

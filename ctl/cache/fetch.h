@@ -9,8 +9,10 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "ctl/cache/connection.h"
+#include "ctl/cache/response.h"
 
 namespace wb::cache {
 
@@ -21,6 +23,7 @@ struct FetchRequest {
   std::optional<std::string> accept_encoding;  // nullopt: no such field
   std::string if_none_match;                   // "": no such field, likewise below
   std::string if_modified_since;
+  std::string range;
 };
 
 struct FetchedObject {
@@ -29,7 +32,10 @@ struct FetchedObject {
   std::string get;      // raw responses; read them with ParseResponse()
   std::string head;     // "": HEAD was not answered as it should be, so leave it to the web server
   std::string not_modified;  // "": no validator, or the server did not answer 304
-  std::string busy;          // the first answer of 429 or 503, to any of the requests; "": none
+  // The 206 to kFirstByte, from which PartialHeader makes those of other ranges; "": of an object
+  // that XDP answers itself, or the server does not answer ranges of it as it should.
+  std::string partial;
+  std::string busy;  // the first answer of 429 or 503, to any of the requests; "": none
 };
 
 class Fetcher {
@@ -43,9 +49,10 @@ class Fetcher {
   // for it makes Apache answer with a Keep-Alive field that counts down.
   [[nodiscard]] absl::StatusOr<std::string> Fetch(const FetchRequest& request);
 
-  // GET, HEAD, conditional GET and GET again, which has to be the same but for the Date. A response
-  // that may not be cached is no error: see `refused`. Freshness is not judged, for that depends on
-  // whether a file is watched: call Judge() once more.
+  // GET, HEAD, conditional GET and GET again, which has to be the same but for the Date. Of what is
+  // larger than WB_BODY_MAX also three ranges, of which the whole as one range stands for the last
+  // GET. A response that may not be cached is no error: see `refused`. Freshness is not judged, for
+  // that depends on whether a file is watched: call Judge() once more.
   [[nodiscard]] absl::StatusOr<FetchedObject> FetchObject(
       std::string_view host, std::string_view target, std::optional<std::string> accept_encoding);
 
@@ -53,6 +60,13 @@ class Fetcher {
   uint64_t connects() const { return connection_.connects(); }
 
  private:
+  // The answer if it is `right`, else "".
+  std::string Part(const FetchRequest& request, FetchedObject& object,
+                   absl::FunctionRef<bool(const Response&)> right);
+  // Sets object.partial if the server answers ranges of `get` as it should. Returns whether; then
+  // the last answer was all of it.
+  bool FetchRanges(FetchRequest request, const Response& get, FetchedObject& object);
+
   const size_t most_bytes_;
   uint64_t requests_ = 0;
   OriginConnection connection_;

@@ -106,6 +106,7 @@ void ObjectStore::Write(uint32_t slot, const VariantContent& content) {
   }
   std::atomic_ref(v.hits).store(0, std::memory_order_relaxed);
   std::copy(content.part.begin(), content.part.end(), v.part);
+  v.range_header_len = content.range_header_len;
   v.etag_len = static_cast<uint16_t>(content.etag.size() <= WB_ETAG_MAX ? content.etag.size() : 0);
   (void)Pad(v.etag, content.etag.substr(0, v.etag_len));
   v.last_modified_len = static_cast<uint16_t>(

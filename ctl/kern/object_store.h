@@ -36,7 +36,8 @@ struct VariantContent {
   uint64_t fresh_ns = 0;    // before expires_ns: stale-while-revalidate begins; 0: it does not
   std::vector<uint32_t> generations;  // indices of wb_generations, at most WB_VARIANT_GENERATIONS
   std::array<wb_part, WB_PART_KINDS> part = {};
-  std::string_view etag;  // with quotes, without W/
+  uint16_t range_header_len = 0;  // as wb_variant's
+  std::string_view etag;          // with quotes, without W/
   std::string_view last_modified;
 };
 

@@ -164,7 +164,9 @@ size_t AppendHitLines(const void* data, size_t size, config::LogFormat format, s
     text.remove_prefix(std::min(text.size(), one.size() + kHeadEnd.size()));
     if ((hit.chosen >> i & 1) == 0) continue;
     const wb_hit_part& part = hit.part[i];
-    const uint32_t status = part.kind == WB_PART_NOT_MODIFIED ? 304 : 200;
+    const uint32_t status = part.kind == WB_PART_NOT_MODIFIED ? 304
+                            : part.kind == WB_PART_RANGE      ? 206
+                                                              : 200;
     const Answer answer{hit, status, part.bytes,
                         part.bytes - std::min<uint32_t>(part.bytes, part.header_len)};
     const Request request = ParseRequest(one);

@@ -42,6 +42,7 @@ void PrintVariant(const api::ObjectVariant& v) {
                      " of it beyond the response");
   Line("  hits", Count(v.hits) + " in " + Seconds(v.age_s));
   Line("  fresh", FreshnessText(v));
+  if (v.ranges) Line("  ranges", "answered, one at a time");
   std::istringstream header(v.header);
   const char* label = "  header";
   for (std::string line; std::getline(header, line); label = "") {

@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include <filesystem>
+#include <set>
 
 #include "tests/bpf/harness.h"
 #include "tests/unit/cache_temp_dir.h"
@@ -140,6 +141,41 @@ TEST_F(ContentTest, WhatGoesWithAThousandOthersIsNotQuarantined) {
             accelerd::Verdict::kGone);
   EXPECT_FALSE(content_->Sample(static_cast<uint32_t>(kFiles)));
   EXPECT_EQ(Listed(), 0u);
+}
+
+// Each class of Accept-Encoding by itself, though the whole is the same.
+TEST_F(ContentTest, RangesAreAnsweredOfWhatTheWebServerAnswersThemOf) {
+  const std::string fields =
+      "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nCache-Control: max-age=600\r\n";
+  const std::string partial = "HTTP/1.1 206 Partial Content\r\n" + fields +
+                              "Content-Length: 1\r\nContent-Range: bytes 0-0/20000\r\n\r\n";
+  accelerd::BulkObjects bulk(*bulk::Store::Create(4u << 20));
+  config_.accept_encodings = {"gzip", "br"};
+  content_ = *accelerd::Content::Create(config_, h.programs(), h.store(), std::nullopt, &bulk);
+  for (uint8_t encoding = 0; encoding < 3; encoding++) {
+    cache::FetchedObject fetched;
+    fetched.get =
+        "HTTP/1.1 200 OK\r\n" + fields + "Content-Length: 20000\r\n\r\n" + std::string(20000, 'x');
+    if (encoding != 1) fetched.partial = partial + "x";
+    accelerd::Content::FillHandle fill;
+    ASSERT_FALSE(content_->Begin({0, "/big"}, encoding, true, &fill));
+    const auto result = content_->Finish(fill, fetched);
+    ASSERT_TRUE(result && result->ok) << (result ? result->reason : "changed");
+  }
+  const auto object = content_->Show({0, "/big"});
+  ASSERT_TRUE(object);
+  ASSERT_EQ(object->variants.size(), 2u);
+  const api::ObjectVariant& with = object->variants[object->variants[0].ranges ? 0 : 1];
+  const api::ObjectVariant& without = object->variants[object->variants[0].ranges ? 1 : 0];
+  EXPECT_TRUE(with.ranges);
+  EXPECT_EQ(with.encodings, (std::vector<std::string>{"", "br"}));
+  EXPECT_FALSE(without.ranges);
+  EXPECT_EQ(without.encodings, std::vector<std::string>{"gzip"});
+  std::multiset<size_t> lengths;
+  for (uint32_t slot = 1; slot <= 2; slot++)
+    lengths.insert(h.programs().variants[slot].range_header_len);
+  EXPECT_EQ(lengths, (std::multiset<size_t>{0, partial.size() - 3}));
+  content_.reset();
 }
 
 TEST_F(ContentTest, TooManyTagsAreARefusal) {

@@ -147,11 +147,11 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
                {M(R, bank), M(R, off), M(R, len), M(R, date_off), M(R, header_len), M(R, nseg),
                 M(R, sum_index)});
   using V = wb_variant;
-  ExpectLayout(
-      types, "wb_variant", sizeof(V),
-      {M(V, gen), M(V, flags), M(V, domain), M(V, domain_gen), M(V, expires_ns), M(V, hits),
-       M(V, fresh_ns), M(V, generation_n), M(V, pad0), M(V, generation), M(V, part), M(V, etag_len),
-       M(V, last_modified_len), M(V, etag), M(V, last_modified), M(V, pad)});
+  ExpectLayout(types, "wb_variant", sizeof(V),
+               {M(V, gen), M(V, flags), M(V, domain), M(V, domain_gen), M(V, expires_ns),
+                M(V, hits), M(V, fresh_ns), M(V, generation_n), M(V, pad0), M(V, generation),
+                M(V, part), M(V, etag_len), M(V, last_modified_len), M(V, etag),
+                M(V, last_modified), M(V, range_header_len), M(V, pad)});
   using X = wb_miss;
   ExpectLayout(types, "wb_miss", sizeof(X),
                {M(X, domain), M(X, target_len), M(X, target), M(X, encoding), M(X, pad)});

@@ -32,6 +32,7 @@ SMOKE = "*HitIsAnsweredWith*:*QuiescenceTest.Idle*:*RetransmittedRequestGets*"
 ACK = "lib/ingress_ack.h"
 DATA = "lib/ingress_data.h"
 JUDGE = "lib/ingress_judge.h"
+RANGE = "lib/range.h"
 SOCKOPS = "sockops_follow.bpf.c"
 OURS_ALONE = "return flights && !(st->flags & (WB_CF_PROBE_ACK | WB_CF_UNSYNCED | WB_CF_CLOSING)) && !st->resp_pending &&"
 MUTATIONS = [
@@ -115,7 +116,7 @@ MUTATIONS = [
              "*NoteOfTheFirstRequest*"),
     # accelerd fetches only what the web server gave to a client.
     Mutation("report-granted", "lib/response.h",
-             "f->asked = s->status == 200 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;",
+             "f->asked = s->status == 200 || s->status == 206 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;",
              "f->asked = WB_ASKED_GRANTED;", "*WhatTheServerDenies*"),
     Mutation("report-same", DATA, "if (seq__lt(st->k_rcv_nxt, end)) st->flags &= ~WB_CF_ASKED; "
              "/* what the response answers may be either's bytes */", "", "*MayHaveReplaced*"),
@@ -173,7 +174,7 @@ MUTATIONS = [
     Mutation("checksum-generic", JUDGE,
              "if (!err && (!sum || (sum == 2 && !q->bulk && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;",
              "if (!err && !sum) err = -WB_R_CHECKSUM;", "*ChecksumMustHold*"),
-    Mutation("field-twice", "lib/request.h", "if (s->seen & (1u << field)) return request__fail(s, WB_R_REQ_FIELD);", "",
+    Mutation("field-twice", "lib/request.h", "if (s->seen & (1u << field)) return request__odd(s);", "",
              "*OddFields*"),
     Mutation("control-characters", "lib/scan.h",
              "wb_inline __u64 scan__lower(__u64 w) { return w | ((w & WB_ONES * 0x40) >> 1); }",
@@ -231,6 +232,34 @@ MUTATIONS = [
     Mutation("bulk-full", "lib/bulk.h",
              "if (bpf_ringbuf_query(&wb_bulk_events, BPF_RB_AVAIL_DATA) > WB_BULK_RING_BYTES / 2) return -WB_R_BULK_FULL;", "",
              "*FullRingIsNoPlace*"),
+    # Ranges of them.
+    Mutation("range-unit", RANGE, "if ((scan__lower(scan__load(s, v.off)) & 0xffffffffffffull) != WB_RANGE_UNIT) return -1;", "",
+             "*OddRanges*"),
+    Mutation("range-odd", RANGE, "if (c != '-' || r->second) r->odd = 1;", "", "*OddRanges*"),
+    Mutation("range-hyphen", RANGE,
+             "if (r->odd || !r->second || r->digits[0] > WB_RANGE_DIGITS || r->digits[1] > WB_RANGE_DIGITS) return -1;",
+             "if (r->odd || r->digits[0] > WB_RANGE_DIGITS || r->digits[1] > WB_RANGE_DIGITS) return -1;", "*OddRanges*"),
+    Mutation("range-digits", RANGE,
+             "if (r->odd || !r->second || r->digits[0] > WB_RANGE_DIGITS || r->digits[1] > WB_RANGE_DIGITS) return -1;",
+             "if (r->odd || !r->second) return -1;", "*OddRanges*"),
+    Mutation("range-condition", RANGE,
+             "if (!s || s->head || s->seen & (1u << WB_F_IF_NONE_MATCH | 1u << WB_F_IF_MODIFIED_SINCE)) return -1;",
+             "if (!s) return -1;", "*ConditionsMethods*"),
+    Mutation("range-end", RANGE, "if (last >= size) last = size - 1;", "", "*RangesAreTaken*"),
+    Mutation("range-beyond", RANGE, "if (from > last) return 0;", "", "*NotToBeHad*"),
+    Mutation("range-suffix", RANGE, "from = last < size ? size - last : 0;", "from = size - last;", "*RangesAreTaken*"),
+    Mutation("range-template", "lib/serve.h", "if (!q->bulk || !v->range_header_len) return -WB_R_REQ_RANGE;",
+             "if (!q->bulk) return -WB_R_REQ_RANGE;", "*WithoutATemplate*"),
+    Mutation("range-header", "lib/serve.h",
+             "piece->header_len = v->range_header_len + range__digits(first) + range__digits(first + bytes - 1) + range__digits(bytes);",
+             "piece->header_len = v->range_header_len + 3;", "*RangesAreTaken*"),
+    Mutation("range-told", "lib/ingress_bulk.h", "b->bytes = in->w->q.range;", "b->bytes = 0;", "*RangesAreTaken*"),
+    Mutation("range-twice", "lib/request.h", "request__leave(s, WB_R_REQ_RANGE);", "", "*FieldTwice*:*OddRanges*"),
+    Mutation("range-alone", "lib/request.h", "if (s->field != WB_F_RANGE) return request__fail(s, WB_R_REQ_FIELD);", "",
+             "*OddFieldsPass*"),
+    Mutation("range-miss", "lib/response.h",
+             "f->asked = s->status == 200 || s->status == 206 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;",
+             "f->asked = s->status == 200 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;", "*RangeThatIsAMiss*"),
 ]
 
 

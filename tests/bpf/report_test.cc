@@ -6,8 +6,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "tests/bpf/sockets.h"
 #include "tests/bpf/timeline.h"
 #include "webbooster/base/check.h"
@@ -57,6 +59,7 @@ class ReportTest : public BpfTest {
 TEST_F(ReportTest, MissIsReportedWhenTheServerHasAnsweredIt) {
   for (const std::string& response :
        {ok, KernelResponse("304 Not Modified", "", 0),
+        KernelResponse("206 Partial Content", "Content-Length: 10\r\n", 10),
         KernelResponse("200 OK", "Connection: close\r\n", 0)}) {  // of unknown end
     SCOPED_TRACE(response);
     Timeline t(h, Open());
@@ -66,6 +69,19 @@ TEST_F(ReportTest, MissIsReportedWhenTheServerHasAnsweredIt) {
     EXPECT_EQ(h.TakeMisses(), Misses{reported});
     t.In(m, Len(response), Get("/none"));
     EXPECT_EQ(h.TakeMisses(), Misses{});
+  }
+}
+
+// A client that only ever asks for ranges would have nothing cached.
+TEST_F(ReportTest, RangeThatIsAMissIsReportedUnlessItIsOdd) {
+  for (const char* range : {"bytes=0-", "bytes=0-0,2-2"}) {
+    SCOPED_TRACE(range);
+    const bool odd = strchr(range, ',') != nullptr;
+    const std::string request = Get("/not-there", absl::StrCat("Range: ", range, "\r\n"));
+    Timeline t(h, Open());
+    t.In(0, 0, request).PassesUntouched({{odd ? "request_range" : "miss", 1}});
+    t.Out(0, Len(request), KernelResponse("206 Partial Content", "Content-Length: 10\r\n", 10));
+    EXPECT_EQ(h.TakeMisses(), odd ? Misses{} : Misses{reported});
   }
 }
 
@@ -80,8 +96,9 @@ TEST_F(ReportTest, EncodingAndTargetAreTold) {
 }
 
 TEST_F(ReportTest, WhatTheServerDeniesIsNotReported) {
-  for (const std::string status : {"403 Forbidden", "404 Not Found", "302 Found", "206 Partial",
-                                   "500 Oops", "204 No Content", "401 Unauthorized"}) {
+  for (const std::string status :
+       {"403 Forbidden", "404 Not Found", "302 Found", "416 No Such Range", "500 Oops",
+        "204 No Content", "401 Unauthorized"}) {
     SCOPED_TRACE(status);
     const std::string no = KernelResponse(status, "Content-Length: 0\r\n", 0);
     Timeline t(h, Open());

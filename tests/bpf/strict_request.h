@@ -21,9 +21,29 @@ struct StrictRequest {
   std::map<std::string, std::string> fields;  // lower-case names; only those whose value matters
 };
 
+// bytes=a-b, bytes=a- or bytes=-n, numbers of at most nine digits.
+inline bool IsPlainRange(std::string_view value) {
+  const auto number = [&] {
+    size_t n = 0;
+    while (n < value.size() && value[n] >= '0' && value[n] <= '9') ++n;
+    value.remove_prefix(n);
+    return n;
+  };
+  const std::string_view unit = "bytes=";
+  if (value.size() < unit.size()) return false;
+  for (size_t i = 0; i < unit.size(); ++i)
+    if (value[i] != unit[i] && (unit[i] == '=' || value[i] != unit[i] - 0x20)) return false;
+  value.remove_prefix(unit.size());
+  const size_t first = number();
+  if (!value.starts_with('-')) return false;
+  value.remove_prefix(1);
+  const size_t last = number();
+  return value.empty() && first + last > 0 && first <= 9 && last <= 9;
+}
+
 inline std::optional<StrictRequest> ParseStrict(std::string_view text) {
-  static const std::set<std::string> kValues = {"host", "accept-encoding", "if-none-match",
-                                                "if-modified-since", "connection"};
+  static const std::set<std::string> kValues = {
+      "host", "accept-encoding", "if-none-match", "if-modified-since", "connection", "range"};
   static const std::set<std::string> kIgnored = {"user-agent",
                                                  "accept",
                                                  "accept-language",
@@ -87,6 +107,10 @@ inline std::optional<StrictRequest> ParseStrict(std::string_view text) {
     if (!r.fields.emplace(name, value.substr(1)).second) return std::nullopt;
   }
   if (!text.empty() || !r.fields.contains("host")) return std::nullopt;
+  if (r.fields.contains("range") &&
+      (r.head || r.fields.contains("if-none-match") || r.fields.contains("if-modified-since") ||
+       !IsPlainRange(r.fields["range"])))
+    return std::nullopt;
   if (r.fields.contains("connection")) {
     std::string c = r.fields["connection"];
     std::ranges::transform(c, c.begin(),

@@ -19,6 +19,7 @@ enum dp_value {
   DP_IF_MODIFIED_SINCE,
   DP_CONNECTION,
   DP_LENGTH,
+  DP_RANGE,
   DP_VALUES
 };
 

@@ -13,9 +13,9 @@
 namespace wb::fuzz {
 namespace {
 
-constexpr std::string_view kNames[DP_VALUES] = {"host",          "accept-encoding",
-                                                "if-none-match", "if-modified-since",
-                                                "connection",    "content-length"};
+constexpr std::string_view kNames[DP_VALUES] = {
+    "host",       "accept-encoding", "if-none-match", "if-modified-since",
+    "connection", "content-length",  "range"};
 
 // One request whose end nobody can dispute.
 struct Framing {
@@ -58,7 +58,7 @@ std::optional<Framing> ReadFraming(std::string_view text) {
       if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return std::nullopt;
     f.cookie |= field->name == "cookie";
     if (std::ranges::find(kNames, field->name) != std::end(kNames) &&
-        !f.values.emplace(field->name, field->value).second)
+        !f.values.emplace(field->name, field->value).second && field->name != "range")
       return std::nullopt;
   }
   if (f.values.contains("connection") && Lower(f.values["connection"]) != "keep-alive")

@@ -96,6 +96,7 @@ class FakeService : public Service {
         61,
         {},
         Freshness::kFile,
+        true,
         "HTTP/1.1 200 OK\r\nServer: \x1b[2Jevil\r\nDate: " + std::string(kDateMark) + "\r\n\r\n"};
     o.variants = {v};
     return o;

@@ -33,6 +33,7 @@ TEST_F(ApiReports, CarriesAnObject) {
   EXPECT_THAT(o->variants[0].encodings, ElementsAre("", "gzip"));
   EXPECT_EQ(o->variants[0].overhead_bytes, 400u);
   EXPECT_EQ(o->variants[0].freshness, Freshness::kFile);
+  EXPECT_TRUE(o->variants[0].ranges);
   EXPECT_THAT(o->variants[0].header, HasSubstr("\r\nDate: (the second it is sent)\r\n"));
   EXPECT_EQ(o->refused_encodings.at(0).retry_in_s, 7u);
   const auto refused = Client(socket_).ShowObject("http://site.test/refused");

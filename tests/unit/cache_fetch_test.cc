@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "ctl/cache/fetch.h"
+#include "ctl/cache/partial.h"
 #include "webbooster/base/unique_fd.h"
 
 namespace wb::cache {
@@ -260,6 +261,9 @@ TEST(FetcherTest, RefusesRequestsThatCouldBeSmuggled) {
   request = Get();
   request.accept_encoding = "gzip\r\nX: y";
   EXPECT_TRUE(absl::IsInvalidArgument(fetcher.Fetch(request).status()));
+  request = Get();
+  request.range = "bytes=0-0\r\nX: y";
+  EXPECT_TRUE(absl::IsInvalidArgument(fetcher.Fetch(request).status()));
 }
 
 // A web server in small: one file, with validators, HEAD and 304.
@@ -335,6 +339,113 @@ TEST(FetchObjectTest, GivesTheReasonOfAResponseThatMayNotBeCached) {
   FakeServer missing(
       [](const std::string&) { return "HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx"; });
   EXPECT_EQ(Fetcher(missing.origin()).FetchObject("s", "/", {})->refused, "status");
+}
+
+// A server that answers ranges: what it says to each is what `change` makes of it.
+class RangeServer {
+ public:
+  using Change = std::function<void(const std::string& range, std::string& answer)>;
+  explicit RangeServer(
+      size_t bytes, Change change = [](const auto&, auto&) {})
+      : body_(bytes, 'b'),
+        server_([this, change](const std::string& r) { return Say(r, change); }) {
+    body_.front() = 'a';
+    body_.back() = 'z';
+  }
+  std::string Get() const { return Ok(body_, kFields); }
+  absl::StatusOr<FetchedObject> Fetch() {
+    FetchLimits limits;
+    limits.response_bytes = 1u << 20;
+    return Fetcher(server_.origin(), limits).FetchObject("s", "/a", std::nullopt);
+  }
+  std::vector<std::string> asked() const { return asked_; }  // "GET", "HEAD", "304" or a range
+
+ private:
+  static constexpr char kFields[] = "ETag: \"e\"\r\nAccept-Ranges: bytes\r\n";
+  std::string Say(const std::string& request, const Change& change) {
+    const size_t at = request.find("Range: ");
+    std::string range, answer = Site(request, kFields, body_);
+    if (at == std::string::npos) {
+      range =
+          request.find("If-") != std::string::npos ? "304" : request.substr(0, request.find(' '));
+    } else {
+      range = request.substr(at + 7, request.find('\r', at) - at - 7);
+      const size_t first = range == kLastByte ? body_.size() - 1 : 0;
+      const size_t last = range == kFirstByte ? 0 : body_.size() - 1;
+      const std::string part = body_.substr(first, last - first + 1);
+      answer = "HTTP/1.1 206 Partial Content\r\n" + std::string(kDate) + "ETag: \"e\"\r\n" +
+               "Content-Length: " + std::to_string(part.size()) + "\r\nContent-Range: bytes " +
+               std::to_string(first) + "-" + std::to_string(last) + "/" +
+               std::to_string(body_.size()) + "\r\n\r\n" + part;
+    }
+    asked_.push_back(range);
+    change(range, answer);
+    return answer;
+  }
+  std::string body_;
+  std::vector<std::string> asked_;
+  FakeServer server_;
+};
+
+using Asked = std::vector<std::string>;
+
+TEST(FetchObjectTest, BringsASampleOfTheRangesOfWhatIsLarge) {
+  RangeServer server(50000);
+  const auto object = server.Fetch();
+  ASSERT_TRUE(object.ok()) << object.status();
+  EXPECT_EQ(object->refused, "");
+  EXPECT_THAT(object->partial, HasSubstr("Content-Range: bytes 0-0/50000\r\n\r\na"));
+  EXPECT_EQ(server.asked(), (Asked{"GET", "HEAD", "304", kFirstByte, kLastByte, kWhole}));
+  RangeServer small(10000);
+  EXPECT_EQ(small.Fetch()->partial, "");
+  EXPECT_EQ(small.asked(), (Asked{"GET", "HEAD", "304", "GET"}));
+}
+
+TEST(FetchObjectTest, LeavesRangesToAServerThatAnswersThemOtherwise) {
+  for (const std::string odd : {kFirstByte, kLastByte, kWhole}) {
+    for (int how = 0; how < 5; ++how) {
+      SCOPED_TRACE(odd + " " + std::to_string(how));
+      RangeServer server(50000, [&](const std::string& range, std::string& answer) {
+        if (range != odd) return;
+        if (how == 0) answer = server.Get();
+        if (how == 1) answer.insert(answer.find("ETag"), "X-Range: it is one\r\n");
+        if (how == 2) answer.back() ^= 1;
+        if (how == 3) answer = "HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n";
+        if (how == 4) answer = "";
+      });
+      const auto object = server.Fetch();
+      ASSERT_TRUE(object.ok()) << object.status();
+      EXPECT_EQ(object->refused, "");
+      EXPECT_EQ(object->partial, "");
+      EXPECT_EQ(server.asked().back(), "GET") << "the last answer is to be the same as the first";
+    }
+  }
+  RangeServer none(50000, [](const std::string& range, std::string& answer) {
+    if (const size_t at = answer.find("Accept-Ranges: bytes"); range == "GET" && at != answer.npos)
+      answer.replace(at + 15, 5, "none ");
+  });
+  EXPECT_EQ(none.Fetch()->partial, "");
+  EXPECT_EQ(none.asked(), (Asked{"GET", "HEAD", "304", "GET"}));
+}
+
+TEST(FetchObjectTest, AChangeMeanwhileIsSeenByTheWholeRange) {
+  RangeServer server(50000, [n = 0](const std::string& range, std::string& answer) mutable {
+    if (range == kWhole || (range == "GET" && n++ > 0)) answer.replace(answer.size() - 9, 1, "!");
+  });
+  EXPECT_EQ(server.Fetch()->refused, "volatile");
+}
+
+TEST(FetchObjectTest, AServerThatIsBusyWithARangeIsLeftAlone) {
+  for (const std::string at : {kFirstByte, kLastByte, kWhole}) {
+    RangeServer server(50000, [&](const std::string& range, std::string& answer) {
+      if (range == at) answer = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
+    });
+    const auto object = server.Fetch();
+    ASSERT_TRUE(object.ok()) << object.status();
+    EXPECT_THAT(object->busy, HasSubstr("503"));
+    EXPECT_EQ(object->refused, "status");
+    EXPECT_EQ(server.asked().back(), at);
+  }
 }
 
 TEST(FetchObjectTest, DoesWithoutHeadAndNotModified) {

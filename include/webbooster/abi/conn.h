@@ -68,7 +68,7 @@ struct wb_bulk {
   __u32 variant_gen;
   __u32 second; /* Date to use, seconds since 1970 */
   __u32 first;  /* of the body's bytes to send */
-  __u32 bytes;  /* of these; 0: all, as 200 OK */
+  __u32 bytes;  /* of these, as 206 Partial Content; 0: all, as 200 OK */
 };
 WB_STATIC_ASSERT(sizeof(struct wb_bulk) == 32, "wb_bulk");
 

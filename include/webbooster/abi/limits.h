@@ -33,6 +33,7 @@
 #define WB_ENCODING_MAX 64u
 #define WB_ENCODINGS 15u /* classes of Accept-Encoding; 0 is "absent" */
 #define WB_ETAG_MAX 72u
+#define WB_RANGE_DIGITS 9u /* of one number in a Range field: more than any object has */
 #define WB_HTTP_DATE 29u /* IMF-fixdate, RFC 9110 5.6.7 */
 
 #define WB_DOMAINS_MAX 256u

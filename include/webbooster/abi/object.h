@@ -12,7 +12,13 @@
 #include "webbooster/abi/conn.h"
 #include "webbooster/abi/limits.h"
 
-enum wb_part_kind { WB_PART_GET = 0, WB_PART_HEAD = 1, WB_PART_NOT_MODIFIED = 2, WB_PART_KINDS = 3 };
+enum wb_part_kind {
+  WB_PART_GET = 0,
+  WB_PART_HEAD = 1,
+  WB_PART_NOT_MODIFIED = 2,
+  WB_PART_KINDS = 3,
+  WB_PART_RANGE = 3, /* no part of a variant: a range of what WB_PART_GET is, as 206, sent by the bulk sender */
+};
 
 struct wb_path_key {
   __u16 domain;
@@ -74,7 +80,8 @@ struct wb_variant {
   __u16 last_modified_len;
   __u8 etag[WB_ETAG_MAX];
   __u8 last_modified[32];
-  __u8 pad[4];
+  __u16 range_header_len; /* of the header of a 206, less the digits of its three numbers; 0: ranges are the web server's */
+  __u8 pad[2];
 };
 WB_STATIC_ASSERT(sizeof(struct wb_variant) % 8 == 0, "wb_variant");
 
@@ -88,7 +95,7 @@ struct wb_encoding_key {
 };
 
 /* Ring buffer record: a request that could have been answered had the object been there, and that the web server has
- * answered with 200 or 304. Begins like wb_path_key. */
+ * answered with 200, 206 or 304. Begins like wb_path_key. */
 struct wb_miss {
   __u16 domain;
   __u16 target_len;

@@ -87,7 +87,9 @@
   X(BULK_FULL, "bulk_full", "in", "object is for the bulk sender, whose ring buffer is too full")             \
   X(BULK_BUSY, "bulk_busy", "in", "a bulk reply is under way on this connection")                             \
   X(BULK_HEARD, "bulk_heard", "in", "acknowledgment given to the bulk sender")                                \
-  X(BULK_LOST, "bulk_lost", "in", "bulk sender not told: its ring buffer is full")
+  X(BULK_LOST, "bulk_lost", "in", "bulk sender not told: its ring buffer is full")                             \
+  X(BULK_RANGE, "bulk_range", "in", "request for a range given to the bulk sender: 206")                      \
+  X(REQ_RANGE, "request_range", "in", "range that only the web server answers: of a small object, several, conditional, unusual, or not to be had")
 
 enum wb_reason {
 #define WB_X(name, label, hook, text) WB_R_##name,
