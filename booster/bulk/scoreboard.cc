@@ -115,14 +115,18 @@ void Scoreboard::MarkLost(uint32_t segment) {
 }
 
 void Scoreboard::UnmarkLost() {
+  std::vector<uint32_t> lost;
   for (std::optional<uint32_t> i = NextLost(); i; i = NextLost(*i + 1)) {
-    Segment& s = At(*i);
-    uint32_t older = kNone;  // its place in the order: nearly always the first
-    for (uint32_t at = oldest_; at != kNone && At(at).order < s.order; at = At(at).newer)
-      older = at;
-    s.lost = false;
+    lost.push_back(*i);
+    At(*i).lost = false;
     --lost_;
-    Link(*i, older);
+  }
+  std::ranges::sort(lost, {}, [this](uint32_t i) { return At(i).order; });
+  uint32_t older = kNone, at = oldest_;
+  for (const uint32_t i : lost) {
+    for (; at != kNone && At(at).order < At(i).order; at = At(at).newer) older = at;
+    Link(i, older);
+    older = i;
   }
 }
 

@@ -105,7 +105,8 @@ void Transfer::Reduce(Phase phase, uint32_t flight) {
   const uint32_t filled = std::min(used, congestion_.cwnd());
   congestion_.Reduce(used);
   if (phase_ == Phase::kOpen) {
-    prr_.Enter(filled, congestion_.ssthresh(), Pipe(), filled - std::min(filled, flight));
+    prr_.Enter(std::max(filled, flight), congestion_.ssthresh(), Pipe(),
+               filled - std::min(filled, flight));
   } else {
     prr_.Enter(board_.outstanding() - board_.sacked(), congestion_.ssthresh(), Pipe());
   }
@@ -119,6 +120,8 @@ void Transfer::Reduce(Phase phase, uint32_t flight) {
 
 void Transfer::RememberForUndo(Phase phase) {
   undo_ = congestion_;
+  undo_recover_ = recover_;
+  undo_cwr_due_ = cwr_due_;
   undo_phase_ = phase;
   undo_retransmitted_.clear();
   undo_segment_ = board_.NextLost().value_or(board_.una());
@@ -136,6 +139,10 @@ void Transfer::Undo() {
   retransmit_now_ = false;
   duplicates_ = 0;
   reduced_order_ = 0;
+  // The peer's signals and duplicates of this window count as if nothing had been reduced; a CWR
+  // that has not left would answer for a congestion that nobody heeded.
+  recover_ = undo_recover_;
+  cwr_due_ = undo_cwr_due_;
   ++stats_.undone;
 }
 

@@ -152,11 +152,14 @@ class Transfer {
 
   // The last reduction, while it may be undone.
   std::optional<Congestion> undo_;
+  uint32_t undo_recover_ = 0;
+  bool undo_cwr_due_ = false;
   Phase undo_phase_ = Phase::kOpen;  // that it began
   LostSegments undo_retransmitted_;  // and not yet found to be in vain
   uint32_t undo_segment_ = 0;        // the first one sent again
   uint32_t undo_timestamp_ = 0;      // of that
   bool undo_sent_ = false;
+  uint32_t undone_early_ = 0;  // NXT when a reduction was undone before anything was sent again
 
   uint64_t rto_at_ = kNever;
   uint64_t tail_probe_at_ = kNever;

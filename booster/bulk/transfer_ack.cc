@@ -168,10 +168,12 @@ void Transfer::JudgeTailProbe(const AckSegment& segment, const News& news) {
 void Transfer::JudgeReduction(const AckSegment& segment, const News& news) {
   if (!undo_) return;
   // What was taken for lost has arrived before the driver came to send it again (Linux:
-  // tcp_packet_delayed).
+  // tcp_packet_delayed). Once per window: one that it reads is long, and may be made to say so in
+  // each ACK.
   if (!undo_sent_) {
-    if (news.advanced && board_.una() > undo_segment_) Undo();
-    return;
+    if (!news.advanced || board_.una() <= undo_segment_ || board_.una() < undone_early_) return;
+    undone_early_ = board_.nxt();
+    return Undo();
   }
   // Eifel (RFC 3522): what was sent first has arrived, because the ACK echoes an older timestamp
   // than that of what was sent again.
@@ -181,10 +183,11 @@ void Transfer::JudgeReduction(const AckSegment& segment, const News& news) {
   }
   // RFC 3708: each segment that was sent again was reported twice.
   if (const auto& dsack = news.sack.dsack) {
-    for (uint32_t i = SegmentAt(dsack->first); i < segments_ && EndOf(i) <= dsack->end; ++i) {
-      auto& waiting = undo_retransmitted_;
-      waiting.erase(std::remove(waiting.begin(), waiting.end(), i), waiting.end());
-    }
+    auto& waiting = undo_retransmitted_;
+    const auto in_it = [&, first = SegmentAt(dsack->first)](uint32_t i) {
+      return i >= first && EndOf(i) <= dsack->end;
+    };
+    waiting.erase(std::remove_if(waiting.begin(), waiting.end(), in_it), waiting.end());
     if (undo_retransmitted_.empty()) return Undo();
   }
   JudgeFrto(news);

@@ -30,7 +30,7 @@ __noinline __weak int range__read(struct wb_scan *s) {
   if (!s || s->head || s->seen & (1u << WB_F_IF_NONE_MATCH | 1u << WB_F_IF_MODIFIED_SINCE)) return -1;
   struct wb_range *r = &s->range;
   struct wb_value v = s->value[WB_F_RANGE];
-  if ((scan__lower(scan__load(s, v.off)) & 0xffffffffffffull) != WB_RANGE_UNIT) return -1;
+  if ((scan__load(s, v.off) & 0xffffffffffffull) != WB_RANGE_UNIT) return -1;
   if (v.len < WB_RANGE_UNIT_BYTES + 2 || v.len > WB_RANGE_UNIT_BYTES + 2 * WB_RANGE_DIGITS + 1) return -1;
   __builtin_memset(r, 0, sizeof(*r));
   bpf_loop(v.len - WB_RANGE_UNIT_BYTES, range__step, &s, 0);

@@ -193,8 +193,10 @@ void BulkPath::OnEvent(const wb_bulk_event& event) {
 void BulkPath::Begin(const wb_conn_state& s, const bulk::ReplyId& reply, uint32_t acked) {
   // XDP notes where the request came from right after it has taken it.
   if (std::ranges::all_of(s.mac_peer, [](uint8_t byte) { return byte == 0; })) return;
-  const auto object = objects_.Find(s.bulk.variant, s.bulk.variant_gen);
-  auto response = object != nullptr ? object->Reply(s.bulk) : std::nullopt;
+  const wb_bulk promised = s.bulk;  // the memory is the programs', too
+  const auto object = objects_.Find(promised.variant, promised.variant_gen);
+  auto response =
+      object != nullptr && promised.serial == reply.serial ? object->Reply(promised) : std::nullopt;
   if (!response) {
     sender_->SendReset(EndsOf(s), s.if_slot, acked, s.k_rcv_nxt + s.d_in);
     Destroy(reply);

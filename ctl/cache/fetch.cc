@@ -63,6 +63,7 @@ std::string Fetcher::Part(const FetchRequest& request, FetchedObject& object,
 
 bool Fetcher::FetchRanges(FetchRequest request, const Response& get, FetchedObject& object) {
   if (get.raw.size() <= WB_BODY_MAX || get.Find("Accept-Ranges") != "bytes") return false;
+  const bool busy = !object.busy.empty();
   std::optional<PartialHeader> header;
   request.range = kFirstByte;
   std::string first = Part(request, object, [&](const Response& answer) {
@@ -75,7 +76,11 @@ bool Fetcher::FetchRanges(FetchRequest request, const Response& get, FetchedObje
                         return header->Makes(answer, from, get.body.substr(from));
                       }).empty();
   };
-  if (!makes(kLastByte, get.body.size() - 1) || !makes(kWhole, 0)) return false;
+  if (!makes(kLastByte, get.body.size() - 1) || !makes(kWhole, 0)) {
+    // A server that is busy for ranges has none; whether it is for all, the next request tells.
+    if (!busy) object.busy.clear();
+    return false;
+  }
   object.partial = std::move(first);
   return true;
 }

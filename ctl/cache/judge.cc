@@ -17,7 +17,7 @@ namespace {
 // less options.
 constexpr size_t kDateWithin = 480;
 
-// A template that lives less would be fetched, four requests each time, for next to no hits.
+// A template that lives less would be fetched, four to six requests each time, for next to no hits.
 constexpr std::chrono::seconds kMinLifetime{2};
 
 std::string Lower(std::string_view text) {

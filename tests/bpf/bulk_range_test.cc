@@ -97,8 +97,6 @@ TEST_P(BulkRangeTest, RangesAreTaken) {
   Takes(Ranged("bytes=007-0009"), 7, 3);
   Takes(Ranged("bytes=000000000-000000000"), 0, 1);
   Takes(Ranged("bytes=-000000001"), last, 1);
-  Takes(Ranged("BYTES=7-9"), 7, 3);
-  Takes(Ranged("bYtEs=7-9"), 7, 3);
   Takes(Get(kBig, "RANGE: bytes=7-9\r\nAccept: x\r\nConnection: keep-alive\r\n"), 7, 3);
 }
 
@@ -127,6 +125,8 @@ TEST_P(BulkRangeTest, OddRangesAreTheWebServers) {
                             "bytes=0- 0",
                             "bytes =0-0",
                             "bytes=0-0;",
+                            "BYTES=7-9",
+                            "bytEs=7-9",
                             "bytes=+0-1",
                             "bytes=0-+1",
                             "bytes=--1",

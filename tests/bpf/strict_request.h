@@ -30,9 +30,7 @@ inline bool IsPlainRange(std::string_view value) {
     return n;
   };
   const std::string_view unit = "bytes=";
-  if (value.size() < unit.size()) return false;
-  for (size_t i = 0; i < unit.size(); ++i)
-    if (value[i] != unit[i] && (unit[i] == '=' || value[i] != unit[i] - 0x20)) return false;
+  if (!value.starts_with(unit)) return false;
   value.remove_prefix(unit.size());
   const size_t first = number();
   if (!value.starts_with('-')) return false;

@@ -48,6 +48,53 @@ TEST(BulkLateDriverTest, WhatHasNotArrivedBeforeItIsSentAgainMayBeLost) {
   EXPECT_EQ(t.transfer().ssthresh(), 7u);
 }
 
+// A train of ACKs that the driver reads at once, each of which ends one reduction and makes the
+// next: one is undone, for each costs a walk over what is under way.
+TEST(BulkLateDriverTest, OneReductionOfAWindowIsUndoneBeforeItSends) {
+  Timeline t(10'000'000, Avoiding(400));
+  t.Log();
+  t.At(100);
+  t.Ack(200);  // what is newer leaves a round trip after what was lost
+  t.At(200);
+  t.Stall(true);
+  for (int i = 0; i < 100; ++i) t.Ack(200 + i, {{400.0, 401.0 + i}});
+  EXPECT_LE(t.stats().undone, 1u);
+}
+
+TEST(BulkLateDriverTest, TheCwrOfAReductionThatIsUndoneDoesNotLeave) {
+  Connection c = Avoiding(20);
+  c.ecn = true;
+  Timeline t(1000000, c);
+  t.Log();
+  t.At(100);
+  t.Stall(true);
+  t.Ack(0, {{1, 4}});
+  t.SetEce(true);
+  t.Ack(4);  // the late one: nothing was lost, but a queue is long
+  EXPECT_EQ(t.stats().undone, 1u);
+  t.Ack(5);
+  EXPECT_EQ(t.stats().ecn_reductions, 1u);
+  EXPECT_EQ(t.transfer().ssthresh(), 14u);
+}
+
+TEST(BulkLateDriverTest, WithoutSackALossAfterWhatWasUndoneIsFound) {
+  Connection c = Avoiding(20);
+  c.sack = false;
+  Timeline t(1000000, c);
+  t.Log();
+  t.At(100);
+  t.Stall(true);
+  for (int i = 0; i < 3; ++i) t.Ack(0);
+  t.Ack(4);
+  EXPECT_EQ(t.stats().undone, 1u);
+  t.Stall(false);
+  t.Log();
+  t.At(101);
+  std::string sent;
+  for (int i = 0; i < 4; ++i) sent += t.Ack(4);
+  EXPECT_NE(sent.find("fast 4"), std::string::npos) << sent;
+}
+
 TEST(BulkLateDriverTest, ATimeoutThatAnAckOvertakesIsUndone) {
   Connection c = PlainConnection();
   c.rtt_ns = 10 * kMs;

@@ -435,16 +435,22 @@ TEST(FetchObjectTest, AChangeMeanwhileIsSeenByTheWholeRange) {
   EXPECT_EQ(server.Fetch()->refused, "volatile");
 }
 
-TEST(FetchObjectTest, AServerThatIsBusyWithARangeIsLeftAlone) {
+TEST(FetchObjectTest, AServerThatIsBusyWithARangeKeepsItsRanges) {
   for (const std::string at : {kFirstByte, kLastByte, kWhole}) {
-    RangeServer server(50000, [&](const std::string& range, std::string& answer) {
-      if (range == at) answer = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
-    });
-    const auto object = server.Fetch();
-    ASSERT_TRUE(object.ok()) << object.status();
-    EXPECT_THAT(object->busy, HasSubstr("503"));
-    EXPECT_EQ(object->refused, "status");
-    EXPECT_EQ(server.asked().back(), at);
+    for (const bool with_all : {false, true}) {
+      RangeServer server(50000,
+                         [&, busy = false](const std::string& range, std::string& answer) mutable {
+                           busy |= range == at;
+                           if (range == at || (with_all && busy))
+                             answer = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
+                         });
+      const auto object = server.Fetch();
+      ASSERT_TRUE(object.ok()) << object.status();
+      EXPECT_EQ(object->busy.empty(), !with_all);
+      EXPECT_EQ(object->refused, with_all ? "status" : "");
+      EXPECT_EQ(object->partial, "");
+      EXPECT_EQ(server.asked().back(), "GET");
+    }
   }
 }
 
