@@ -20,10 +20,24 @@ bool After(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
 
 }  // namespace
 
-void Sender::SetWire(size_t index, Wire* wire) {
-  if (wires_.size() <= index) wires_.resize(index + 1);
-  wires_[index] = wire;
+void Sender::Lane::Enter(Active& active, TransferId id) {
+  active.transfer = id;
+  if (by_transfer.size() <= id.slot) by_transfer.resize(id.slot + 1);
+  by_transfer[id.slot] = &active;
 }
+
+void Sender::Lane::Leave(Active& active) {
+  by_transfer[active.transfer.slot] = nullptr;
+  scheduler.Remove(active.transfer);
+}
+
+Sender::Lane& Sender::LaneOf(size_t wire) {
+  if (lanes_.size() <= wire) lanes_.resize(wire + 1);
+  if (lanes_[wire] == nullptr) lanes_[wire] = std::make_unique<Lane>(*this);
+  return *lanes_[wire];
+}
+
+void Sender::SetWire(size_t index, Wire* wire) { LaneOf(index).wire = wire; }
 
 bool Sender::Has(const ReplyId& reply) const {
   const auto it = active_.find(reply.slot);
@@ -46,9 +60,10 @@ void Sender::Begin(Reply reply, uint64_t now) {
       reply.connection.ssthresh = std::max(learnt.ssthresh, 3 * learnt.cwnd / 4);
     }
   }
+  Lane& lane = LaneOf(reply.wire);
   auto transfer = Transfer::Create(reply.connection, reply.response.bytes(), options_, now);
   const absl::StatusOr<TransferId> id = transfer.ok()
-                                            ? scheduler_.Add(*std::move(transfer))
+                                            ? lane.scheduler.Add(*std::move(transfer))
                                             : absl::StatusOr<TransferId>(transfer.status());
   if (!id.ok()) {
     ++stats_.refused;
@@ -58,14 +73,15 @@ void Sender::Begin(Reply reply, uint64_t now) {
   }
   ++stats_.begun;
   const uint32_t slot = reply.id.slot, start = reply.connection.snd_nxt;
-  auto active = std::make_unique<Active>(Active{std::move(reply), *id, start});
-  if (by_transfer_.size() <= id->slot) by_transfer_.resize(id->slot + 1);
-  by_transfer_[id->slot] = active.get();
+  auto active = std::make_unique<Active>(Active{std::move(reply), &lane, *id, start});
+  lane.Enter(*active, *id);
   active_[slot] = std::move(active);
 }
 
 void Sender::OnAck(const ReplyId& reply, const AckSegment& ack, uint64_t now) {
-  if (Has(reply)) scheduler_.OnAck(active_[reply.slot]->transfer, ack, now);
+  if (!Has(reply)) return;
+  const Active& active = *active_[reply.slot];
+  active.lane->scheduler.OnAck(active.transfer, ack, now);
 }
 
 void Sender::OnReset(const ReplyId& reply, uint64_t now) {
@@ -74,36 +90,37 @@ void Sender::OnReset(const ReplyId& reply, uint64_t now) {
 
 void Sender::Abort(const ReplyId& reply, uint64_t /*now*/) {
   if (!Has(reply)) return;
-  const Active& active = *active_[reply.slot];
-  ResetPeer(active, *scheduler_.Find(active.transfer));
+  ResetPeer(*active_[reply.slot]);
   End(reply.slot, &SenderStats::reset);
 }
 
 void Sender::SendReset(const Ends& ends, size_t wire, uint32_t seq, uint32_t ack) {
-  if (wire >= wires_.size() || wires_[wire] == nullptr) return;
+  Wire* const by = LaneOf(wire).wire;
+  if (by == nullptr) return;
   Segments segments;
   segments.ends = &ends;
   segments.seq = seq;
   segments.ack = ack;
   segments.rst = true;
-  wires_[wire]->Send(segments);
-  wires_[wire]->Flush();
+  by->Send(segments);
+  by->Flush();
 }
 
 // At what the peer has acknowledged and at the end of what it may have got: it takes one with
 // exactly the number that it expects next (RFC 5961, 3.2), and answers others with an
 // acknowledgment, on which another one follows.
-void Sender::ResetPeer(const Active& active, const Transfer& transfer) {
+void Sender::ResetPeer(const Active& active) {
   const uint32_t ack = peers_.Look(active.reply.id).ack;
-  const uint32_t una = transfer.connection().snd_una;
+  const uint32_t una = TransferOf(active).connection().snd_una;
   SendReset(active.reply.ends, active.reply.wire, una, ack);
   if (active.sent_end != una) SendReset(active.reply.ends, active.reply.wire, active.sent_end, ack);
 }
 
 // The kernel's FIN lay beyond the peer's window, and it sends it again only when its timer says.
-void Sender::RepeatFin(const Active& active, const Transfer& transfer) {
+void Sender::RepeatFin(const Active& active) {
+  const Transfer& transfer = TransferOf(active);
   const Now state = peers_.Look(active.reply.id);
-  Wire* const wire = active.reply.wire < wires_.size() ? wires_[active.reply.wire] : nullptr;
+  Wire* const wire = active.lane->wire;
   if (!state.fin || state.reset || wire == nullptr) return;
   Segments segments;
   segments.ends = &active.reply.ends;
@@ -120,21 +137,20 @@ void Sender::RepeatFin(const Active& active, const Transfer& transfer) {
 
 void Sender::End(uint32_t slot, uint64_t SenderStats::*count) {
   const auto it = active_.find(slot);
-  const Active& active = *it->second;
-  const Transfer& transfer = *scheduler_.Find(active.transfer);
-  if (count == &SenderStats::done) RepeatFin(active, transfer);
+  Active& active = *it->second;
+  const Transfer& transfer = TransferOf(active);
+  if (count == &SenderStats::done) RepeatFin(active);
   ++(stats_.*count);
   if (count == &SenderStats::done) stats_.bytes += active.reply.response.bytes();
   learnt_[slot] = {active.reply.id.id, transfer.connection().cwnd, transfer.ssthresh(), now_};
   Count(stats_.rtt_us, transfer.rtt().srtt_ns() / 1000);
   Count(stats_.cwnd, transfer.cwnd());
-  by_transfer_[active.transfer.slot] = nullptr;
-  scheduler_.Remove(active.transfer);
+  active.lane->Leave(active);
   active_.erase(it);
 }
 
 void Sender::Narrow(Active& active) {
-  const Transfer& before = *scheduler_.Find(active.transfer);
+  const Transfer& before = TransferOf(active);
   const auto acked = static_cast<size_t>(std::max<int64_t>(before.acked_bytes(), 0));
   Connection connection = before.connection();
   connection.segment_bytes = active.reply.connection.segment_bytes;
@@ -144,13 +160,10 @@ void Sender::Narrow(Active& active) {
                                    options_, now_);
   active.too_wide = false;
   if (!transfer.ok()) return;
-  by_transfer_[active.transfer.slot] = nullptr;
-  scheduler_.Remove(active.transfer);
-  const absl::StatusOr<TransferId> id = scheduler_.Add(*std::move(transfer));
-  active.transfer = *id;  // there is room: one was removed
+  active.lane->Leave(active);
+  // There is room: one has left.
+  active.lane->Enter(active, *active.lane->scheduler.Add(*std::move(transfer)));
   active.base += acked;
-  if (by_transfer_.size() <= id->slot) by_transfer_.resize(id->slot + 1);
-  by_transfer_[id->slot] = &active;
 }
 
 void Sender::CountSent(const Send& send) {
@@ -162,14 +175,13 @@ void Sender::CountSent(const Send& send) {
   if (send.why == Why::kTimeout) stats_.timeout_retransmits += send.count;
 }
 
-void Sender::Transmit(TransferId id, const Transfer& transfer, const Send& send) {
-  Active& active = *by_transfer_[id.slot];
+void Sender::Transmit(Active& active, const Transfer& transfer, const Send& send) {
   const Now state = peers_.Look(active.reply.id);
   if (!state.awaited && !active.gone) {
     active.gone = true;
     gone_.push_back(active.reply.id.slot);
   }
-  Wire* const wire = active.reply.wire < wires_.size() ? wires_[active.reply.wire] : nullptr;
+  Wire* const wire = active.lane->wire;
   if (!active.gone && !active.too_wide && state.segment_bytes != 0 &&
       state.segment_bytes < active.reply.connection.segment_bytes) {
     active.too_wide = true;
@@ -201,23 +213,29 @@ void Sender::Transmit(TransferId id, const Transfer& transfer, const Send& send)
   wire->Send(segments);
 }
 
-size_t Sender::Work(uint64_t now) {
-  now_ = now;
-  scheduler_.OnTimer(now, kTimersAtOnce);
-  size_t room = SIZE_MAX, sent = 0;
-  for (const Wire* wire : wires_)
-    if (wire != nullptr) room = std::min(room, wire->Room());
-  if (room != SIZE_MAX) sent = scheduler_.Turn(now, room, *this);
-  for (Wire* wire : wires_)
-    if (wire != nullptr) wire->Flush();
-  while (const auto ended = scheduler_.TakeEnded()) {
-    const Active& active = *by_transfer_[ended->slot];
-    const bool done = scheduler_.Find(*ended)->status() == Status::kDone;
+void Sender::TakeEnded(Lane& lane) {
+  while (const auto ended = lane.scheduler.TakeEnded()) {
+    const Active& active = *lane.by_transfer[ended->slot];
+    const bool done = TransferOf(active).status() == Status::kDone;
     if (!done) {
-      ResetPeer(active, *scheduler_.Find(*ended));
+      ResetPeer(active);
       peers_.Destroy(active.reply.id);
     }
     End(active.reply.id.slot, done ? &SenderStats::done : &SenderStats::given_up);
+  }
+}
+
+size_t Sender::Work(uint64_t now) {
+  now_ = now;
+  size_t sent = 0;
+  for (const auto& lane : lanes_) {
+    if (lane == nullptr) continue;
+    lane->scheduler.OnTimer(now, kTimersAtOnce);
+    if (lane->wire != nullptr) {
+      sent += lane->scheduler.Turn(now, lane->wire->Room(), *lane);
+      lane->wire->Flush();
+    }
+    TakeEnded(*lane);
   }
   for (const uint32_t slot : std::exchange(gone_, {})) {
     const auto it = active_.find(slot);
@@ -227,22 +245,27 @@ size_t Sender::Work(uint64_t now) {
     const Active& active = *it->second;
     // Acknowledged in a packet that nobody told of, or reset.
     const bool reset = peers_.Look(active.reply.id).reset;
-    if (reset) ResetPeer(active, *scheduler_.Find(active.transfer));
+    if (reset) ResetPeer(active);
     End(slot, reset ? &SenderStats::reset : &SenderStats::done);
   }
   return sent;
 }
 
 uint64_t Sender::NextWork() const {
-  for (const Wire* wire : wires_)
-    if (wire != nullptr && (scheduler_.backlogged() || wire->waiting())) return now_;
-  return scheduler_.NextTimer();
+  uint64_t next = kNever;
+  for (const auto& lane : lanes_) {
+    if (lane == nullptr) continue;
+    if (lane->wire != nullptr && (lane->scheduler.backlogged() || lane->wire->waiting()))
+      return now_;
+    next = std::min(next, lane->scheduler.NextTimer());
+  }
+  return next;
 }
 
 std::vector<Progress> Sender::List() const {
   std::vector<Progress> list;
   for (const auto& [slot, active] : active_) {
-    const Transfer& transfer = *scheduler_.Find(active->transfer);
+    const Transfer& transfer = TransferOf(*active);
     list.push_back(
         {active->reply.id, active->reply.response.bytes(),
          active->base + static_cast<uint64_t>(std::max<int64_t>(transfer.acked_bytes(), 0)),

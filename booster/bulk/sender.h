@@ -90,13 +90,13 @@ struct Progress {
   uint64_t srtt_ns = 0;  // 0: no sample
 };
 
-class Sender : private Output {
+class Sender {
  public:
   Sender(const SchedulerOptions& scheduler, const TransferOptions& transfer, Peers& peers)
-      : options_(transfer), scheduler_(scheduler), peers_(peers) {}
+      : scheduler_options_(scheduler), options_(transfer), peers_(peers) {}
 
   // The wire that replies name by `index` from now on; null: none, and they wait. It outlives the
-  // sender or is replaced.
+  // sender or is replaced. The replies of one wire share it fairly, and wait for no other.
   void SetWire(size_t index, Wire* wire);
 
   // A repetition of one that is under way does nothing. What cannot be begun is reset.
@@ -120,13 +120,29 @@ class Sender : private Output {
   std::vector<Progress> List() const;
 
  private:
+  struct Lane;
   struct Active {
     Reply reply;
+    Lane* lane;
     TransferId transfer;
     uint32_t sent_end;
     size_t base = 0;        // of the transfer's first byte, in the response
     bool gone = false;      // noticed while sending
     bool too_wide = false;  // likewise: the path takes smaller segments only
+  };
+  // A wire, and whose turn it is on it.
+  struct Lane final : Output {
+    explicit Lane(Sender& of) : sender(of), scheduler(of.scheduler_options_) {}
+    void Transmit(TransferId id, const Transfer& transfer, const Send& send) override {
+      sender.Transmit(*by_transfer[id.slot], transfer, send);
+    }
+    void Enter(Active& active, TransferId id);
+    void Leave(Active& active);
+
+    Sender& sender;
+    Wire* wire = nullptr;
+    Scheduler scheduler;
+    std::vector<Active*> by_transfer;  // by TransferId::slot
   };
   // What a connection has learnt, for its next reply.
   struct Learnt {
@@ -136,20 +152,24 @@ class Sender : private Output {
     uint64_t at = 0;
   };
 
-  void Transmit(TransferId id, const Transfer& transfer, const Send& send) override;
+  Lane& LaneOf(size_t wire);
+  void Transmit(Active& active, const Transfer& transfer, const Send& send);
+  void TakeEnded(Lane& lane);
+  static const Transfer& TransferOf(const Active& active) {
+    return *active.lane->scheduler.Find(active.transfer);
+  }
   void End(uint32_t slot, uint64_t SenderStats::*count);
   // Goes on where the peer's acknowledgment is, in segments that the path takes.
   void Narrow(Active& active);
-  void ResetPeer(const Active& active, const Transfer& transfer);
-  void RepeatFin(const Active& active, const Transfer& transfer);
+  void ResetPeer(const Active& active);
+  void RepeatFin(const Active& active);
   void CountSent(const Send& send);
 
+  const SchedulerOptions scheduler_options_;
   TransferOptions options_;
-  Scheduler scheduler_;
   Peers& peers_;
-  std::vector<Wire*> wires_;
+  std::vector<std::unique_ptr<Lane>> lanes_;                       // by Reply::wire
   absl::flat_hash_map<uint32_t, std::unique_ptr<Active>> active_;  // by ReplyId::slot
-  std::vector<Active*> by_transfer_;                               // by TransferId::slot
   std::vector<uint32_t> gone_;                                     // slots, narrow paths too
   absl::flat_hash_map<uint32_t, Learnt> learnt_;                   // by ReplyId::slot
   uint64_t now_ = 0;                                               // of the call under way

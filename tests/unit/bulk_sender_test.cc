@@ -39,13 +39,14 @@ class FakeWire : public Wire {
     all.push_back(std::move(sending));
   }
   void Flush() override {}
-  size_t Room() const override { return 1000; }
+  size_t Room() const override { return room; }
 
   struct Sending {
     Segments segments;
     std::string payload;
   };
   std::vector<Sending> all;
+  size_t room = 1000;
 
  private:
   const FakePeers& peers_;
@@ -125,6 +126,25 @@ TEST_F(SenderTest, DeliversTheReplyAndCountsIt) {
   EXPECT_LT(sender.stats().rtt_us.sum, 5000u);
   EXPECT_EQ(sender.active(), 0u);
   EXPECT_EQ(peers.destroyed, 0);
+}
+
+TEST_F(SenderTest, AWireWithoutRoomHoldsUpNoOther) {
+  FakeWire other(peers);
+  other.room = 0;
+  sender.SetWire(1, &other);
+  Reply reply = MakeReply();
+  reply.id.slot = 4;
+  reply.wire = 1;
+  sender.Begin(std::move(reply), now);
+  sender.Begin(MakeReply(), now);
+  EXPECT_GT(sender.Work(now), 0u);
+  EXPECT_FALSE(wire.all.empty());
+  EXPECT_TRUE(other.all.empty());
+  EXPECT_EQ(sender.NextWork(), now);
+  EXPECT_EQ(Finish(), "header\r\n" + body);
+  other.room = 100;
+  sender.Work(now);
+  EXPECT_FALSE(other.all.empty());
 }
 
 TEST_F(SenderTest, RepeatsTheFinThatWaits) {
