@@ -233,7 +233,7 @@ MUTATIONS = [
              "if (bpf_ringbuf_query(&wb_bulk_events, BPF_RB_AVAIL_DATA) > WB_BULK_RING_BYTES / 2) return -WB_R_BULK_FULL;", "",
              "*FullRingIsNoPlace*"),
     # Ranges of them.
-    Mutation("range-unit", RANGE, "if ((scan__lower(scan__load(s, v.off)) & 0xffffffffffffull) != WB_RANGE_UNIT) return -1;", "",
+    Mutation("range-unit", RANGE, "if ((scan__load(s, v.off) & 0xffffffffffffull) != WB_RANGE_UNIT) return -1;", "",
              "*OddRanges*"),
     Mutation("range-odd", RANGE, "if (c != '-' || r->second) r->odd = 1;", "", "*OddRanges*"),
     Mutation("range-hyphen", RANGE,
