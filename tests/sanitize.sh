@@ -43,8 +43,9 @@ run() {
 
 (($# == 2)) || usage
 RUN=() MORE=() FILTER=
-# Simulations that would take minutes.
-LONG='FragmentationTest.*:Traces/*'
+# Simulations that would take minutes, and measure speed.
+LONG='FragmentationTest.*:Traces/*:BulkSimulationTest.Goodput*:BulkSimulationTest.Fills*:BulkSimulationTest.TwoFlows*'
+LONG+=':BulkLateDriverTest.GoodputUnderLoss*:BulkLateDriverTest.ReorderingCosts*:BulkLateDriverTest.GatheringCosts*'
 # Locks of the ones that have threads; all tests for memory.
 TESTS=(api_test cache_test accelerd_adoption_test)
 SYMBOLIZER=external_symbolizer_path=$(command -v addr2line)
