@@ -23,7 +23,8 @@ class ResponseWriter {
     for (const Field& field : head_.fields) {
       if (Passes(field)) AppendField(out_, field.name, field.value);
     }
-    if (head_.status >= 200 && !options_.date.empty() && !head_.fields.Find(Name::kDate)) {
+    const Field* date = head_.fields.Find(Name::kDate);
+    if (head_.status >= 200 && !options_.date.empty() && (!date || date->connection_named)) {
       AppendField(out_, "Date", options_.date);
     }
     if (sent_.framing == Framing::kChunked) {

@@ -234,6 +234,10 @@ TEST(WriteResponseTest, DateAndVia) {
             "HTTP/1.1 204 a\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\nVia: 1.0 wb\r\n\r\n");
   EXPECT_EQ(Respond("HTTP/1.1 204 a\r\nDate: x\r\n\r\n", options).wire,
             "HTTP/1.1 204 a\r\nDate: x\r\nVia: 1.1 wb\r\n\r\n");
+  EXPECT_EQ(Respond("HTTP/1.1 204 a\r\nDate: x\r\nConnection: date\r\n\r\n", options).wire,
+            Respond("HTTP/1.1 204 a\r\n\r\n", options).wire);
+  EXPECT_EQ(Respond("HTTP/1.1 103 a\r\n\r\n", options).wire,
+            "HTTP/1.1 103 a\r\nVia: 1.1 wb\r\n\r\n");
 }
 
 TEST(WriteChunksTest, ReadAgain) {
