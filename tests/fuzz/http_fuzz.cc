@@ -74,7 +74,7 @@ void CheckSent(const SlowMessage& m, const SlowMessage& sent, bool request) {
   size_t at = request ? 1 : 0;  // Host
   for (const FieldLine& field : m.fields) {
     if (field.name == "trailer" || field.name == "max-forwards" || field.name == "upgrade" ||
-        field.name == "trailer" || Lower(field.name).find('_') != std::string::npos)
+        Lower(field.name).find('_') != std::string::npos)
       continue;
     if (EndsHere(m, field.name, request)) continue;
     while (at < sent.fields.size() &&
@@ -191,12 +191,14 @@ void Response(std::string_view text) {
   }
 }
 
+// One size for each input, as each piece costs a copy of what came before.
 void Pieces(std::string_view text, const Limits& limits) {
+  static constexpr size_t kSizes[] = {1, 2, 3, 5, 7, 16, 64};
+  size_t sum = 0;
+  for (const char c : text) sum += static_cast<uint8_t>(c);
+  const size_t piece = std::max(kSizes[sum % std::size(kSizes)], text.size() / 200);
   const std::vector<std::string> whole = http::ReadRequests(text, 0, limits);
-  for (const size_t piece : {text.size() < 300 ? 1 : 29, 7, 64}) {
-    if (piece * 300 < text.size()) continue;
-    FUZZ_CHECK(http::ReadRequests(text, piece, limits) == whole, "pieces of %zu", piece);
-  }
+  FUZZ_CHECK(http::ReadRequests(text, piece, limits) == whole, "pieces of %zu", piece);
 }
 
 void One(std::string_view text) {
