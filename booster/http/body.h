@@ -22,6 +22,7 @@ class BodyReader {
  public:
   // `limits` outlive it. `content_length`: of kLength. A refusal of a response is 502.
   BodyReader(const Limits& limits, Role role, Framing framing, uint64_t content_length);
+  BodyReader(Limits&&, Role, Framing, uint64_t) = delete;
   BodyReader(const BodyReader&) = delete;
   BodyReader& operator=(const BodyReader&) = delete;
 

@@ -44,6 +44,7 @@ class RequestParser {
  public:
   // `limits` outlive it.
   explicit RequestParser(const Limits& limits) : limits_(limits), scanner_(limits.head_bytes) {}
+  explicit RequestParser(Limits&&) = delete;
 
   // `buffer`: what has come since the end of the message before, and each time again, with more; it
   // may move. The outcome does not depend on how the bytes are cut; once it is not kMore, it stays.

@@ -40,6 +40,7 @@ class ResponseParser {
   // `limits` outlive it; target_bytes and method_bytes do not matter.
   ResponseParser(const Limits& limits, Asked asked)
       : limits_(limits), asked_(asked), scanner_(limits.head_bytes) {}
+  ResponseParser(Limits&&, Asked) = delete;
 
   // As RequestParser::Parse().
   Progress Parse(std::string_view buffer);
