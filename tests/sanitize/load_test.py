@@ -95,6 +95,8 @@ def change(lab):
         with contextlib.closing(lab.connect(80)) as connection:
             while connection.request(lab.request(f"/{name}")).body != netlab.pattern(f"{i}", 400):
                 check(time.monotonic() < until, f"{name} of an earlier time")
+            if i % 4 == 0:
+                time.sleep(0.3)  # it is filled meanwhile, so that the next change withdraws something
         if i % 3 == 0:
             file.unlink()
         yield
