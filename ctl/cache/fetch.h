@@ -35,7 +35,8 @@ struct FetchedObject {
   // The 206 to kFirstByte, from which PartialHeader makes those of other ranges; "": of an object
   // that XDP answers itself, or the server does not answer ranges of it as it should.
   std::string partial;
-  std::string busy;  // the first answer of 429 or 503, to any of the requests; "": none
+  // The first answer of 429 or 503, to any request but those of ranges; "": none.
+  std::string busy;
 };
 
 class Fetcher {
