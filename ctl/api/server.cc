@@ -44,12 +44,15 @@ void SetError(httplib::Response& out, int http_status, const absl::Status& statu
   out.set_content(ErrorJson(status), kJsonType);
 }
 
-// What httplib has refused by itself has no body yet.
-void ExplainRefusal(const httplib::Request&, httplib::Response& out) {
-  if (!out.body.empty()) return;
+// What httplib has refused by itself has no body yet, and Normalise() has not been called: it must
+// not apply the ranges or encodings that were asked for ("handled" would), so the length is ours.
+httplib::Server::HandlerResponse ExplainRefusal(const httplib::Request&, httplib::Response& out) {
+  if (!out.body.empty()) return httplib::Server::HandlerResponse::Handled;
   SetError(
       out, out.status,
       absl::InvalidArgumentError(absl::StrCat("HTTP request refused with status ", out.status)));
+  out.set_header("Content-Length", std::to_string(out.body.size()));
+  return httplib::Server::HandlerResponse::Unhandled;
 }
 
 void ExplainException(const httplib::Request&, httplib::Response& out, std::exception_ptr) {
@@ -137,7 +140,7 @@ void Server::Impl::SetHandlers() {
   set_address_family(AF_UNIX);
   new_task_queue = [] { return new httplib::ThreadPool(kServerThreads); };
   set_payload_max_length(kMaxBodyBytes);
-  set_error_handler(httplib::Server::Handler(ExplainRefusal));
+  set_error_handler(httplib::Server::HandlerWithResponse(ExplainRefusal));
   set_exception_handler(ExplainException);
   set_pre_routing_handler([this](const httplib::Request& in, httplib::Response& out) {
     const bool has_body = in.method == "POST" && AdmitBody(in, out);

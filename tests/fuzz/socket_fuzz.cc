@@ -68,18 +68,18 @@ void CheckAnswer(const std::string& answer, bool maybe_head) {
   FUZZ_CHECK(head && head->lines[0].starts_with("HTTP/1.1 "), "%s", answer.c_str());
   if (answer.starts_with("HTTP/1.1 100 ")) return CheckAnswer(answer.substr(head->end), maybe_head);
   std::optional<uint64_t> length;
-  bool packed = false;  // by httplib, which refuses some requests before we see them
   for (size_t i = 1; i < head->lines.size(); ++i) {
     const auto field = ReadField(head->lines[i]);
     FUZZ_CHECK(field.has_value(), "%s", answer.c_str());
     if (field->name == "content-length") length = Decimal(field->value);
-    packed = packed || field->name == "content-encoding";
+    FUZZ_CHECK(field->name != "content-encoding" && field->name != "content-range", "%s",
+               answer.c_str());
   }
   const std::string body = answer.substr(head->end);
   // What was not understood as a HEAD is answered with a body.
   if (maybe_head && body.empty()) return;
   FUZZ_CHECK(length == body.size(), "%s", answer.c_str());
-  FUZZ_CHECK(packed || nlohmann::json::accept(body), "%s", answer.c_str());
+  FUZZ_CHECK(nlohmann::json::accept(body), "%s", answer.c_str());
 }
 
 void One(uint8_t cut, std::string_view text) {
