@@ -3,13 +3,13 @@
 #
 # Installs what deploy/packages.txt lists; nothing to do, and no network needed, when all is there. The
 # first step of quickstart.sh, tests/run.sh and .ci/run. Services that come with the packages (nginx,
-# prometheus) are neither started nor enabled: only the programs are needed. Needs root to install.
+# haproxy, prometheus) are neither started nor enabled: only the programs are needed. Needs root to install.
 set -Eeuo pipefail
 
 SELF_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 LIST=$SELF_DIR/packages.txt
 POLICY=/usr/sbin/policy-rc.d
-SERVICES=(nginx prometheus prometheus-node-exporter)
+SERVICES=(nginx haproxy prometheus prometheus-node-exporter)
 # Images of containers leave documentation out, but the quickstart's site is documentation.
 DOC_PACKAGE=python3.11-doc
 DOC_DIR=/usr/share/doc/python3.11

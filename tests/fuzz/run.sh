@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # One fuzz target: tests/fuzz/run.sh TARGET [LIBFUZZER OPTION...]. First every input of corpus/TARGET,
-# then new ones for WB_FUZZ_SECONDS (8; 0: none) from WB_FUZZ_SEED (random, printed). An input that
+# then new ones for WB_FUZZ_SECONDS (8; 0: none) from WB_FUZZ_SEED (random, printed; ctest's is 1, so that
+# a change is judged by what it changes). An input that
 # fails is left in build/fuzz-TARGET-*; once mended, it belongs into the corpus.
 # Exit codes: 0 nothing found, 1 something was, 2 wrong usage.
 set -Eeuo pipefail
