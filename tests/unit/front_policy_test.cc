@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "booster/front/client_address.h"
 #include "booster/front/policy.h"
 
 namespace wb::front {
@@ -95,6 +96,30 @@ TEST(FrontNetworkTest, SetsAgreeWithTheirNetworks) {
   }
   EXPECT_GT(inside, 1000);
   EXPECT_LT(inside, 14000);
+}
+
+TEST(FrontClientAddressTest, BelievesTrustedProxiesOnly) {
+  const AddressSet trusted({"10.0.0.0/8", "2001:db8::/32"});
+  const struct {
+    const char *peer, *forwarded_for, *client;
+  } cases[] = {
+      {"192.0.2.1", "203.0.113.1", "192.0.2.1"},
+      {"10.0.0.1", "", "10.0.0.1"},
+      {"10.0.0.1", "203.0.113.1", "203.0.113.1"},
+      {"10.0.0.1", "1.2.3.4, 203.0.113.1", "203.0.113.1"},
+      {"10.0.0.1", "1.2.3.4, 203.0.113.1 ,10.0.0.2,\t2001:db8::1", "203.0.113.1"},
+      {"10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"},
+      {"2001:db8::1", ",203.0.113.1,,", "203.0.113.1"},
+      {"10.0.0.1", "203.0.113.1:4711", "203.0.113.1"},
+      {"10.0.0.1", "[2001:dba::1]:4711", "2001:dba::1"},
+      {"10.0.0.1", "2001:dba::1", "2001:dba::1"},
+      {"10.0.0.1", "203.0.113.1, unknown", "10.0.0.1"},
+      {"10.0.0.1", "203.0.113.1, 10.0.0.2, _hidden, 10.0.0.4", "10.0.0.4"},
+  };
+  for (const auto& c : cases)
+    EXPECT_EQ(ClientOf(At(c.peer), trusted, c.forwarded_for).ToString(), c.client)
+        << c.peer << " " << c.forwarded_for;
+  EXPECT_EQ(ClientOf(At("10.0.0.1"), AddressSet(), "203.0.113.1"), At("10.0.0.1"));
 }
 
 TEST(FrontPathRulesTest, NoSpellingGetsRound) {
