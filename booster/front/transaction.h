@@ -18,10 +18,10 @@ namespace wb::front {
 
 // Who sends requests by a connection.
 struct Peer {
-  std::string address;      // as text
-  bool encrypted = false;   // the client used https
-  bool proxy = false;       // one of ours, whose Forwarded is believed
-  std::string server_name;  // SNI; of encrypted ones
+  std::string address;           // as text
+  bool encrypted = false;        // the client used https
+  bool proxy = false;            // one of ours, whose Forwarded is believed
+  std::string server_name = {};  // SNI; of encrypted ones
 };
 
 class Transaction {

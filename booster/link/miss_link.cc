@@ -39,7 +39,7 @@ void MissLink::Start(Call& call) {
                                         .scheme = call.ask().scheme,
                                         .client_is_proxy = call.ask().client_is_proxy,
                                         .via = call.routes().via,
-                                        .host = call.origin->name,
+                                        .host = call.routes().domains[call.ask().domain].name,
                                         .tunnel = head.upgrade};
   http::WriteRequest(head, options, out_);
   body_open_ =

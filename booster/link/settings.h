@@ -41,6 +41,7 @@ struct Choice {
 };
 
 struct DomainRoute {
+  std::string name;  // the Host of requests of HTTP/1.0 that have none
   std::vector<Choice> origins;
   bool ignore_cookies = false;  // requests with a Cookie field may be answered by key
 };
