@@ -17,6 +17,7 @@
 #include "booster/boosterd/assembly.h"
 #include "booster/boosterd/worker.h"
 #include "booster/front/config_load.h"
+#include "booster/link/checker.h"
 #include "booster/net/socket.h"
 #include "spdlog/spdlog.h"
 #include "webbooster/base/posix_error.h"
@@ -85,7 +86,10 @@ class Daemon {
   absl::StatusOr<std::vector<ListeningSocket>> Listen(const front::Config& config);
 
   front::Config started_;  // as far as a reload changes nothing
+  void Check();
+
   Assembly assembly_;
+  std::unique_ptr<link::Checker> checker_;
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
@@ -124,11 +128,29 @@ absl::Status Daemon::Start(const front::Config& config) {
     workers_.push_back(std::move(worker));
   }
   for (const auto& worker : workers_) worker->Start();
+  WB_ASSIGN_OR_RETURN(checker_, link::Checker::Start([](const link::Origin& origin, bool up,
+                                                        const std::string& why) {
+                        if (up) {
+                          spdlog::info("origin {} is up: {}", origin.name, why);
+                        } else {
+                          spdlog::warn("origin {} is down: {}", origin.name, why);
+                        }
+                      }));
+  Check();
   for (const front::Listener& listener : config.listeners) {
     spdlog::info("listening on {}{}", listener.address.ToString(), listener.tls ? ", TLS" : "");
   }
   spdlog::info("serving {} domains with {} workers", config.domains.size(), count);
   return absl::OkStatus();
+}
+
+void Daemon::Check() {
+  std::vector<link::Check> checks;
+  for (const Assembly::OriginInUse& in_use : assembly_.origins()) {
+    checks.push_back({in_use.origin, in_use.host, in_use.health.path, in_use.health.interval,
+                      in_use.health.timeout});
+  }
+  checker_->Check(std::move(checks));
 }
 
 // What is wrong leaves everything as it is.
@@ -148,6 +170,7 @@ void Daemon::Reload(const std::string& path) {
   if (!snapshot.ok()) return spdlog::error("not reloaded: {}", snapshot.status().ToString());
   shared_.certificates->Replace(*std::move(certificates));
   for (const auto& worker : workers_) worker->Adopt(*snapshot);
+  Check();
   started_.timeouts = config->timeouts;
   spdlog::info("reloaded: {} domains", config->domains.size());
 }

@@ -45,6 +45,7 @@ void Connection::Begin() {
 
 void Connection::OnEvents(uint32_t events) {
   if (events & ~static_cast<uint32_t>(EPOLLOUT)) readable_ = true;
+  ending_ = ending_ || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
   // A reset ends it even while nothing is to be read.
   if ((events & EPOLLERR) && !over_) return End(front::End::kBroken);
   if (queued() > 0) Flush();
@@ -94,10 +95,10 @@ void Connection::StartSession() {
 
 ssize_t Connection::Read(char* to, size_t most) {
   const ssize_t n = stream_->Read(to, most);
-  if (n == -EAGAIN || (n > 0 && static_cast<size_t>(n) < most && !stream_->encrypted())) {
-    // A short read has emptied the socket; what comes later is another event.
-    readable_ = false;
-  }
+  // A short read has emptied the socket, and what comes later is another event; but an end that
+  // came with it is not, nor does it hold for TLS.
+  const bool emptied = n > 0 && static_cast<size_t>(n) < most && !ending_ && !stream_->encrypted();
+  if (n == -EAGAIN || emptied) readable_ = false;
   return n;
 }
 

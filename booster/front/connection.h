@@ -98,6 +98,7 @@ class Connection final : private net::Watcher {
   size_t lingered_ = 0;
   front::End why_ = front::End::kClient;
   bool readable_ = true;
+  bool ending_ = false;  // the client has ended its side
   bool finishing_ = false;
   bool over_ = false;
 };

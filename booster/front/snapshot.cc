@@ -4,7 +4,6 @@
 #include <array>
 
 #include "absl/strings/string_view.h"
-
 #include "booster/http/chars.h"
 
 namespace wb::front {

@@ -120,6 +120,7 @@ void HitLink::Drain() {
 }
 
 void HitLink::OnEvents(uint32_t events) {
+  ending_ = ending_ || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
   if (state_ == State::kConnecting) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
     if (net::ConnectError(fd_.get()) != 0) return Close(kNoConnection);
@@ -138,8 +139,9 @@ void HitLink::Read() {
     if (n <= 0) return Close(n == 0 ? kEnded : kBroken);
     freed = true;
     if (!Replies({scratch_.data(), static_cast<size_t>(n)})) return;
-    // A short read has emptied the socket; what comes later is another event.
-    if (static_cast<size_t>(n) < scratch_.size()) break;
+    // A short read has emptied the socket, and what comes later is another event; but an end that
+    // came with it is not.
+    if (static_cast<size_t>(n) < scratch_.size() && !ending_) break;
   }
   if (draining_ && idle()) return Close(kEnded);
   if (freed) owner_.LinkFreed(*this);

@@ -98,6 +98,7 @@ class HitLink final : private net::Watcher, private ResponseSink {
   std::string out_;       // what was chosen, or could not be written
   bool blocked_ = false;  // the socket takes no more
   bool draining_ = false;
+  bool ending_ = false;  // the origin has ended its side
   bool large_ = false;   // the reply at the front is not the accelerator's
   bool paused_ = false;  // and its client is slow
   size_t chosen_ = 0;    // requests of the next segment
