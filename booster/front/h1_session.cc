@@ -158,16 +158,16 @@ size_t H1Session::TakeBody(std::string_view input) {
 }
 
 void H1Session::ReadTunnel() {
-  while (exchange_ && connection_.readable() && !connection_.over()) {
+  while (exchange_ && !connection_.over()) {
     const size_t room = std::min({exchange_->Room(), kTunnelBytes, services_.scratch.size()});
+    if (room == 0) return;
     if (end_ > next_) {
-      if (room == 0) return;
       const std::string_view ahead = Unread().substr(0, room);
       next_ += ahead.size();
       exchange_->SendBody(ahead, false);
       continue;
     }
-    if (room == 0) return;
+    if (!connection_.readable()) return;
     const ssize_t n = connection_.Read(services_.scratch.data(), room);
     if (n == -EAGAIN) return;
     if (n < 0) return GiveUp(End::kBroken);
