@@ -127,7 +127,7 @@ Site TlsTest::Write(const std::string& file, std::vector<std::string> names,
 std::shared_ptr<const Certificates> TlsTest::Load(const std::vector<Site>& sites,
                                                   std::string_view default_name) {
   std::vector<std::string> warnings;
-  auto loaded = Certificates::Load(sites, default_name, &warnings);
+  auto loaded = Certificates::Load(sites, default_name, nullptr, &warnings);
   EXPECT_TRUE(loaded.ok()) << loaded.status();
   return *std::move(loaded);
 }
