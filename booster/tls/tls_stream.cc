@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "booster/tls/tcp_stream.h"
-#include "webbooster/base/check.h"
 
 namespace wb::tls {
 namespace {
@@ -213,8 +212,8 @@ ssize_t TlsStream::Write(std::span<const iovec> pieces) {
   if (!out_.empty()) return -EAGAIN;
   size_t left = 0;
   for (const iovec& piece : pieces) left += piece.iov_len;
-  size_t taken = std::exchange(owed_, 0);
-  WB_CHECK(taken <= left, "a write goes on with the bytes that were not taken");
+  size_t taken = std::min(owed_, left);
+  owed_ -= taken;
   size_t skip = taken;  // of the piece at hand
   left -= taken;
   size_t i = 0;

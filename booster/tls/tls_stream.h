@@ -89,8 +89,8 @@ class TlsStream : public net::Stream {
   bool plain_http_ = false;
   bool end_of_file_ = false;
   bool end_untold_ = false;  // Read met the end behind bytes
-  bool dry_ = false;     // nothing more can be made of what was received
-  bool ending_ = false;  // FIN when out_ is empty
+  bool dry_ = false;         // nothing more can be made of what was received
+  bool ending_ = false;      // FIN when out_ is empty
 };
 
 }  // namespace wb::tls
