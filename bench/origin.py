@@ -40,7 +40,7 @@ class Lab:
         self.pids = []
 
     def up(self, *options):
-        run([LAB_SH, "up", "--prefix", self.prefix, *options], 60)
+        run([LAB_SH, "up", "--prefix", self.prefix, "--without", "booster", *options], 60)
         self.read()
         return self
 
