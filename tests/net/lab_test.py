@@ -234,7 +234,8 @@ def expect_booster(prefix):
     if os.cpu_count() > 1:
         for key, cpu in (("BOOSTERD_PID", 1), ("BOOSTER_NAPI_PIDS", 1), ("ORIGIN2_ACCELERD_PID", 0),
                          ("ORIGIN2_NGINX_WORKER_PIDS", 0), ("ORIGIN2_NAPI_PIDS", 0), ("ORIGIN_NAPI_PIDS", 0)):
-            check(env[key], f"no {key}")
+            # A NAPI thread for each interface.
+            check(len(env[key].split()) >= {"BOOSTER_NAPI_PIDS": 3, "ORIGIN2_NAPI_PIDS": 2}.get(key, 1), f"no {key}")
             for pid in env[key].split():
                 check(os.sched_getaffinity(int(pid)) == {cpu}, f"{key} {pid} is not on CPU {cpu}")
 
