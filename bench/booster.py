@@ -19,7 +19,8 @@ import origin
 
 SIZES = {"1k.bin": 1024, "11k.bin": 11673, "1m.bin": 1_000_000}
 WARM_S = 0.5   # after the first reply: handshakes are over, and windows are open
-SPARE_S = 0.7  # that the load goes on after the window, less what it took to the first reply
+SPARE_S = 0.7  # that the load goes on after the window, less what it took to the first reply, and for each client:
+SPARE_CLIENT_S = {"http": 0.001, "https": 0.008}
 KEYS = ("rate", "p50_us", "p99_us", "booster_us", "origin_us", "packets", "hit_ratio")
 
 
@@ -93,8 +94,9 @@ class Bench:
         if os.path.exists(log):
             os.unlink(log)
         seconds = self.args.seconds
+        lasts = WARM_S + seconds + SPARE_S + clients * SPARE_CLIENT_S[scheme]
         command = lab.exec_command(
-            "client", "h2load", "--h1", "-t1", f"-c{clients}", "-D", f"{int((WARM_S + seconds + SPARE_S) * 1000)}ms",
+            "client", "h2load", "--h1", "-t1", f"-c{clients}", "-D", f"{int(lasts * 1000)}ms",
             f"--log-file={log}",
             f"--connect-to={program.address}:{program.port(scheme)}", f"{scheme}://{lab.env['DOMAIN']}/{name}")
         booster = program.pids() + lab.env["BOOSTER_NAPI_PIDS"].split()
