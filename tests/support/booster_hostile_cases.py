@@ -20,6 +20,7 @@ class Relay:
     trailers: tuple = ()
     close: bool = False  # the connection ends behind it
     any_end: bool = False  # whether it does is not said
+    maybe: bool = False    # the origin need not have seen it
 
 
 @dataclasses.dataclass

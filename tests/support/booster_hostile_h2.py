@@ -20,6 +20,8 @@ class Malformed:
     statuses: tuple = (400,)
     resets: tuple = (PROTOCOL_ERROR,)
     goaways: tuple = (PROTOCOL_ERROR,)
+    closes: bool = False  # without a word that arrives, for much is left unread
+    may: tuple = ()       # what was a request before it went wrong
 
 
 @dataclasses.dataclass
@@ -118,7 +120,8 @@ def bodies():
     short = Malformed((400, 408), (PROTOCOL_ERROR,))
     yield "length larger than the data", request(length, pseudo=POSTED, end=False) + h2raw.data(1, b"hel"), short
     yield "length smaller than the data", request(length, pseudo=POSTED, end=False) + h2raw.data(1, b"hello" + SMUGGLED), short
-    yield "length smaller, in frames", request(length, pseudo=POSTED, end=False) + h2raw.data(1, b"hello", end=False) + h2raw.data(1, SMUGGLED), short
+    yield ("length smaller, in frames", request(length, pseudo=POSTED, end=False) + h2raw.data(1, b"hello", end=False) + h2raw.data(1, SMUGGLED),
+           dataclasses.replace(short, may=(Relay(method="POST", body=b"hello", maybe=True),)))
     yield "length without data", request(length, pseudo=POSTED), short
     yield "length and empty data", request(length, pseudo=POSTED, end=False) + h2raw.data(1, b""), short
     for value in (b"+5", b"5, 5", b"0x5", b"-1", b"", b"5 5", b"18446744073709551621"):
@@ -168,12 +171,11 @@ def frames():
                       ("table larger than agreed", b"\x3f\xe1\xff\x7f" + block), ("bad Huffman code", b"\0\x84\xff\xff\xff\xff\1a"), ("cut in a field", block[:-3])):
         yield f"HPACK: {name}", h2raw.headers(1, (), block=bad), Ended((COMPRESSION_ERROR,))
     yield "unknown frame", frame(0x77, 0xff, 1, b"x" * 100) + request(), Relay()
-    yield "older stream", h2raw.headers(5, changed(b":path", b"/h/#####")) + request(), Ended((PROTOCOL_ERROR, STREAM_CLOSED)), Relay(any_end=True)
     yield "second HEADERS", request(end=False) + request(), either, Malformed()
 
 
 def sizes():
-    big = Malformed((400, 431), (PROTOCOL_ERROR, 2, 7, 8, ENHANCE_YOUR_CALM), (PROTOCOL_ERROR, 2, COMPRESSION_ERROR, ENHANCE_YOUR_CALM))
+    big = Malformed((400, 431), (PROTOCOL_ERROR, 2, 7, 8, ENHANCE_YOUR_CALM), (PROTOCOL_ERROR, 2, COMPRESSION_ERROR, ENHANCE_YOUR_CALM), True)
     yield "huge head", request(*[(b"a%d" % i, b"b" * 8000) for i in range(5)]), big
     yield "huge field", request((b"a", b"b" * 60000)), big
     yield "head of a megabyte", request(*[(b"a%d" % i, b"b" * 8000) for i in range(130)]), big
