@@ -104,24 +104,28 @@ class Http2:
     """A connection over TLS; `sock` is connected. options: settings of ours, besides that we have no dynamic table."""
 
     def __init__(self, sock, context, name, options=(), greet=True):
+        self._patience = sock.gettimeout()
         self.sock = context.wrap_socket(sock, server_hostname=name)
         if self.sock.selected_alpn_protocol() != "h2":
             raise ssl.SSLError(f"ALPN gives {self.sock.selected_alpn_protocol()}")
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.streams = {}
         self.goaway = -1  # error code, or -1
-        self.closed = False
+        self.closed = self.stalled = False
         self.pongs = self.acks = 0
         self.auto_window = True
         self._buffer = b""
+        self._total = 0
         self._block = b""
         if greet:
             self.send(PREFACE + settings((HEADER_TABLE_SIZE, 0), (ENABLE_PUSH, 0), *options))
 
     def send(self, wire):
-        """The peer may have gone meanwhile: what it said is still read."""
+        """The peer may have gone meanwhile: what it said is still read. Or it does not read: nothing can be sent then."""
         try:
             self.sock.sendall(wire)
+        except TimeoutError:
+            self.stalled = True
         except (OSError, ssl.SSLError):
             self.closed = True
 
@@ -144,6 +148,15 @@ class Http2:
                 return True
         return True
 
+    def drain(self):
+        """Reads what has come."""
+        while not self.closed:
+            before = self._total
+            if not self._read_some(0):
+                self.closed = True
+            if self._total == before:
+                return
+
     def wait(self, number, seconds=10):
         """For the end of a stream or of the connection."""
         return self.read_until(lambda: self.over(number) or self.goaway > 0, seconds)
@@ -152,10 +165,13 @@ class Http2:
         self.sock.settimeout(seconds)
         try:
             got = self.sock.recv(65536)
-        except TimeoutError:
+        except (TimeoutError, ssl.SSLWantReadError):
             return True
         except (OSError, ssl.SSLError):
             return False
+        finally:
+            self.sock.settimeout(self._patience)
+        self._total += len(got)
         self._buffer += got
         while len(self._buffer) >= 9:
             size = int.from_bytes(self._buffer[:3], "big")
