@@ -15,8 +15,8 @@
 namespace wb::link {
 namespace {
 
-// A change takes some 20 ns; if the writer was stopped within one, nobody waits for it.
-constexpr int kTries = 64;
+// A change takes some 50 ns. If the writer was stopped within one, nobody waits for it: some 2 us.
+constexpr int kTries = 1000;
 
 struct Place {
   std::atomic<uint64_t> first = 0;  // of the key, in two halves

@@ -29,10 +29,11 @@ constexpr milliseconds kBatch{5};
 constexpr int kWantedShare = 10;
 constexpr int kUnwantedShare = 100;
 constexpr milliseconds kRecheck{1000};
-constexpr size_t kBuffer = 64 << 10;  // of one connection
-constexpr int kRounds = 16;           // of its buffer, before others have their turn
-constexpr size_t kChanges = 32768;    // that a reader may be behind
-constexpr int kAccepts = 16;          // before others have their turn
+constexpr size_t kBuffer = 64 << 10;      // of one connection
+constexpr int kSocketBuffer = 128 << 10;  // likewise, the kernel's
+constexpr int kRounds = 16;               // of its buffer, before others have their turn
+constexpr size_t kChanges = 32768;        // that a reader may be behind
+constexpr int kAccepts = 16;              // before others have their turn
 constexpr milliseconds kNoDescriptors{100};
 constexpr milliseconds kBetweenWarnings{10000};
 
@@ -152,8 +153,7 @@ int CatalogueServer::WaitMs(TimePoint now) const {
     const TimePoint end{std::chrono::nanoseconds(source_.next_end())};
     until = std::min(until, std::max(end, recheck_from_));
   }
-  for (const Connection& c : connections_)
-    until = std::min(until, c.more ? now : c.channel->due());
+  for (const Connection& c : connections_) until = std::min(until, c.more ? now : c.channel->due());
   return static_cast<int>(
       std::max<int64_t>(std::chrono::ceil<milliseconds>(until - now).count(), 0));
 }
@@ -196,8 +196,8 @@ void CatalogueServer::Accept(TimePoint now) {
   }
   for (int n = 0; n < kAccepts; n++) {
     SocketAddress from;
-    base::UniqueFd fd(accept4(listener_.get(), from.get(), from.room(),
-                              SOCK_NONBLOCK | SOCK_CLOEXEC));
+    base::UniqueFd fd(
+        accept4(listener_.get(), from.get(), from.room(), SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
       const bool gone = errno == ECONNABORTED || errno == EINTR;
       if (gone) continue;
@@ -215,6 +215,7 @@ void CatalogueServer::Accept(TimePoint now) {
     }
     const int one = 1;
     (void)setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof(kSocketBuffer));
     auto channel = ChannelConnection::Make(*peers.context, std::move(fd), now);
     if (!channel.ok()) {
       Refused(&Stats::refused_handshake, from.ToString(), std::string(channel.status().message()));

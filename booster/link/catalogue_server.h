@@ -5,8 +5,8 @@
 //
 // What others can take here is bounded: an address that is no booster's is closed at once; a
 // connection has 2 s to prove that it has the secret, and an address kMaxOfAddress connections, of
-// which a new one displaces the oldest that has not proved it; a peer that does not read holds one
-// buffer of 64 KiB, and begins anew when it has missed too much.
+// which a new one displaces the oldest that has not proved it; a peer that does not read holds a
+// buffer of 64 KiB here and one in the kernel, and begins anew when it has missed too much.
 #ifndef BOOSTER_LINK_CATALOGUE_SERVER_H_
 #define BOOSTER_LINK_CATALOGUE_SERVER_H_
 
@@ -38,13 +38,13 @@ class CatalogueServer : public KeyObserver {
   using Address = std::array<uint32_t, 4>;
 
   struct Stats {
-    uint64_t connections = 0;         // that have the secret, now
-    uint64_t entries = 0;             // told
-    uint64_t snapshots = 0;           // begun: by connections, and by those that fell behind
-    uint64_t sent_bytes = 0;          // of frames
-    uint64_t refused_address = 0;     // of no booster
-    uint64_t refused_handshake = 0;   // without the secret or too slow, or not of this protocol
-    uint64_t refused_limit = 0;       // of an address that has enough
+    uint64_t connections = 0;        // that have the secret, now
+    uint64_t entries = 0;            // told
+    uint64_t snapshots = 0;          // begun: by connections, and by those that fell behind
+    uint64_t sent_bytes = 0;         // of frames
+    uint64_t refused_address = 0;    // of no booster
+    uint64_t refused_handshake = 0;  // without the secret or too slow, or not of this protocol
+    uint64_t refused_limit = 0;      // of an address that has enough
   };
 
   // `answered_until` is called on the server's thread.
@@ -70,7 +70,7 @@ class CatalogueServer : public KeyObserver {
  private:
   struct Change {
     Key key;
-    uint32_t slot;   // 0: dropped
+    uint32_t slot;  // 0: dropped
     uint32_t bytes;
   };
   struct Peers {
@@ -107,8 +107,8 @@ class CatalogueServer : public KeyObserver {
   bool recheck_ = false;       // with queue_mu_
   bool woken_ = false;         // with queue_mu_: the thread has not looked since
   mutable std::mutex mu_;
-  Peers peers_;        // with mu_
-  Stats stats_;        // with mu_
+  Peers peers_;  // with mu_
+  Stats stats_;  // with mu_
   std::atomic<bool> stop_ = false;
 
   base::UniqueFd wake_;
@@ -118,7 +118,7 @@ class CatalogueServer : public KeyObserver {
   CatalogueSource source_;
   Connections connections_;
   Stats counts_;
-  bool queued_ = false;         // there is something in the queue
+  bool queued_ = false;  // there is something in the queue
   bool recheck_wanted_ = false;
   ChannelClock::time_point apply_at_;
   ChannelClock::time_point recheck_from_;  // not before: it takes its time

@@ -5,13 +5,12 @@
 //
 // A stream of frames each way. Numbers are in network byte order.
 //
-//     frame            type (2 bytes), length of the payload (2 bytes, at most kMaxPayload), payload
-//     1  hello         version (2); more may follow in a later version. The first frame of each end
-//     2  heartbeat     empty. When nothing else was sent for kHeartbeat
-//     16 begin         empty. accelerd's: the catalogue is empty; what is held follows
-//     17 put           one or more of: key (16), bytes of the reply, head and body (4)
-//     18 remove        one or more of: key (16)
-//     19 end           empty. All that was held at some time since `begin` has been put; what has
+//     frame            type (2 bytes), length of the payload (2 bytes, at most kMaxPayload),
+//     payload 1  hello         version (2); more may follow in a later version. The first frame of
+//     each end 2  heartbeat     empty. When nothing else was sent for kHeartbeat 16 begin empty.
+//     accelerd's: the catalogue is empty; what is held follows 17 put           one or more of: key
+//     (16), bytes of the reply, head and body (4) 18 remove        one or more of: key (16) 19 end
+//     empty. All that was held at some time since `begin` has been put; what has
 //                      changed since then comes next, and then each change as it happens
 //
 // Whoever meets a type that it does not know skips the frame: later versions add types (reports of

@@ -113,15 +113,13 @@ void ChannelClients::Step(Client& client, TimePoint now) {
 }
 
 absl::Status ChannelClients::Connect(Client& client, TimePoint now) {
-  base::UniqueFd fd(
-      socket(client.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  base::UniqueFd fd(socket(client.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return base::PosixError("make", "a socket");
   const int one = 1;
   (void)setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
   if (connect(fd.get(), client.address.get(), client.address.size()) != 0 && errno != EINPROGRESS)
     return base::PosixError("connect to", client.address.ToString());
-  WB_ASSIGN_OR_RETURN(client.channel,
-                      ChannelConnection::Make(client.context, std::move(fd), now));
+  WB_ASSIGN_OR_RETURN(client.channel, ChannelConnection::Make(client.context, std::move(fd), now));
   return absl::OkStatus();
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// boosterd's end of the channel (channel.h): keeps a connection to each origin's accelerd that tells
-// its catalogue, and the catalogue as it is told. Whenever that connection is lost, and whenever
-// nothing was heard for 3 s, the catalogue is empty until the origin has told it again; connections
-// are tried again after 100 ms, and after up to 5 s when that has failed, too. One thread for all
-// origins. Thread-safe.
+// boosterd's end of the channel (channel.h): keeps a connection to each origin's accelerd that
+// tells its catalogue, and the catalogue as it is told. Whenever that connection is lost, and
+// whenever nothing was heard for 3 s, the catalogue is empty until the origin has told it again;
+// connections are tried again after 100 ms, and after up to 5 s when that has failed, too. One
+// thread for all origins. Thread-safe.
 #ifndef BOOSTER_LINK_CHANNEL_CLIENT_H_
 #define BOOSTER_LINK_CHANNEL_CLIENT_H_
 

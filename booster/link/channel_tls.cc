@@ -67,8 +67,9 @@ absl::StatusOr<TlsContext> TlsContext::Make(End end, const Secret& secret) {
       SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()));
   SSL_CTX* context = owner.get();
   auto psk = std::make_unique<Psk>(KeyMaker(secret).Mac(kLabel));
-  // A peer that shows a certificate instead of the key is refused: none is trusted.
-  if (context != nullptr) SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  // Who shows a certificate instead of the key is refused: none is trusted. A server has none to
+  // show, and so cannot do without the key.
+  if (context != nullptr && !server) SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   if (context == nullptr || SSL_CTX_set_app_data(context, psk.get()) != 1 ||
       SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_ciphersuites(context, kSuites) != 1 ||

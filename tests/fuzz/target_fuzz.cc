@@ -54,9 +54,9 @@ void CheckKey(const std::string& target, const std::string& encoding) {
   FUZZ_CHECK(maker.Make("site.test", target, encoding, &again) && key == again,
              "not the same twice");
   if (!encoding.empty()) {
-    FUZZ_CHECK(maker.Make("site.test", target + encoding[0], encoding.substr(1), &again) &&
-                   again != key,
-               "two objects, one key");
+    FUZZ_CHECK(
+        maker.Make("site.test", target + encoding[0], encoding.substr(1), &again) && again != key,
+        "two objects, one key");
   }
 }
 

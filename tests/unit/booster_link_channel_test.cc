@@ -118,9 +118,8 @@ TEST(ChannelTest, ManyEntriesTakeSeveralFrames) {
                               EXPECT_EQ(one.key, KeyNumber(put));
                               EXPECT_EQ(one.bytes, ++put);
                             });
-                          return ReadRemove(frame, [&](const Key& key) {
-                            EXPECT_EQ(key, KeyNumber(removed++));
-                          });
+                          return ReadRemove(
+                              frame, [&](const Key& key) { EXPECT_EQ(key, KeyNumber(removed++)); });
                         })
                   .ok());
   EXPECT_EQ(put, 5000u);
@@ -195,7 +194,8 @@ TEST(ChannelTest, RandomBytesAreReadAlikeInAnyCutting) {
       stream.push_back(static_cast<char>(random() % 24));
       stream.push_back(static_cast<char>(random() % 16 == 0 ? random() : 0));
       stream.push_back(static_cast<char>(random() % 64));
-      for (uint32_t n = random() % 64; n > 0; n--) stream.push_back(static_cast<char>(random() % 5));
+      for (uint32_t n = random() % 64; n > 0; n--)
+        stream.push_back(static_cast<char>(random() % 5));
     }
     std::vector<Seen> whole, cut;
     const absl::Status status = ReadAll(stream, {}, &whole);
