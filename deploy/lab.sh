@@ -41,7 +41,8 @@ Options of up:
   --without accel         do not start accelerd
   --conf FILE             accelerd configuration instead of lab/accelerd.yaml.in; it may hold
                           @PREFIX@ @PIN_DIR@ @RUN_DIR@ @CGROUP@ @IFS@ @DOCROOT@ @DOMAIN@ @SOCK@
-                          @METRICS_PORT@ @BOOSTER_IP@ @BOOSTER_IP6@ @KEY_FILE@
+                          @METRICS_PORT@ @BOOSTER_IP@ @BOOSTER_IP6@ @CATALOGUE_PORT@
+                          @KEY_FILE@
   --nginx-include FILE    text for nginx's server block
   --open-file-cache       let nginx cache open files (benchmarks; it may then serve stale files)
 
