@@ -29,10 +29,9 @@ std::string HealthText(const front::Health& health) {
 
 absl::StatusOr<std::shared_ptr<const link::Origin>> Assembly::OriginOf(
     const front::Domain& domain, const front::Origin& origin) {
-  std::string secret;
+  std::optional<link::Secret> secret;
   if (!origin.key_file.empty()) {
-    WB_ASSIGN_OR_RETURN(const auto key, config::ReadBoosterKey(origin.key_file));
-    secret.assign(key.begin(), key.end());
+    WB_ASSIGN_OR_RETURN(secret, config::ReadBoosterKey(origin.key_file));
   }
   const std::string catalogue = origin.catalogue ? origin.catalogue->ToString() : "";
   // Checked by path, under the domain's name: what fails for one may be well for another.
@@ -46,8 +45,8 @@ absl::StatusOr<std::shared_ptr<const link::Origin>> Assembly::OriginOf(
   auto made = std::make_shared<link::Origin>();
   WB_ASSIGN_OR_RETURN(made->address, net::Address::Make(origin.address.host, origin.address.port));
   made->name = origin.address.ToString();
-  made->secret = std::move(secret);
-  if (!made->secret.empty()) made->catalogue = std::make_shared<link::Catalogue>(kCatalogueKeys);
+  made->secret = secret;
+  if (made->secret) made->catalogue = std::make_shared<link::Catalogue>(kCatalogueKeys);
   made->health = std::make_shared<link::Health>(
       link::HealthRules{domain.health.rise, domain.health.fall, domain.health.slow_start});
   OriginInUse in_use = {std::move(made), origin.catalogue, domain.health, domain.name};

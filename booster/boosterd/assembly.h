@@ -36,7 +36,7 @@ class Assembly {
 
  private:
   // Address, key, and what else makes two origins two.
-  using Identity = std::tuple<std::string, std::string, std::string, std::string>;
+  using Identity = std::tuple<std::string, std::optional<link::Secret>, std::string, std::string>;
 
   absl::StatusOr<std::shared_ptr<const link::Origin>> OriginOf(const front::Domain& domain,
                                                                const front::Origin& origin);

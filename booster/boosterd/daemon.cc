@@ -97,7 +97,10 @@ class Daemon {
 absl::StatusOr<std::shared_ptr<const tls::Certificates>> Daemon::LoadCertificates(
     const front::Config& config) {
   std::vector<std::string> warnings;
-  auto loaded = tls::Certificates::Load(SitesOf(config), "", &warnings);
+  // Files that have not changed are not read again.
+  const std::shared_ptr<const tls::Certificates> before =
+      shared_.certificates ? shared_.certificates->certificates() : nullptr;
+  auto loaded = tls::Certificates::Load(SitesOf(config), "", before.get(), &warnings);
   for (const std::string& warning : warnings) spdlog::warn("{}", warning);
   return loaded;
 }

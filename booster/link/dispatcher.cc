@@ -45,8 +45,8 @@ void Dispatcher::Adopt(std::shared_ptr<const Routes> routes) {
 Dispatcher::Paths& Dispatcher::PathsOf(const std::shared_ptr<const Origin>& origin) {
   Paths& paths = paths_[origin];
   if (!paths.pool) paths.pool = std::make_unique<MissPool>(loop_, scratch_);
-  if (origin->secret.empty()) return paths;
-  if (!paths.keys) paths.keys = std::make_unique<Keys>(origin->secret);
+  if (!origin->secret) return paths;
+  if (!paths.keys) paths.keys = std::make_unique<Keys>(*origin->secret);
   if (paths.lane) {
     paths.lane->Adopt(routes_);
   } else {

@@ -137,7 +137,7 @@ inline std::string Reply(const std::string& body, const std::string& fields = ""
 
 class LinkTest : public testing::Test {
  protected:
-  static constexpr char kSecret[] = "0123456789abcdef0123456789abcdef";
+  static constexpr Secret kSecret = {1, 2, 3};
 
   LinkTest() : loop_(*net::EventLoop::Make()), routes_(std::make_shared<Routes>()) {
     routes_->deadlines.connect = std::chrono::milliseconds(300);
