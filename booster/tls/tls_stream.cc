@@ -153,8 +153,9 @@ ssize_t TlsStream::Ended(int result) {
   std::string why = TakeError();
   if (hello_.refusal != nullptr) return Break(-EPROTO, hello_.refusal);
   if (plain_http_) return Break(-EPROTO, "plain HTTP on a port for TLS");
-  if (socket_error_ != 0) return Break(socket_error_, "");
+  // Before the socket: OpenSSL answers an end with an alert, which a closed one may refuse.
   if (end_of_file_) return Break(kTruncated, "the connection ended without close_notify");
+  if (socket_error_ != 0) return Break(socket_error_, "");
   return Break(-EPROTO, std::move(why));
 }
 

@@ -117,7 +117,7 @@ TEST_F(TlsClientsTest, OpensslClientResumes) {
 }
 
 TEST_F(TlsClientsTest, IdleStreamsAreSmall) {
-  constexpr int kStreams = 2000;
+  constexpr int kStreams = 1000;
   rlimit limit;
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
