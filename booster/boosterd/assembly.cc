@@ -87,12 +87,18 @@ absl::StatusOr<std::shared_ptr<const front::Snapshot>> Assembly::Make(const fron
   }
   for (const front::Domain& domain : config.domains) {
     snapshot->slots.push_back(SlotOf(domain.name));
+    // What quotas have used up stays used up.
+    const std::optional<uint32_t> before = last_ ? last_->Find(domain.name) : std::nullopt;
+    snapshot->policies.push_back(std::make_shared<front::Policy>(
+        domain, clients_, before ? last_->policies[*before].get() : nullptr));
   }
+  snapshot->trusted = front::AddressSet(config.trusted_proxies);
   snapshot->routes = std::move(routes);
   by_identity_ = std::move(next_);
   next_.clear();
   origins_.clear();
   for (const auto& [identity, in_use] : by_identity_) origins_.push_back(in_use);
+  last_ = snapshot;
   return snapshot;
 }
 

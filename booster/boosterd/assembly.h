@@ -28,6 +28,9 @@ class Assembly {
     std::string host;                          // and as which host
   };
 
+  // `clients`: for policies; outlives all snapshots.
+  explicit Assembly(front::ClientTable& clients) : clients_(clients) {}
+
   // Reads the key files. Errors name the file and the domain; then nothing has changed.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const front::Snapshot>> Make(
       const front::Config& config);
@@ -42,6 +45,8 @@ class Assembly {
                                                                const front::Origin& origin);
   uint32_t SlotOf(const std::string& domain);
 
+  front::ClientTable& clients_;
+  std::shared_ptr<const front::Snapshot> last_;
   std::map<Identity, OriginInUse> by_identity_;  // of the last snapshot
   std::map<Identity, OriginInUse> next_;
   std::vector<OriginInUse> origins_;

@@ -10,13 +10,16 @@
 #include <time.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "booster/boosterd/assembly.h"
 #include "booster/boosterd/worker.h"
 #include "booster/front/config_load.h"
+#include "booster/link/channel_client.h"
 #include "booster/link/checker.h"
 #include "booster/net/socket.h"
 #include "spdlog/spdlog.h"
@@ -85,12 +88,15 @@ class Daemon {
       const front::Config& config);
   absl::StatusOr<std::vector<ListeningSocket>> Listen(const front::Config& config);
 
-  front::Config started_;  // as far as a reload changes nothing
+  front::Config config_;  // in force
   void Check();
+  void TellCatalogues();
 
-  Assembly assembly_;
-  std::unique_ptr<link::Checker> checker_;
   Shared shared_;
+  std::optional<Assembly> assembly_;
+  std::unique_ptr<link::ChannelClients> channels_;
+  std::map<std::shared_ptr<const link::Origin>, link::ChannelClients::Id> channel_of_;
+  std::unique_ptr<link::Checker> checker_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
@@ -117,9 +123,11 @@ absl::StatusOr<std::vector<ListeningSocket>> Daemon::Listen(const front::Config&
 }
 
 absl::Status Daemon::Start(const front::Config& config) {
-  started_ = config;
+  config_ = config;
   RaiseFileLimit(config.limits.connections);
-  WB_ASSIGN_OR_RETURN(auto snapshot, assembly_.Make(config));
+  shared_.clients = std::make_unique<front::ClientTable>(4 * size_t{config.limits.connections});
+  assembly_.emplace(*shared_.clients);
+  WB_ASSIGN_OR_RETURN(auto snapshot, assembly_->Make(config));
   WB_ASSIGN_OR_RETURN(auto certificates, LoadCertificates(config));
   WB_ASSIGN_OR_RETURN(auto tickets, tls::TicketKeys::Make());
   WB_ASSIGN_OR_RETURN(shared_.certificates,
@@ -139,7 +147,9 @@ absl::Status Daemon::Start(const front::Config& config) {
                           spdlog::warn("origin {} is down: {}", origin.name, why);
                         }
                       }));
+  WB_ASSIGN_OR_RETURN(channels_, link::ChannelClients::Start());
   Check();
+  TellCatalogues();
   for (const front::Listener& listener : config.listeners) {
     spdlog::info("listening on {}{}", listener.address.ToString(), listener.tls ? ", TLS" : "");
   }
@@ -149,11 +159,33 @@ absl::Status Daemon::Start(const front::Config& config) {
 
 void Daemon::Check() {
   std::vector<link::Check> checks;
-  for (const Assembly::OriginInUse& in_use : assembly_.origins()) {
+  for (const Assembly::OriginInUse& in_use : assembly_->origins()) {
     checks.push_back({in_use.origin, in_use.host, in_use.health.path, in_use.health.interval,
                       in_use.health.timeout});
   }
   checker_->Check(std::move(checks));
+}
+
+// One channel to each accelerator that the configuration names.
+void Daemon::TellCatalogues() {
+  std::map<std::shared_ptr<const link::Origin>, link::ChannelClients::Id> kept;
+  for (const Assembly::OriginInUse& in_use : assembly_->origins()) {
+    if (!in_use.catalogue) continue;
+    if (const auto at = channel_of_.find(in_use.origin); at != channel_of_.end()) {
+      kept.insert(channel_of_.extract(at));
+      continue;
+    }
+    const link::ChannelTarget target = {in_use.catalogue->host, in_use.catalogue->port,
+                                        *in_use.origin->secret};
+    const auto id = channels_->Add(target, *in_use.origin->catalogue);
+    if (id.ok()) {
+      kept.emplace(in_use.origin, *id);
+    } else {
+      spdlog::error("no catalogue of {}: {}", in_use.origin->name, id.status().ToString());
+    }
+  }
+  channel_of_.swap(kept);
+  for (const auto& [origin, id] : kept) channels_->Remove(id);
 }
 
 // What is wrong leaves everything as it is.
@@ -162,26 +194,27 @@ void Daemon::Reload(const std::string& path) {
   absl::StatusOr<front::Config> config = front::Load(path, &warnings);
   for (const std::string& warning : warnings) spdlog::warn("{}", warning);
   if (!config.ok()) return spdlog::error("not reloaded: {}", config.status().ToString());
-  const std::vector<std::string_view> restart = front::NeedRestart(started_, *config);
-  for (const std::string_view key : restart) {
-    spdlog::warn("{} has changed: it takes a restart, and stays as it was", key);
+  const std::vector<std::string_view> restart = front::NeedRestart(config_, *config);
+  if (!restart.empty()) {
+    return spdlog::error("not reloaded: these need a restart: {}", fmt::join(restart, ", "));
   }
   auto certificates = LoadCertificates(*config);
   if (!certificates.ok())
     return spdlog::error("not reloaded: {}", certificates.status().ToString());
-  auto snapshot = assembly_.Make(*config);
+  auto snapshot = assembly_->Make(*config);
   if (!snapshot.ok()) return spdlog::error("not reloaded: {}", snapshot.status().ToString());
   shared_.certificates->Replace(*std::move(certificates));
   for (const auto& worker : workers_) worker->Adopt(*snapshot);
   Check();
-  started_.timeouts = config->timeouts;
-  spdlog::info("reloaded: {} domains", config->domains.size());
+  TellCatalogues();
+  config_ = *std::move(config);
+  spdlog::info("reloaded: {} domains", config_.domains.size());
 }
 
 void Daemon::Drain() {
   std::atomic<int> left = static_cast<int>(workers_.size());
   for (const auto& worker : workers_) worker->Drain(left);
-  const auto end = net::Clock::now() + started_.timeouts.drain;
+  const auto end = net::Clock::now() + config_.timeouts.drain;
   while (left > 0 && net::Clock::now() < end) {
     const timespec pause = {.tv_sec = 0, .tv_nsec = 10'000'000};
     nanosleep(&pause, nullptr);

@@ -56,10 +56,25 @@ Worker::Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
       loop_(std::move(loop)),
       scratch_(kScratchBytes),
       counters_(front::kMaxDomains),
-      dispatcher_(std::make_unique<link::Dispatcher>(*loop_, snapshot->routes, link_listener)),
+      snapshot_(snapshot),
+      gate_(*loop_, snapshot_),
+      dispatcher_(
+          std::make_unique<link::Dispatcher>(*loop_, snapshot->routes, link_listener, &gate_)),
       services_(*loop_, *dispatcher_, counters_, shared.log, scratch_, snapshot),
       bury_(*loop_, [this] { ended_.clear(); }) {
   loop_->set_busy(snapshot->config.busy_poll);
+  loop_->set_turn([this](net::Clock::duration took) { return TurnBegins(took); });
+}
+
+bool Worker::TurnBegins(net::Clock::duration took) {
+  counters_.turns.Add();
+  const uint64_t buffered = counters_.buffered.get();
+  if (buffered != buffered_told_) {
+    shared_.buffered.fetch_add(buffered - buffered_told_, std::memory_order_relaxed);
+    buffered_told_ = buffered;
+  }
+  services_.overload.Update(loop_->now(), took, shared_.buffered.load(std::memory_order_relaxed));
+  return gate_.Turn(took);
 }
 
 Worker::~Worker() {
@@ -83,7 +98,8 @@ void Worker::Adopt(std::shared_ptr<const front::Snapshot> snapshot) {
   loop_->Post([this, snapshot = std::move(snapshot)]() mutable {
     dispatcher_->Adopt(snapshot->routes);
     loop_->set_busy(snapshot->config.busy_poll);
-    services_.snapshot = std::move(snapshot);
+    services_.snapshot = snapshot;
+    snapshot_ = std::move(snapshot);
   });
 }
 
@@ -119,6 +135,20 @@ void Worker::Admit(base::UniqueFd fd, const net::Address& client, const Listenin
     counters_.ended[static_cast<size_t>(front::End::kLimit)].Add();
     return;
   }
+  front::Peer peer = {.address = client.Host(), .encrypted = socket.tls};
+  if (const auto ip = front::Address::From(client.get())) peer.ip = *ip;
+  peer.proxy = services_.snapshot->trusted.Contains(peer.ip);
+  front::ClientTable::Place place;
+  if (!peer.proxy) {
+    auto answer = shared_.clients->Ask(peer.ip, front::ClientTable::kConnections,
+                                       {.rate = {}, .under_way = config.limits.client_connections},
+                                       loop_->now().time_since_epoch().count());
+    if (answer.refused()) {
+      counters_.ended[static_cast<size_t>(front::End::kLimit)].Add();
+      return;
+    }
+    place = std::move(answer.place);
+  }
   std::unique_ptr<net::Stream> stream;
   if (socket.tls) {
     auto tls = tls::TlsStream::Accept(*shared_.certificates, std::move(fd));
@@ -132,10 +162,9 @@ void Worker::Admit(base::UniqueFd fd, const net::Address& client, const Listenin
   }
   shared_.connections.fetch_add(1, std::memory_order_relaxed);
   counters_.connections.Add();
-  front::Peer peer = {.address = client.Host(), .encrypted = socket.tls};
   connections_.push_back(std::make_unique<front::Connection>(
       services_, *static_cast<front::ConnectionOwner*>(this), std::move(stream), std::move(peer),
-      socket.proxy_protocol));
+      std::move(place), socket.proxy_protocol));
   connections_.back()->place = connections_.size() - 1;
   connections_.back()->Begin();
 }

@@ -12,7 +12,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "booster/front/client_table.h"
 #include "booster/front/connection.h"
+#include "booster/front/fair_gate.h"
 #include "booster/front/services.h"
 #include "booster/link/dispatcher.h"
 #include "booster/net/event_loop.h"
@@ -25,7 +27,9 @@ namespace wb::boosterd {
 struct Shared {
   std::unique_ptr<tls::CertificateStore> certificates;  // none: no listener with TLS
   front::AccessLog* log = nullptr;                      // thread-safe
-  std::atomic<uint32_t> connections = 0;                // of all workers
+  std::unique_ptr<front::ClientTable> clients;
+  std::atomic<uint32_t> connections = 0;  // of all workers
+  std::atomic<uint64_t> buffered = 0;     // bytes that wait for clients, of all workers
 };
 
 struct ListeningSocket {
@@ -59,14 +63,18 @@ class Worker final : private front::ConnectionOwner {
          std::shared_ptr<const front::Snapshot> snapshot, link::LinkListener* link_listener);
   void Accept(const ListeningSocket& socket);
   void Admit(base::UniqueFd fd, const net::Address& client, const ListeningSocket& socket);
+  bool TurnBegins(net::Clock::duration took);
   void ConnectionEnded(front::Connection& connection) override;
 
   Shared& shared_;
   const std::unique_ptr<net::EventLoop> loop_;
   std::vector<char> scratch_;
   front::WorkerCounters counters_;
+  std::shared_ptr<const front::Snapshot> snapshot_;
+  front::FairGate gate_;
   std::unique_ptr<link::Dispatcher> dispatcher_;
   front::Services services_;
+  uint64_t buffered_told_ = 0;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<front::Connection>> connections_;
   std::vector<std::unique_ptr<front::Connection>> ended_;  // until the end of the turn

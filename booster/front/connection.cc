@@ -21,11 +21,13 @@ constexpr auto kNever = net::Clock::time_point::max();
 }  // namespace
 
 Connection::Connection(Services& services, ConnectionOwner& owner,
-                       std::unique_ptr<net::Stream> stream, Peer peer, bool proxied)
+                       std::unique_ptr<net::Stream> stream, Peer peer, ClientTable::Place place,
+                       bool proxied)
     : services_(services),
       owner_(owner),
       stream_(std::move(stream)),
       peer_(std::move(peer)),
+      place_(std::move(place)),
       phase_(proxied ? Phase::kProxy : Phase::kHandshake),
       timer_(services.loop, [this] { Late(); }),
       armed_for_(kNever),
@@ -72,7 +74,11 @@ void Connection::ReadProxyHeader() {
   if (recv(stream_->fd(), head.data(), header.bytes, 0) != static_cast<ssize_t>(header.bytes)) {
     return End(front::End::kHandshake);
   }
-  if (!header.client.empty()) peer_.address = header.client;
+  if (const auto ip = Address::Parse(header.client)) {
+    peer_.address = header.client;
+    peer_.ip = *ip;
+    peer_.proxy = services_.snapshot->trusted.Contains(*ip);
+  }
   phase_ = Phase::kHandshake;
 }
 

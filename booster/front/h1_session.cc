@@ -37,6 +37,8 @@ void H1Session::OnInput() {
   switch (phase_) {
     case Phase::kHead:
       return ReadHead();
+    case Phase::kHeld:
+      return;
     case Phase::kExchange:
       return ReadBody();
     case Phase::kTunnel:
@@ -100,7 +102,10 @@ void H1Session::Request() {
   }
   if (const http::Refusal refusal =
           transaction_.Begin(head, head.minor ? "HTTP/1.1" : "HTTP/1.0")) {
-    return Refuse(refusal);
+    if (!transaction_.held()) return Refuse(refusal);
+    held_ = refusal;
+    phase_ = Phase::kHeld;
+    return connection_.SetDeadline(Policy::kHold);
   }
   phase_ = Phase::kExchange;
   connection_.SetDeadline(body_done_ ? std::chrono::milliseconds(0) : timeouts.body);
@@ -263,7 +268,7 @@ void H1Session::OnFailure(http::Refusal refusal) {
 void H1Session::Refuse(http::Refusal refusal) {
   const bool understood = transaction_.begun();
   keep_alive_ = keep_alive_ && understood && body_done_ && !draining_;
-  const OwnResponse own = Answer(refusal);
+  const OwnResponse own = Answer(refusal, transaction_);
   std::string text = "HTTP/1.1 " + std::to_string(refusal.status);
   text.append(" ").append(ReasonPhrase(refusal.status)).append("\r\n").append(own.fields);
   text.append("Date: ").append(services_.Date());
@@ -303,6 +308,7 @@ void H1Session::Done() {
 }
 
 void H1Session::OnDeadline() {
+  if (phase_ == Phase::kHeld) return Refuse(held_);
   if (phase_ == Phase::kHead && end_ == next_) return connection_.Finish(End::kTimeout);
   CancelExchange();
   if (response_begun_ && phase_ != Phase::kHead) return connection_.Abort(End::kTimeout);

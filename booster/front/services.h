@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "booster/front/counters.h"
+#include "booster/front/overload.h"
 #include "booster/front/snapshot.h"
 #include "booster/link/exchange.h"
 #include "booster/net/event_loop.h"
@@ -35,14 +36,15 @@ class AccessLog {
 };
 
 struct Services {
-  Services(net::EventLoop& loop, link::Upstream& upstream, WorkerCounters& counters,
-           AccessLog* log, std::span<char> scratch, std::shared_ptr<const Snapshot> snapshot)
+  Services(net::EventLoop& loop, link::Upstream& upstream, WorkerCounters& counters, AccessLog* log,
+           std::span<char> scratch, std::shared_ptr<const Snapshot> snapshot)
       : loop(loop),
         upstream(upstream),
         counters(counters),
         log(log),
         scratch(scratch),
-        snapshot(std::move(snapshot)) {}
+        snapshot(std::move(snapshot)),
+        overload(this->snapshot->config.limits.memory_bytes) {}
 
   net::EventLoop& loop;
   link::Upstream& upstream;
@@ -50,6 +52,7 @@ struct Services {
   AccessLog* log;           // none: no access log
   std::span<char> scratch;  // for reading: good until the caller returns to the loop
   std::shared_ptr<const Snapshot> snapshot;
+  Overload overload;
   bool draining = false;  // no further requests are wanted
 
   // IMF-fixdate of now (RFC 9110, 5.6.7).

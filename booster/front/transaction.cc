@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <ctime>
 
+#include "booster/front/client_address.h"
+
 namespace wb::front {
 namespace {
 
 constexpr http::Refusal kNoDomain = {421, "this host is not served here"};
+constexpr http::Refusal kOverloaded = {503, "the booster has too much to do"};
+constexpr std::string_view kMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 constexpr http::Refusal kTrace = {405, "TRACE is not allowed"};
 constexpr http::Refusal kMaxForwards = {200, ""};
 
@@ -34,6 +38,7 @@ http::Refusal Transaction::Begin(const http::RequestHead& head, const char* prot
   head_ = &head;
   protocol_ = protocol;
   begun_ = services_.loop.now();
+  client_.clear();
   snapshot_ = services_.snapshot;
   ask_ = {.head = &head,
           .client = peer_.address,
@@ -55,7 +60,30 @@ http::Refusal Transaction::Route() {
   counters_->active.Add();
   if (head_->method == "TRACE") return kTrace;  // it would show fields that a page must not see
   if (head_->max_forwards && *head_->max_forwards == 0) return kMaxForwards;
-  return {};
+  return Admit(*domain);
+}
+
+http::Refusal Transaction::Admit(uint32_t domain) {
+  const Domain& config = snapshot_->config.domains[domain];
+  if ((retry_after_s_ = services_.overload.Refuse(config.priority)) > 0) return kOverloaded;
+  Address client = peer_.ip;
+  if (peer_.proxy) {
+    std::string list;
+    for (const http::Field& field : head_->fields) {
+      if (field.info.id != http::Name::kXForwardedFor || field.connection_named) continue;
+      if (!list.empty()) list.push_back(',');
+      list.append(field.value);
+    }
+    client = ClientOf(peer_.ip, snapshot_->trusted, list);
+    client_ = client.ToString();
+  }
+  Policy::Verdict verdict = snapshot_->policies[domain]->Admit(
+      client, head_->method, head_->target.path, services_.loop.now());
+  admission_ = std::move(verdict.admission);
+  retry_after_s_ = verdict.retry_after_s;
+  held_ = retry_after_s_ > 0;
+  if (verdict.refusal.status == 405) allow_ = snapshot_->policies[domain]->allow();
+  return verdict.refusal;
 }
 
 void Transaction::End() {
@@ -74,7 +102,7 @@ void Transaction::End() {
   if (services_.log) {
     std::string target(head_->target.path);
     target.append(head_->target.query);
-    services_.log->Write({.client = peer_.address,
+    services_.log->Write({.client = client_.empty() ? std::string_view(peer_.address) : client_,
                           .method = head_->method,
                           .target = target,
                           .host = head_->authority.host,
@@ -87,6 +115,10 @@ void Transaction::End() {
   }
   head_ = nullptr;
   counters_ = nullptr;
+  admission_ = {};
+  allow_ = {};
+  retry_after_s_ = 0;
+  held_ = false;
   status_ = 0;
   request_bytes_ = response_bytes_ = 0;
 }
@@ -132,15 +164,18 @@ std::string_view ReasonPhrase(int status) {
   }
 }
 
-OwnResponse Answer(http::Refusal refusal) {
+OwnResponse Answer(http::Refusal refusal, const Transaction& transaction) {
   OwnResponse own;
-  if (refusal.status == 200) {
-    own.fields = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
-    return own;
+  if (refusal.status != 200) own.fields = "Content-Type: text/plain\r\nCache-Control: no-store\r\n";
+  if (refusal.status == 200 || refusal.status == 405) {
+    const std::string_view allow = transaction.allow();
+    own.fields.append("Allow: ").append(allow.empty() ? kMethods : allow).append("\r\n");
   }
-  own.fields = "Content-Type: text/plain\r\nCache-Control: no-store\r\n";
-  if (refusal.status == 405)
-    own.fields += "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+  if (refusal.status == 200) return own;
+  if (transaction.retry_after_s() > 0) {
+    own.fields.append("Retry-After: ").append(std::to_string(transaction.retry_after_s()));
+    own.fields.append("\r\n");
+  }
   own.body = std::to_string(refusal.status);
   own.body.append(" ").append(ReasonPhrase(refusal.status)).append(": ");
   own.body.append(refusal.reason).append("\n");

@@ -11,14 +11,16 @@ namespace {
 constexpr size_t kScratchBytes = 256 << 10;
 constexpr int kAttempts = 3;
 constexpr std::chrono::seconds kBury(1);
+constexpr http::Refusal kTooMany = {503, "the booster has too much to do for this domain"};
 constexpr http::Refusal kNoOrigin = {502, "the domain has no origin"};
 
 }  // namespace
 
 Dispatcher::Dispatcher(net::EventLoop& loop, std::shared_ptr<const Routes> routes,
-                       LinkListener* listener)
+                       LinkListener* listener, Gate* gate)
     : loop_(loop),
       listener_(listener),
+      gate_(gate),
       scratch_(kScratchBytes),
       bury_(loop, [this] { Bury(); }),
       fail_(loop, [this] { FailAll(); }) {
@@ -71,7 +73,11 @@ void Dispatcher::Bury() {
 Exchange* Dispatcher::Start(const Ask& ask, Client& client) {
   auto* call = new Call(*this, routes_, ask, client);
   call->begun = loop_.now();
-  Send(*call);
+  call->Carry(this);
+  const Gate::Answer answer =
+      gate_ ? gate_->Enter(ask.domain, *call, call->place) : Gate::Answer::kGo;
+  if (answer == Gate::Answer::kGo) Send(*call);
+  if (answer == Gate::Answer::kRefused) FailLater(*call, kTooMany);
   return call;
 }
 
@@ -82,9 +88,7 @@ void Dispatcher::Send(Call& call) {
   const auto paths = paths_.find(call.origin);
   if (paths == paths_.end()) {
     // None, or one that a reload has taken away since.
-    call.Carry(this);
-    failed_.emplace_back(&call, kNoOrigin);
-    return fail_.Schedule();
+    return FailLater(call, kNoOrigin);
   }
   if (call.attempts == 1 && SendByKey(call, route, paths->second)) return;
   counts_.misses.fetch_add(1, std::memory_order_relaxed);
@@ -143,6 +147,12 @@ void Dispatcher::Retry(Call& call, http::Refusal why) {
 
 void Dispatcher::Drop(Call& call) {
   std::erase_if(failed_, [&](const auto& failed) { return failed.first == &call; });
+}
+
+void Dispatcher::FailLater(Call& call, http::Refusal why) {
+  call.Carry(this);
+  failed_.emplace_back(&call, why);
+  fail_.Schedule();
 }
 
 void Dispatcher::FailAll() {

@@ -30,8 +30,9 @@ struct DispatchCounts {
 
 class Dispatcher final : public Upstream, private CallOwner, private Carrier {
  public:
-  // `listener`: of links for hits, or none; outlives it.
-  Dispatcher(net::EventLoop& loop, std::shared_ptr<const Routes> routes, LinkListener* listener);
+  // `listener`: of links for hits; `gate`: before all requests. None, or they outlive it.
+  Dispatcher(net::EventLoop& loop, std::shared_ptr<const Routes> routes, LinkListener* listener,
+             Gate* gate = nullptr);
   ~Dispatcher() override;
 
   // From now on. Exchanges under way keep the routes that they began with; links of origins that
@@ -51,7 +52,8 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
 
   // CallOwner
   void Retry(Call& call, http::Refusal why) override;
-  // Carrier, of calls that have failed already.
+  void Admitted(Call& call) override { Send(call); }
+  // Carrier, of calls that wait for their turn or have failed already.
   size_t Room(const Call&) const override { return 0; }
   void SendBody(Call&, std::string_view, bool) override {}
   void Pause(Call&, bool) override {}
@@ -62,6 +64,7 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
   std::shared_ptr<const Origin> Choose(uint32_t domain, const DomainRoute& route,
                                        const Origin* but);
   Paths& PathsOf(const std::shared_ptr<const Origin>& origin);
+  void FailLater(Call& call, http::Refusal why);
   void FailAll();
   void Retire(Paths paths);
   void Bury();
@@ -69,6 +72,7 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
   net::EventLoop& loop_;
   std::shared_ptr<const Routes> routes_;
   LinkListener* const listener_;
+  Gate* const gate_;
   std::vector<char> scratch_;
   absl::flat_hash_map<std::shared_ptr<const Origin>, Paths> paths_;
   std::vector<Paths> retired_;

@@ -87,6 +87,7 @@ class FrontTest : public testing::Test, public ConnectionOwner {
     snapshot_->config.domains[0].name = "site.test";
     snapshot_->domains.emplace("site.test", 0);
     snapshot_->slots = {0};
+    SetPolicy();
     snapshot_->routes = std::make_shared<link::Routes>();
     Timeouts& timeouts = snapshot_->config.timeouts;
     timeouts.head = timeouts.idle = timeouts.body = timeouts.write = milliseconds(200);
@@ -96,6 +97,10 @@ class FrontTest : public testing::Test, public ConnectionOwner {
     close(client_);
   }
 
+  // After a change of the domain's.
+  void SetPolicy() {
+    snapshot_->policies = {std::make_shared<Policy>(snapshot_->config.domains[0], clients_)};
+  }
   void Connect(bool proxied = false) {
     services_ =
         std::make_unique<Services>(*loop_, upstream_, counters_, nullptr, scratch_, snapshot_);
@@ -104,7 +109,8 @@ class FrontTest : public testing::Test, public ConnectionOwner {
     client_ = pair[0];
     connection_ = std::make_unique<Connection>(
         *services_, *this, std::make_unique<tls::TcpStream>(base::UniqueFd(pair[1])),
-        Peer{.address = "198.18.0.9"}, proxied);
+        Peer{.address = "198.18.0.9", .ip = *Address::Parse("198.18.0.9")}, ClientTable::Place(),
+        proxied);
     connection_->Begin();
   }
   void ConnectionEnded(Connection&) override { ended_ = true; }
@@ -142,6 +148,7 @@ class FrontTest : public testing::Test, public ConnectionOwner {
   }
   FakeExchange& exchange(size_t i) { return *upstream_.asked.at(i); }
 
+  ClientTable clients_{1024};
   const std::unique_ptr<net::EventLoop> loop_;
   FakeUpstream upstream_;
   WorkerCounters counters_;
