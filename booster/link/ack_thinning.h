@@ -51,9 +51,9 @@ class ThinnedLink {
 };
 
 struct AckThinningOptions {
-  // Acknowledged as the kernel does on a new link and after a loss: what the origin's window takes
-  // to grow from ten segments to some replies (it grows by bytes acknowledged).
-  uint32_t slow_start_bytes = 128 << 10;
+  // Acknowledged as the kernel does on a new link and after a loss: two flights of ten segments, by
+  // which the origin measures the link. (Its window grows by bytes, however few ACKs tell them.)
+  uint32_t slow_start_bytes = 32 << 10;
   // Withheld at most: what GRO may make one ACK acknowledge anyway. Never more than a quarter of
   // the link's receive window.
   uint32_t most_bytes = 64 << 10;

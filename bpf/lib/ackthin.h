@@ -31,15 +31,19 @@ wb_inline __u32 ackthin__kind(const struct wb_pkt *p, const void *data, const vo
   return ackthin__plain_options(p, tcp, data_end) ? WB_T_WITHHELD : WB_T_OPTIONS;
 }
 
+/* The window in bytes: of a segment without SYN. */
+wb_inline __u32 ackthin__window(const struct wb_thin *e, __u32 field) { return field << (e->rcv_wscale & 15); }
+
 /* May this plain ACK be withheld? Lock held. */
 wb_inline __u32 ackthin__judge(const struct wb_thin *e, const struct wb_pkt *p, __u64 now) {
-  __u32 window = bpf_ntohs(p->window_be16), waits = p->ack - e->ack;
+  __u32 known = ackthin__window(e, e->window), waits = p->ack - e->ack, left = known > waits ? known - waits : 0;
   if (!(e->flags & WB_TF_KNOWN)) return WB_T_SLOW_START;
-  if (window > e->window) return WB_T_WINDOW;
   if (!seq__lt(e->seen, p->ack)) return WB_T_DUPLICATE;
+  /* At least twice what the peer may still send: as the kernel itself judges (tcp_cleanup_rbuf). */
+  if (ackthin__window(e, bpf_ntohs(p->window_be16)) >= 2 * left) return WB_T_WINDOW;
   if (e->slow_left) return WB_T_SLOW_START;
   if (!(e->flags & WB_TF_BUSY)) return WB_T_QUIET;
-  if (waits >= wb_thin_settings.most_bytes || waits >= (window << (e->rcv_wscale & 15)) / 4) return WB_T_BYTES;
+  if (waits >= wb_thin_settings.most_bytes || waits >= known / 4) return WB_T_BYTES;
   if ((e->flags & WB_TF_HELD) && now - e->held_ns >= wb_thin_settings.hold_ns) return WB_T_LATE;
   return WB_T_WITHHELD;
 }

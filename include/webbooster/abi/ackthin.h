@@ -18,7 +18,7 @@
   X(DATA, "data", "data, which carries the ACK of what was withheld")                        \
   X(CONTROL, "control", "SYN, FIN, RST, URG, PSH or a congestion mark")                      \
   X(OPTIONS, "options", "SACK, or options other than timestamps")                            \
-  X(DUPLICATE, "duplicate", "ACK of nothing new")                                            \
+  X(DUPLICATE, "duplicate", "ACK of nothing new: a loss, a window, a keep-alive")                                            \
   X(WINDOW, "window", "ACK that opens the window")                                           \
   X(SLOW_START, "slow_start", "ACK on a new link, or after a loss")                          \
   X(QUIET, "quiet", "ACK of a link whose requests do not follow at once")                    \
