@@ -78,10 +78,9 @@ absl::Status AckThinning::Open(const AckThinningOptions& options) {
     return PosixError("prepare", "the packet socket");
   skeleton_ = tc_ackthin_bpf__open();
   if (skeleton_ == nullptr) return PosixError("open", "the program that thins ACKs");
-  skeleton_->rodata->wb_thin_settings = {
-      .hold_ns = static_cast<uint64_t>(std::chrono::nanoseconds(kHold).count()),
-      .slow_start_bytes = options.slow_start_bytes,
-      .most_bytes = options.most_bytes};
+  skeleton_->rodata->wb_thin_settings = {.hold_ns = static_cast<uint64_t>(options.hold.count()),
+                                         .slow_start_bytes = options.slow_start_bytes,
+                                         .most_bytes = options.most_bytes};
   // The accelerator's counters, which headers of its programs name.
   for (bpf_map* map : {skeleton_->maps.wb_reasons, skeleton_->maps.wb_domain_stats})
     (void)bpf_map__set_autocreate(map, false);

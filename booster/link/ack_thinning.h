@@ -2,7 +2,7 @@
 // Delayed acknowledgments on booster links (docs/DESIGN.md, "Acknowledgments of booster links"): a
 // TC program on the interfaces to the origins withholds ACKs that the next request carries
 // (RFC 3449, 5.2.1, ACK filtering; beyond the two segments of RFC 5681, 4.2, of which the origin's
-// accelerator knows). What no request has carried within kHold is sent by Release().
+// accelerator knows). What no request has carried within kAckHold is sent by Release().
 #ifndef BOOSTER_LINK_ACK_THINNING_H_
 #define BOOSTER_LINK_ACK_THINNING_H_
 
@@ -36,7 +36,7 @@ class ThinnedLink {
   ~ThinnedLink();
 
   // Sends the ACK that is withheld, if there is one. To be called when a reply has been read and no
-  // request has been written for kHold, and when a reply was not the one expected (a miss): the
+  // request has been written for kAckHold, and when a reply was not the one expected (a miss): the
   // origin's kernel waits for its ACK. A system call, two if there is something to send. Errors of
   // the device: the origin then sends the end of its last reply again, whose ACK is let through.
   absl::Status Release();
@@ -50,7 +50,11 @@ class ThinnedLink {
   wb_conn_key key_;
 };
 
+// Below half of the least time after which the origin takes a reply for lost (5 ms).
+inline constexpr std::chrono::milliseconds kAckHold{2};
+
 struct AckThinningOptions {
+  std::chrono::nanoseconds hold = kAckHold;
   // Acknowledged as the kernel does on a new link and after a loss: two flights of ten segments, by
   // which the origin measures the link. (Its window grows by bytes, however few ACKs tell them.)
   uint32_t slow_start_bytes = 32 << 10;
@@ -62,9 +66,6 @@ struct AckThinningOptions {
 // The program and its links. Thread-safe after Attach().
 class AckThinning {
  public:
-  // Below half of the least time after which the origin takes a reply for lost (5 ms).
-  static constexpr std::chrono::milliseconds kHold{2};
-
   // Loads the program. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_NET_RAW; the calls after
   // Attach() need none. Nothing is pinned.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<AckThinning>> Load(

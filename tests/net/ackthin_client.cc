@@ -136,7 +136,7 @@ class Booster {
 
   // Nothing is asked for so long, or at least until an ACK would have been released.
   void Pause(microseconds think, bool release) {
-    const microseconds hold = wb::link::AckThinning::kHold;
+    const microseconds hold = wb::link::kAckHold;
     std::this_thread::sleep_for(std::min(std::max(think, microseconds(1)), hold));
     if (think.count() > 0 && think < hold) return;
     if (release && link_ && !link_->Release().ok()) Fail("cannot release");
