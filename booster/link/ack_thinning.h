@@ -55,9 +55,9 @@ inline constexpr std::chrono::milliseconds kAckHold{2};
 
 struct AckThinningOptions {
   std::chrono::nanoseconds hold = kAckHold;
-  // Acknowledged as the kernel does on a new link and after a loss: two flights of ten segments, by
+  // Acknowledged as the kernel does on a new link and after a loss: a flight of ten segments, by
   // which the origin measures the link. (Its window grows by bytes, however few ACKs tell them.)
-  uint32_t slow_start_bytes = 32 << 10;
+  uint32_t slow_start_bytes = 16 << 10;
   // Withheld at most: what GRO may make one ACK acknowledge anyway. Never more than a quarter of
   // the link's receive window.
   uint32_t most_bytes = 64 << 10;
