@@ -13,7 +13,8 @@ struct wb_frame {
 };
 
 /* Keeps the ACK. Lock held. */
-wb_inline void ackthin__hold(struct wb_thin *e, const struct wb_pkt *p, const struct wb_frame *f, __u32 ifindex, __u64 now) {
+wb_inline void ackthin__hold(struct wb_thin *e, const struct wb_pkt *p, const struct wb_frame *f, __u32 ifindex,
+                             __u64 now) {
   if (!(e->flags & WB_TF_HELD)) e->held_ns = now;
   e->flags |= WB_TF_HELD;
   e->ifindex = ifindex;

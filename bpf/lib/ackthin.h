@@ -48,10 +48,11 @@ wb_inline __u32 ackthin__judge(const struct wb_thin *e, const struct wb_pkt *p, 
   return WB_T_WITHHELD;
 }
 
-/* The packet goes out: the peer knows what it says. Lock held. */
+/* The packet goes out: the peer knows what it says. Requests that follow an ACK within hold_ns would have carried it, and
+ * make a busy link; what had to be released proves that none did. Lock held. */
 wb_inline void ackthin__passed(struct wb_thin *e, const struct wb_pkt *p, __u32 reason, __u64 now) {
   int followed = (e->flags & WB_TF_HELD) || now - e->ack_ns < wb_thin_settings.hold_ns;
-  if (reason == WB_T_RELEASED) e->flags &= ~WB_TF_BUSY; /* nothing has followed */
+  if (reason == WB_T_RELEASED) e->flags &= ~WB_TF_BUSY;
   if (reason == WB_T_DATA && followed) e->flags |= WB_TF_BUSY;
   if (reason != WB_T_DATA) e->ack_ns = reason == WB_T_RELEASED ? 0 : now;
   if (!(e->flags & WB_TF_KNOWN) || reason == WB_T_DUPLICATE || reason == WB_T_OPTIONS)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What boosterd and wb_tc_ackthin share: the links whose ACKs are thinned, and why a packet of theirs was let through or not.
- * Nothing of it is pinned: it lives and ends with boosterd, and so is no part of WB_LAYOUT_VERSION. */
+/* What boosterd and wb_tc_ackthin share: the links whose ACKs are thinned, and why a packet of theirs was let through or
+ * not. Nothing of it is pinned: it lives and ends with boosterd, and so is no part of WB_LAYOUT_VERSION. */
 #ifndef WEBBOOSTER_ABI_ACKTHIN_H_
 #define WEBBOOSTER_ABI_ACKTHIN_H_
 
@@ -18,7 +18,7 @@
   X(DATA, "data", "data, which carries the ACK of what was withheld")                        \
   X(CONTROL, "control", "SYN, FIN, RST, URG, PSH or a congestion mark")                      \
   X(OPTIONS, "options", "SACK, or options other than timestamps")                            \
-  X(DUPLICATE, "duplicate", "ACK of nothing new: a loss, a window, a keep-alive")                                            \
+  X(DUPLICATE, "duplicate", "ACK of nothing new: a loss, a window, a keep-alive")            \
   X(WINDOW, "window", "ACK that opens the window")                                           \
   X(SLOW_START, "slow_start", "ACK on a new link, or after a loss")                          \
   X(QUIET, "quiet", "ACK of a link whose requests do not follow at once")                    \
@@ -46,7 +46,7 @@ enum wb_thin_flag {
   WB_TF_BUSY = 1 << 2,  /* requests follow the ACKs within hold_ns */
 };
 
-/* A registered link. boosterd makes it with rcv_wscale, the rest 0; then wb_tc_ackthin alone writes, with the lock held. */
+/* A registered link. boosterd makes it with rcv_wscale, the rest 0; then wb_tc_ackthin alone writes, holding the lock. */
 struct wb_thin {
   struct bpf_spin_lock lock;
   __u32 flags;     /* enum wb_thin_flag */
