@@ -16,9 +16,9 @@ import subprocess
 import sys
 
 DOCS = pathlib.Path(__file__).resolve().parent
-PAGES = ["wbctl.1", "accelerd.8", "accelerd.yaml.5"]
+PAGES = ["wbctl.1", "accelerd.8", "accelerd.yaml.5", "boosterd.yaml.5"]
 SEE_ALSO = {"wbctl.1": "accelerd (8), accelerd.yaml (5)", "accelerd.8": "wbctl (1), accelerd.yaml (5)",
-            "accelerd.yaml.5": "accelerd (8), wbctl (1)"}
+            "accelerd.yaml.5": "accelerd (8), wbctl (1)", "boosterd.yaml.5": "accelerd.yaml (5), wbctl (1)"}
 
 
 # Text.
@@ -226,17 +226,19 @@ def accelerd_page(version):
         *Converter(text).convert()])
 
 
-def yaml_page(version):
-    text = (DOCS / "CONFIGURATION.md").read_text()
+def yaml_page(version, daemon):
+    parts = re.split(r"^# Configuration of (\w+)\n", (DOCS / "CONFIGURATION.md").read_text(), flags=re.M)
+    text = dict(zip(parts[1::2], parts[2::2]))[daemon]
     intro = sections_of(text)[""]
-    return page("accelerd.yaml.5", version, "configuration of accelerd", [
+    return page(f"{daemon}.yaml.5", version, f"configuration of {daemon}", [
         ".SH DESCRIPTION", *Converter(intro).convert(), *Converter(text[len(intro):]).convert()])
 
 
 def main():
     wbctl, version, directory = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     directory.mkdir(parents=True, exist_ok=True)
-    texts = [wbctl_page(wbctl, version), accelerd_page(version), yaml_page(version)]
+    texts = [wbctl_page(wbctl, version), accelerd_page(version), yaml_page(version, "accelerd"),
+             yaml_page(version, "boosterd")]
     for name, text in zip(PAGES, texts):
         # groff's own letters for what is not ASCII; every page is plain ASCII then.
         plain = "".join(c if ord(c) < 128 else f"\\[u{ord(c):04X}]" for c in text)

@@ -6,7 +6,6 @@
 namespace wb::front {
 namespace {
 
-constexpr milliseconds kLongestHold{200};
 constexpr int64_t kSecondNs = 1000000000;
 
 // FNV-1a: names are the operator's, so that no one chooses them to collide.
@@ -21,8 +20,6 @@ Policy::Verdict Refused(int status, std::string_view reason, int64_t wait_ns) {
   verdict.refusal = {status, reason};
   verdict.retry_after_s =
       static_cast<uint32_t>(std::max<int64_t>(1, (wait_ns + kSecondNs - 1) / kSecondNs));
-  const auto wait = std::chrono::ceil<milliseconds>(std::chrono::nanoseconds(wait_ns));
-  verdict.hold = wait_ns > 0 ? std::min(wait, kLongestHold) : kLongestHold;
   return verdict;
 }
 

@@ -55,13 +55,14 @@ class Policy {
     ClientTable::Place client_;
   };
 
+  // 429 and 503 are to be sent after so long, and nothing read from that connection (or stream)
+  // until then: who asks again at once costs next to nothing that way.
+  static constexpr milliseconds kHold{200};
+
   struct Verdict {
     // None: admitted. 403, 405 (allow() goes into Allow; RFC 9110, 15.5.6), 429 or 503.
     http::Refusal refusal;
     uint32_t retry_after_s = 0;  // of 429 and 503: for Retry-After (RFC 9110, 10.2.3)
-    // 429 and 503 are best sent after so long, and nothing read from that connection (or stream)
-    // until then: who asks again at once costs next to nothing that way.
-    milliseconds hold{0};
     Admission admission;
   };
 

@@ -4,20 +4,22 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "booster/front/fair_queue.h"
 #include "booster/front/overload.h"
+#include "booster/front/policy.h"
 
 namespace wb::front {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 using ::testing::ElementsAre;
 
@@ -297,6 +299,111 @@ TEST(FrontFairQueueTest, KeepsItsLinesInOrder) {
   EXPECT_EQ(entered, served + refused + left + waiting);
   requests.clear();
   EXPECT_EQ(worker.queue.size(), 0U);
+}
+
+// A worker with its whole policy, in virtual time: 3 us to read a request, 15 us to serve or 2 us
+// to refuse one. Clients ask again some time after each answer.
+class WholeWorker {
+ public:
+  class Client : public FairQueue::Waiter {
+   public:
+    Client(WholeWorker& test, uint32_t domain) : test_(test), domain_(domain) {}
+    void Ask() {
+      Policy::Verdict verdict = test_.policies_[domain_]->Admit(kAddress, "GET", "/", test_.now_);
+      test_.work_ += microseconds(3);
+      if (verdict.refusal) {
+        test_.work_ += microseconds(2);
+        ++test_.refused_;
+        asked_ = test_.now_ + Policy::kHold + test_.Pause(domain_);
+        test_.events_.emplace(asked_, this);
+        return;
+      }
+      if (test_.queue_.Enter(domain_, Priority::kNormal, *this, test_.now_) ==
+          FairQueue::Entry::kGo)
+        OnTurn();
+    }
+    void OnTurn() override {
+      test_.work_ += microseconds(15);
+      test_.begun_.push_back(this);
+    }
+    void Answered() {
+      if (domain_ == 1) test_.latencies_.push_back(test_.now_ - asked_);
+      asked_ = test_.now_ + test_.Pause(domain_);
+      test_.events_.emplace(asked_, this);
+    }
+    void Start() {
+      asked_ = test_.now_ + test_.Pause(domain_);
+      test_.events_.emplace(asked_, this);
+    }
+
+   private:
+    inline static const Address kAddress = Address::Parse("192.0.2.1").value();
+    WholeWorker& test_;
+    uint32_t domain_;
+    Clock::time_point asked_;
+  };
+
+  // 10 ms between the requests of a client of domain 0, and 2 ms of domain 1; on the average.
+  Clock::duration Pause(uint32_t domain) {
+    const int mean = domain == 0 ? 10000 : 2000;
+    return microseconds(mean / 2 + static_cast<int>(random_() % static_cast<unsigned>(mean)));
+  }
+
+  // Of 10,000 requests of domain 1, while so many clients ask domain 0.
+  Clock::duration P99(size_t flood) {
+    Domain domain;
+    domain.name = "flood.test";
+    domain.quota.rate = 5000;
+    domain.quota.burst = 50;
+    policies_[0] = std::make_unique<Policy>(domain, clients_);
+    domain.name = "calm.test";
+    domain.quota = {};
+    policies_[1] = std::make_unique<Policy>(domain, clients_);
+    std::vector<std::unique_ptr<Client>> all;
+    for (size_t i = 0; i < flood + 20; ++i) {
+      all.push_back(std::make_unique<Client>(*this, i < flood ? 0 : 1));
+      all.back()->Start();
+    }
+    while (latencies_.size() < 20000) Turn();
+    latencies_.erase(latencies_.begin(), latencies_.begin() + 10000);
+    std::sort(latencies_.begin(), latencies_.end());
+    return latencies_[latencies_.size() * 99 / 100];
+  }
+
+  int refused() const { return refused_; }
+
+ private:
+  void Turn() {
+    if (!queue_.waiting()) now_ = std::max(now_, events_.begin()->first);
+    const auto took = std::exchange(work_, microseconds(5));
+    queue_.Turn(took);
+    while (!events_.empty() && events_.begin()->first <= now_) {
+      Client* const client = events_.begin()->second;
+      events_.erase(events_.begin());
+      client->Ask();
+    }
+    now_ += work_;
+    for (Client* client : std::exchange(begun_, {})) client->Answered();
+  }
+
+  ClientTable clients_{64};
+  std::array<std::unique_ptr<Policy>, 2> policies_;
+  FairQueue queue_{2};
+  Clock::time_point now_{seconds(1000)};
+  microseconds work_{5};
+  std::multimap<Clock::time_point, Client*> events_;
+  std::vector<Client*> begun_;
+  std::vector<Clock::duration> latencies_;
+  int refused_ = 0;
+  std::mt19937 random_{1};
+};
+
+TEST(FrontShareTest, ADomainAtTwentyTimesItsLimitMovesNoOther) {
+  WholeWorker within, beyond;
+  const auto calm = within.P99(50);
+  const auto flooded = beyond.P99(1000);
+  EXPECT_GT(beyond.refused(), 1000);
+  EXPECT_LE(flooded, calm * 6 / 5) << calm.count() << " ns, then " << flooded.count();
 }
 
 }  // namespace

@@ -50,11 +50,14 @@ def check_pages(root):
             check(known, f"wbctl(1) lacks {option['name']} of {command['path']}")
     for title in ("EXIT STATUS", "SEE ALSO", "accelerd cannot be reached"):
         check(title in text, f"wbctl(1) lacks {title}")
-    keys = re.findall(r"^\| `([a-z_.\[\]]+)` \|", (REPO / "docs/CONFIGURATION.md").read_text(), re.M)
-    check(len(keys) > 30, f"found only {keys}")
-    text = man_text(root / "share/man/man5/accelerd.yaml.5")
-    for key in keys:
-        check(key in text, f"accelerd.yaml(5) lacks {key}")
+    parts = re.split(r"^# Configuration of (\w+)\n", (REPO / "docs/CONFIGURATION.md").read_text(), flags=re.M)
+    check(parts[1::2] == ["accelerd", "boosterd"], f"CONFIGURATION has the parts {parts[1::2]}")
+    for daemon, part in zip(parts[1::2], parts[2::2]):
+        keys = re.findall(r"^\| `([a-z_0-9.\[\]]+)` \|", part, re.M)
+        check(len(keys) > 30, f"found only {keys}")
+        text = man_text(root / f"share/man/man5/{daemon}.yaml.5")
+        for key in keys:
+            check(key in text, f"{daemon}.yaml(5) lacks {key}")
     text = man_text(root / "share/man/man8/accelerd.8")
     for word in ("--config", "--check", "When something is wrong".upper(), "wbctl(1)"):
         check(word in text, f"accelerd(8) lacks {word}")
@@ -80,8 +83,9 @@ def main():
         done = run("cmake", "--install", BUILD, "--prefix", root)
         check(done.returncode == 0, done.stderr)
         check(run(root / "sbin/accelerd", "--version").returncode == 0, "accelerd does not run")
-        example = root / "share/doc/webbooster/examples/accelerd.yaml"
-        check(example.is_file(), "no example")
+        for daemon in ("accelerd", "boosterd"):
+            example = root / f"share/doc/webbooster/examples/{daemon}.yaml"
+            check(example.is_file(), f"no example of {daemon}")
         check_pages(root)
         check_completions(root)
     print("1 passed, 0 failed")
