@@ -207,7 +207,8 @@ render() {
   local text key
   text=$(<"$1")
   for key in PREFIX INSTANCE PIN_DIR RUN_DIR CGROUP IFS DOCROOT DOMAIN SECOND_DOMAIN SOCK METRICS_PORT \
-    BOOSTER_IP BOOSTER_IP6 KEY_FILE NGINX_WORKERS FILE_CACHE SERVER_INCLUDE SERVERS BOOSTER_RUN_DIR \
+    BOOSTER_IP BOOSTER_IP6 KEY_FILE NGINX_WORKERS FILE_CACHE SERVER_INCLUDE SERVERS CATALOGUE \
+    BOOSTER_RUN_DIR \
     BOOSTERD_SOCK BOOSTER_CLIENT_IP BOOSTER_CLIENT_IP6 BOOSTER_IF BOOSTER_ORIGIN2_IF TLS_DIR DOMAIN2 \
     ORIGIN ORIGIN2 ORIGIN_BOOSTER_IP ORIGIN2_BOOSTER_IP; do
     [[ $text != *"@$key@"* ]] || text=${text//"@$key@"/"$(placeholder "$key")"}
@@ -229,6 +230,9 @@ placeholder() {
       ;;
     SECOND_DOMAIN)
       [[ $WITH_BOOSTER == no ]] || as_domain2 render "$SELF_DIR/lab/accelerd-domain.yaml.in"
+      ;;
+    CATALOGUE)
+      [[ $WITH_BOOSTER == no ]] || printf 'catalogue: "%s:%s"' "$ORIGIN_BOOSTER_IP" "$CATALOGUE_PORT"
       ;;
     ORIGIN) origin_entry ;;
     ORIGIN2) as_origin2 origin_entry ;;
