@@ -44,10 +44,9 @@ Options of up:
                           boosterd, nor the second origin and its domain
   --conf FILE             accelerd configuration instead of lab/accelerd.yaml.in; it may hold
                           @PREFIX@ @PIN_DIR@ @RUN_DIR@ @CGROUP@ @IFS@ @DOCROOT@ @DOMAIN@ @SOCK@
-                          @METRICS_PORT@ @BOOSTER_IP@ @BOOSTER_IP6@ @KEY_FILE@ @INSTANCE@
-                          @ORIGIN_BOOSTER_IP@, and what is empty without booster: @CATALOGUE@ among
-                          boosters, @SECOND_DOMAIN@ in the list of domains; each origin has its
-                          own values
+                          @METRICS_PORT@ @BOOSTER_IP@ @BOOSTER_IP6@ @KEY_FILE@ @INSTANCE@ @CATALOGUE_PORT@
+                          @ORIGIN_BOOSTER_IP@, and @SECOND_DOMAIN@ in a list of domains; of
+                          both origins, each with its own values
   --booster-conf FILE     boosterd configuration instead of lab/boosterd.yaml.in; it may hold
                           what that one holds, and @ORIGIN_BOOSTER_IP@ @ORIGIN2_BOOSTER_IP@
   --nginx-include FILE    text for nginx's server blocks

@@ -5,6 +5,9 @@
 #ifndef BOOSTER_FRONT_CONFIG_H_
 #define BOOSTER_FRONT_CONFIG_H_
 
+#include <array>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,19 +24,35 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
+inline constexpr size_t kMaxFileBytes = 8 << 20;
 inline constexpr size_t kMaxListeners = 64;
 inline constexpr size_t kMaxDomains = 10000;
+inline constexpr size_t kMaxNames = 20000;    // Domain names and aliases together.
+inline constexpr size_t kMaxNameChars = 253;  // of DNS; the accelerator's have fewer
+inline constexpr size_t kMaxMethodChars = 32;
+inline constexpr size_t kMaxHealthPathChars = 255;
 inline constexpr size_t kMaxOrigins = 16;  // of a domain
 inline constexpr size_t kMaxProxies = 64;
-inline constexpr size_t kMaxRules = 64;
+inline constexpr size_t kMaxRules = 64;  // of a list of a domain
 inline constexpr Range<uint32_t> kWorkers = {0, 256};
 inline constexpr Range<uint32_t> kConnections = {16, 1000000};
+inline constexpr Range<uint32_t> kClientConnections = {1, kConnections.max};
+inline constexpr Range<uint64_t> kHeadBytes = {1 << 10, 1 << 20};
+inline constexpr Range<uint64_t> kTargetBytes = {256, 64 << 10};
+inline constexpr Range<uint32_t> kFields = {16, 1000};
+inline constexpr Range<uint64_t> kBodyBytes = {0, 1ULL << 40};
 inline constexpr Range<uint64_t> kBufferBytes = {16 << 10, 16 << 20};
+inline constexpr Range<uint64_t> kMemoryBytes = {1 << 20, 1ULL << 40};
+inline constexpr uint64_t kLeastBuffers = 16;  // limits.memory in limits.buffer, at least
 inline constexpr Range<uint32_t> kLinks = {1, 64};
 inline constexpr Range<uint32_t> kMissLinks = {1, 4096};
 inline constexpr Range<uint32_t> kWeight = {0, 1000};
 inline constexpr Range<milliseconds> kTimeout = {milliseconds(10), hours(24)};
-inline constexpr Range<uint32_t> kRate = {0, 100000000};
+inline constexpr Range<milliseconds> kBusyPoll = {milliseconds(0), seconds(1)};
+inline constexpr Range<uint32_t> kHealthCount = {1, 100};
+inline constexpr Range<milliseconds> kSlowStart = {milliseconds(0), hours(1)};
+inline constexpr Range<uint32_t> kRate = {0, 100000000};  // burst too
+inline constexpr Range<uint32_t> kConcurrent = {0, 1000000};
 inline constexpr Range<uint32_t> kStreams = {1, 10000};
 
 struct Listener {
@@ -107,6 +126,8 @@ struct Quota {
 };
 
 enum class Priority { kLow, kNormal, kHigh };
+inline constexpr std::array<config::Names<Priority>, 3> kPriorities = {
+    {{"low", Priority::kLow}, {"normal", Priority::kNormal}, {"high", Priority::kHigh}}};
 
 struct Domain {
   std::string name;

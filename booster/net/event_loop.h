@@ -98,6 +98,7 @@ class EventLoop {
   void Post(std::function<void()> run);
 
   void Run();   // until Stop()
+  void Turn();  // once: waits for something, and does what is to be done
   void Stop();  // from any thread
 
   // Of this turn: the time is read once after each wait.

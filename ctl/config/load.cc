@@ -12,6 +12,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_join.h"
+#include "ctl/config/reader.h"
 #include "ctl/config/text.h"
 
 namespace wb::config {
@@ -65,22 +66,27 @@ std::string FormatFinding(std::string_view file, const Finding& finding) {
              finding.message);
 }
 
-absl::StatusOr<Config> Load(const std::string& path, std::vector<std::string>* warnings,
-                            std::string* text_read) {
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
   struct stat status {};
-  const absl::StatusOr<std::string> text = ReadSmallFile(path, kMaxFileBytes, &status);
-  if (!text.ok()) return text.status();
-  if (text_read != nullptr) *text_read = *text;
-  LoadResult result = Parse(*text);
+  return ReadSmallFile(path, max_bytes, &status);
+}
+
+absl::Status Report(const std::string& path, const Findings& findings,
+                    std::vector<std::string>* warnings) {
   if (warnings != nullptr) {
-    for (const Finding& warning : result.warnings)
+    for (const Finding& warning : findings.warnings)
       warnings->push_back(FormatFinding(path, warning));
   }
-  if (result.errors.empty()) return std::move(result.config);
+  if (findings.errors.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrJoin(result.errors, "\n", [&](std::string* out, const Finding& error) {
+      absl::StrJoin(findings.errors, "\n", [&](std::string* out, const Finding& error) {
         absl::StrAppend(out, FormatFinding(path, error));
       }));
+}
+
+absl::StatusOr<Config> Load(const std::string& path, std::vector<std::string>* warnings,
+                            std::string* text) {
+  return LoadFile(path, kMaxFileBytes, Parse, warnings, text);
 }
 
 absl::StatusOr<std::array<uint8_t, kBoosterKeyBytes>> ReadBoosterKey(const std::string& path) {

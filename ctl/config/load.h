@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads accelerd's configuration. The file is taken for hostile: whatever is unknown, doubled, out
-// of range or clever (anchors, aliases, tags) is an error, all errors are found in one pass, and
-// nothing here throws. Safe from any thread.
+// Reads accelerd's configuration (boosterd's: booster/front/config_load.h). The file is taken for
+// hostile: whatever is unknown, doubled, out of range or clever (anchors, aliases, tags) is an
+// error, all errors are found in one pass, and nothing here throws. Safe from any thread.
 #ifndef CTL_CONFIG_LOAD_H_
 #define CTL_CONFIG_LOAD_H_
 
@@ -25,13 +25,18 @@ struct Finding {
   std::string message;
 };
 
-// `config` is complete and valid only when `errors` is empty. Both lists are in the order of the
-// file.
-struct LoadResult {
-  Config config;
+// Both lists are in the order of the file.
+struct Findings {
   std::vector<Finding> errors;
   std::vector<Finding> warnings;
 };
+
+// `config` is complete and valid only when `errors` is empty.
+template <typename ConfigType>
+struct Loaded : Findings {
+  ConfigType config;
+};
+using LoadResult = Loaded<Config>;
 
 // Never throws, whatever the text. A YAML syntax error is the only error that hides those behind
 // it.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 namespace wb::config {
@@ -64,6 +65,12 @@ std::string_view KindName(Node::Kind kind) {
 
 Finding At(const Node& node, const std::string& path, std::string message) {
   return {node.line, node.column, path.empty() ? "document" : path, std::move(message)};
+}
+
+void SortByPlace(std::vector<Finding>* findings) {
+  std::stable_sort(findings->begin(), findings->end(), [](const Finding& a, const Finding& b) {
+    return std::tie(a.line, a.column) < std::tie(b.line, b.column);
+  });
 }
 
 }  // namespace
@@ -183,6 +190,21 @@ std::string Map::PathOf(std::string_view key) const {
   std::string shown = Quote(key);  // Escaped and cut; the quotes are not wanted here.
   shown = shown.substr(1, shown.size() - 2);
   return self_.path().empty() ? shown : Cat(self_.path(), ".", shown);
+}
+
+Findings ReadText(std::string_view yaml_text, size_t max_bytes,
+                  const std::function<void(const Node& root, Findings*)>& read) {
+  Findings findings;
+  if (const auto root = ParseTree(yaml_text, max_bytes, &findings.errors)) read(*root, &findings);
+  const bool cut = findings.errors.size() >= kMaxErrors;
+  SortByPlace(&findings.errors);
+  SortByPlace(&findings.warnings);
+  if (cut) {
+    const Finding& last = findings.errors.back();
+    findings.errors.push_back(
+        {last.line, last.column, "document", "too many errors; there are more"});
+  }
+  return findings;
 }
 
 }  // namespace wb::config

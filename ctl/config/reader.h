@@ -2,7 +2,7 @@
 // Cursor over the tree that collects errors instead of stopping at them. A Value is one place of
 // the file, present or not; readers leave their target alone (so at its default) unless the value
 // is there and valid. A Map knows which keys were asked for, so that the schema alone says what is
-// known. Private to ctl/config.
+// known. Private to ctl/config and booster/front, the schemas of the two daemons.
 #ifndef CTL_CONFIG_READER_H_
 #define CTL_CONFIG_READER_H_
 
@@ -12,6 +12,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,11 +22,6 @@
 #include "ctl/config/values.h"
 
 namespace wb::config {
-
-struct Findings {
-  std::vector<Finding> errors;
-  std::vector<Finding> warnings;
-};
 
 class Value {
  public:
@@ -170,6 +166,31 @@ class Map {
   std::map<std::string_view, const Entry*> entries_;
   std::vector<std::string_view> known_;
 };
+
+// What `read`, a schema, finds in `yaml_text`, which may have `max_bytes`. Never throws, if `read`
+// does not.
+Findings ReadText(std::string_view yaml_text, size_t max_bytes,
+                  const std::function<void(const Node& root, Findings*)>& read);
+
+// A regular file of at most `max_bytes`.
+[[nodiscard]] absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
+
+// Warnings go to `warnings`, if asked for. InvalidArgument: the errors, one a line.
+[[nodiscard]] absl::Status Report(const std::string& path, const Findings& findings,
+                                  std::vector<std::string>* warnings);
+
+// Load() of a daemon whose Parse() is `parse`.
+template <typename ConfigType>
+absl::StatusOr<ConfigType> LoadFile(const std::string& path, size_t max_bytes,
+                                    Loaded<ConfigType> (*parse)(std::string_view),
+                                    std::vector<std::string>* warnings, std::string* text_read) {
+  const absl::StatusOr<std::string> text = ReadFile(path, max_bytes);
+  if (!text.ok()) return text.status();
+  if (text_read != nullptr) *text_read = *text;
+  Loaded<ConfigType> result = parse(*text);
+  if (absl::Status status = Report(path, result, warnings); !status.ok()) return status;
+  return std::move(result.config);
+}
 
 }  // namespace wb::config
 

@@ -6,12 +6,12 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "ctl/config/load.h"
 #include "ctl/config/reader.h"
+#include "ctl/config/sections.h"
 #include "ctl/config/text.h"
 #include "ctl/config/tree.h"
 #include "ctl/config/values.h"
@@ -20,15 +20,6 @@ namespace wb::config {
 namespace {
 
 constexpr Range<uint16_t> kPorts = {1, 65535};
-
-absl::StatusOr<std::string> AbsolutePath(std::string_view text) { return ParseAbsolutePath(text); }
-
-absl::StatusOr<std::string> SocketPath(std::string_view text) {
-  return ParseAbsolutePath(text, kMaxSocketPathChars);
-}
-
-// Host names of all domains, each with the line and the path of its first use.
-using NameTable = std::map<std::string, std::pair<int, std::string>>;
 
 void ReadInterfaces(const Value& list, std::vector<Interface>* out) {
   std::map<std::string, int> lines;
@@ -46,65 +37,6 @@ void ReadInterfaces(const Value& list, std::vector<Interface>* out) {
     map["bulk"].Enum(&interface.bulk, kBulkPaths);
     map.Finish();
   }
-}
-
-void ReadApi(const Value& value, const Value& runtime_dir, Config* config) {
-  Map map(value);
-  const Value socket = map["socket"];
-  socket.Text(&config->api.socket, SocketPath);
-  if (!socket.present()) {
-    config->api.socket = Cat(config->runtime_dir, "/accelerd.sock");
-    if (config->api.socket.size() > kMaxSocketPathChars) {
-      runtime_dir.Error(Cat("is too long for a socket in it (", kMaxSocketPathChars,
-                            " characters with /accelerd.sock); set api.socket"));
-    }
-  }
-  const Value mode = map["mode"];
-  const bool open = mode.Text(&config->api.mode, ParseMode) && (config->api.mode & 0007) != 0;
-  const Value allow = map["allow"];
-  if (allow.present()) {
-    allow.Texts(&config->api.allow.emplace(), {0, kMaxAllowed}, ParsePrincipal);
-  } else if (open) {
-    mode.Warn(
-        "lets every user of this machine connect, but only root, accelerd's user and the socket's "
-        "group are answered; api.allow names others");
-  }
-  map.Finish();
-}
-
-void ReadMetrics(const Value& value, Metrics* metrics) {
-  Map map(value);
-  const Value listen = map["listen"];
-  const auto parse = [](std::string_view text) { return ParseEndpoint(text, true); };
-  if (listen.TextOrEmpty(&metrics->listen, parse) && metrics->listen) {
-    const std::string& host = metrics->listen->host;
-    const bool local = host.starts_with("127.") || host == "::1" || host == "localhost";
-    if (!local) listen.Warn("metrics can be read from other machines, without authentication");
-  }
-  map.Finish();
-}
-
-void ReadLog(const Value& value, Log* log) {
-  Map map(value);
-  map["level"].Enum(&log->level, kLogLevels);
-  map.Finish();
-}
-
-void ReadAccessLog(const Value& value, AccessLog* log) {
-  Map map(value);
-  const Value file = map["file"];
-  file.TextOrEmpty(&log->file, AbsolutePath);
-  const Value journal = map["journal"];
-  journal.Boolean(&log->journal);
-  if (log->journal && !log->file.empty()) journal.Error("is one of two: give file or journal");
-  const Value sample = map["sample"];
-  sample.Integer(&log->sample, kLogSample);
-  const Value format = map["format"];
-  format.Enum(&log->format, kLogFormats);
-  const bool off = log->file.empty() && !log->journal;
-  for (const Value& option : {sample, format})
-    if (off && option.present()) option.Warn("has no effect without file or journal");
-  map.Finish();
 }
 
 void ReadLimits(const Value& value, Limits* limits) {
@@ -152,16 +84,11 @@ void ReadBoosters(const Value& value, Boosters* boosters) {
     key_file.Error("is required when boosters.addresses are given");
   }
   if (given && !trusting) key_file.Warn("has no effect without boosters.addresses");
+  const Value catalogue = map["catalogue"];
+  catalogue.TextOrEmpty(&boosters->catalogue,
+                        [](std::string_view text) { return ParseEndpoint(text, false); });
+  if (boosters->catalogue && !trusting) catalogue.Warn("tells nobody without boosters.addresses");
   map.Finish();
-}
-
-void ReadName(const Value& value, std::string* out, NameTable* names) {
-  if (!value.Text(out, ParseHostName)) return;
-  const auto [first, is_new] = names->emplace(*out, std::pair(value.node().line, value.path()));
-  if (!is_new) {
-    value.Error(Cat("host name ", Quote(*out), " is used already by ", first->second.second,
-                    " on line ", first->second.first));
-  }
 }
 
 void ReadFillFrom(const Value& value, Domain* domain) {
@@ -231,7 +158,7 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
   runtime_dir.Text(&config->runtime_dir, AbsolutePath);
   map["cgroup"].TextOrEmpty(&config->cgroup, AbsolutePath);
   ReadInterfaces(map["interfaces"], &config->interfaces);
-  ReadApi(map["api"], runtime_dir, config);
+  ReadApi(map["api"], runtime_dir, config->runtime_dir, "accelerd", &config->api);
   ReadMetrics(map["metrics"], &config->metrics);
   ReadLog(map["log"], &config->log);
   ReadAccessLog(map["access_log"], &config->access_log);
@@ -255,30 +182,14 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
   map.Finish();
 }
 
-void SortByPlace(std::vector<Finding>* findings) {
-  std::stable_sort(findings->begin(), findings->end(), [](const Finding& a, const Finding& b) {
-    return std::tie(a.line, a.column) < std::tie(b.line, b.column);
-  });
-}
-
 }  // namespace
 
 LoadResult Parse(std::string_view yaml_text) {
   LoadResult result;
-  Findings findings;
-  if (const auto root = ParseTree(yaml_text, &findings.errors)) {
-    ReadConfig(*root, &result.config, &findings);
-  }
-  const bool cut = findings.errors.size() >= kMaxErrors;
-  SortByPlace(&findings.errors);
-  SortByPlace(&findings.warnings);
-  if (cut) {
-    const Finding& last = findings.errors.back();
-    findings.errors.push_back(
-        {last.line, last.column, "document", "too many errors; there are more"});
-  }
-  result.errors = std::move(findings.errors);
-  result.warnings = std::move(findings.warnings);
+  static_cast<Findings&>(result) =
+      ReadText(yaml_text, kMaxFileBytes, [&result](const Node& root, Findings* findings) {
+        ReadConfig(root, &result.config, findings);
+      });
   return result;
 }
 

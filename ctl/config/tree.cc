@@ -37,9 +37,9 @@ size_t Utf8Length(std::string_view s) {
 
 // Control characters and broken UTF-8 are refused before yaml-cpp sees them: it would guess at
 // UTF-16, and strings of ours end up in JSON and in logs.
-bool CheckText(std::string_view text, std::vector<Finding>* errors) {
-  if (text.size() > kMaxFileBytes) {
-    errors->push_back({1, 1, kWhole, Cat("larger than ", kMaxFileBytes, " bytes")});
+bool CheckText(std::string_view text, size_t max_bytes, std::vector<Finding>* errors) {
+  if (text.size() > max_bytes) {
+    errors->push_back({1, 1, kWhole, Cat("larger than ", max_bytes, " bytes")});
     return false;
   }
   Finding at{1, 1, kWhole, ""};
@@ -211,8 +211,9 @@ class Builder : public YAML::EventHandler {
 
 }  // namespace
 
-std::optional<Node> ParseTree(std::string_view text, std::vector<Finding>* errors) {
-  if (!CheckText(text, errors)) return std::nullopt;
+std::optional<Node> ParseTree(std::string_view text, size_t max_bytes,
+                              std::vector<Finding>* errors) {
+  if (!CheckText(text, max_bytes, errors)) return std::nullopt;
   Builder builder(text);
   try {
     std::istringstream stream{std::string(text)};

@@ -36,9 +36,10 @@ struct Entry {
 // Nodes deeper than this are refused; the schema needs 4 levels.
 inline constexpr size_t kMaxDepth = 8;
 
-// The one document in `text`. Nothing, and a finding, when it is not UTF-8, not YAML, empty, or too
-// large. A second document is a finding too.
-std::optional<Node> ParseTree(std::string_view text, std::vector<Finding>* errors);
+// The one document in `text`. Nothing, and a finding, when it is not UTF-8, not YAML, empty, or
+// larger than `max_bytes`. A second document is a finding too.
+std::optional<Node> ParseTree(std::string_view text, size_t max_bytes,
+                              std::vector<Finding>* errors);
 
 }  // namespace wb::config
 

@@ -17,6 +17,8 @@
 namespace wb::config {
 namespace {
 
+constexpr size_t kMaxLabelChars = 63;  // RFC 1035, 2.3.4
+
 template <typename... Args>
 absl::Status Bad(const Args&... args) {
   return absl::InvalidArgumentError(Cat(args...));
@@ -155,7 +157,7 @@ absl::StatusOr<std::string> ParseInstance(std::string_view text) {
   return CheckLength(text, kMaxInstanceChars, "instance");
 }
 
-absl::StatusOr<std::string> ParseHostName(std::string_view text) {
+absl::StatusOr<std::string> ParseHostName(std::string_view text, size_t max_chars) {
   std::string lower(text);
   std::transform(text.begin(), text.end(), lower.begin(), ToLower);
   if (!AllOf(lower, [](char c) { return IsLowerOrDigit(c) || c == '-' || c == '.'; })) {
@@ -167,8 +169,10 @@ absl::StatusOr<std::string> ParseHostName(std::string_view text) {
     if (label.empty()) return Bad(Quote(text), " has an empty label (a dot too many)");
     if (label.front() == '-' || label.back() == '-')
       return Bad(Quote(text), " has a - at the end of a label");
+    if (label.size() > kMaxLabelChars)
+      return Bad(Quote(text), " has a label of more than ", kMaxLabelChars, " characters");
   }
-  return CheckLength(text, kMaxNameChars, "host name");
+  return CheckLength(text, max_chars, "host name");
 }
 
 absl::StatusOr<std::string> ParseInterfaceName(std::string_view text) {

@@ -34,7 +34,7 @@ absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text, bool allow_name);
 
 // These return the text itself.
 absl::StatusOr<std::string> ParseInstance(std::string_view text);
-absl::StatusOr<std::string> ParseHostName(std::string_view text);
+absl::StatusOr<std::string> ParseHostName(std::string_view text, size_t max_chars = kMaxNameChars);
 absl::StatusOr<std::string> ParseInterfaceName(std::string_view text);
 absl::StatusOr<std::string> ParseAcceptEncoding(std::string_view text);
 absl::StatusOr<std::string> ParseFieldName(std::string_view text);
