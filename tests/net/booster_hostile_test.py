@@ -234,7 +234,6 @@ def http1_corpus(field):
 def http2_case(field, case):
     with contextlib.closing(field.connect_h2()) as client:
         client.send(field.filled(case.wire))
-        # On stream 5, if it did not mind.
         require(client.wait(1, PATIENCE_S), f"neither answered nor ended: {client.streams}")
         stream = client.stream(1)
         said = f"status {stream.status}, reset {stream.reset}, GOAWAY {client.goaway}, closed {client.closed}"
