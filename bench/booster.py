@@ -50,8 +50,8 @@ def packets_received(pid, interface):
 
 
 def read_log(lines, begin_us, end_us):
-    """h2load's log (start in us since 1970, status, duration in us): sorted durations of the requests that ended between
-    the two times, and how many there were in all. Any that failed makes the figures worthless.
+    """h2load's log (start in us since 1970, status, duration in us): sorted durations of the requests that ended
+    between the two times, and how many there were in all. Any that failed makes the figures worthless.
     """
     durations, answered = [], 0
     for line in lines:
@@ -159,17 +159,18 @@ class Bench:
 
 
 def show(rows, first):
-    print("Medians (booster CPU: minimum to maximum). Requests per second are those of a CPU that the booster shares with the "
-          f"load generator.\nRatios are {first}'s booster CPU per request over the program's, and the program's p99 over "
-          f"{first}'s: medians of pairs.\n\n"
-          "| origin | scheme | object | clients | program | booster CPU, us | ratio | origin CPU, us | hits | packets to the origin | "
-          "requests/s | p50, ms | p99, ms | p99 ratio |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("Medians (booster CPU: minimum to maximum). Requests per second are those of a CPU that the booster shares with "
+          f"the load generator.\nRatios are {first}'s booster CPU per request over the program's, and the program's p99 "
+          f"over {first}'s: medians of pairs.\n\n"
+          "| origin | scheme | object | clients | program | booster CPU, us | ratio | origin CPU, us | hits "
+          "| packets to the origin | requests/s | p50, ms | p99, ms | p99 ratio |\n" + "|---" * 14 + "|")
     for row in rows:
         median = {key: row[key]["median"] for key in KEYS}
         print(f"| {row['origin']} | {row['scheme']} | {row['object']} | {row['clients']} | {row['program']} "
               f"| {median['booster_us']:.1f} ({row['booster_us']['min']:.1f} to {row['booster_us']['max']:.1f}) "
-              f"| {row['ratio']:.2f} | {median['origin_us']:.1f} | {median['hit_ratio']:.0%} | {median['packets']:.2f} | {median['rate']:.0f} "
-              f"| {median['p50_us'] / 1000:.2f} | {median['p99_us'] / 1000:.2f} | {row['p99_ratio']:.2f} |")
+              f"| {row['ratio']:.2f} | {median['origin_us']:.1f} | {median['hit_ratio']:.0%} | {median['packets']:.2f} "
+              f"| {median['rate']:.0f} | {median['p50_us'] / 1000:.2f} | {median['p99_us'] / 1000:.2f} "
+              f"| {row['p99_ratio']:.2f} |")
 
 
 def main(args):
@@ -188,6 +189,6 @@ def main(args):
     show(rows, args.programs[0])
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
-            json.dump({"what": "booster", "machine": facts, "seconds": args.seconds, "rounds": args.rounds, "rows": rows},
-                      file, indent=1)
+            json.dump({"what": "booster", "machine": facts, "seconds": args.seconds, "rounds": args.rounds,
+                       "rows": rows}, file, indent=1)
     return 0

@@ -76,8 +76,8 @@ PROGRAMS = ("haproxy", "nginx", "boosterd")
 def make_certificate(directory, domain):
     """Self-signed, EC P-256, with its key in the same file: what both peers read."""
     pem = os.path.join(directory, "peer.pem")
-    origin.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "2",
-                "-subj", f"/CN={domain}", "-keyout", pem + ".key", "-out", pem], 30)
+    origin.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days",
+                "2", "-subj", f"/CN={domain}", "-keyout", pem + ".key", "-out", pem], 30)
     with open(pem, "a", encoding="ascii") as file, open(pem + ".key", encoding="ascii") as key:
         file.write(key.read())
     return pem
@@ -96,8 +96,9 @@ class Peer:
         with open(path, "w", encoding="ascii") as file:
             file.write({"haproxy": HAPROXY, "nginx": NGINX}[name].format(
                 address=self.address, origin=lab.env["ORIGIN_BOOSTER_IP"], pem=pem, directory=directory))
+        log = os.path.join(directory, "nginx-error.log")
         command = {"haproxy": ["haproxy", "-db", "-q", "-f", path],
-                   "nginx": ["nginx", "-p", directory, "-e", os.path.join(directory, "nginx-error.log"), "-c", path]}[name]
+                   "nginx": ["nginx", "-p", directory, "-e", log, "-c", path]}[name]
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             lab.exec_command("booster", *command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
@@ -105,7 +106,8 @@ class Peer:
 
     def _wait(self, lab):
         end = time.monotonic() + 10
-        probe = lab.exec_command("client", "curl", "-s", "-o", "/dev/null", "-m", "1", f"http://{self.address}:{self.ports[0]}/")
+        probe = lab.exec_command("client", "curl", "-s", "-o", "/dev/null", "-m", "1",
+                                 f"http://{self.address}:{self.ports[0]}/")
         while subprocess.run(probe, check=False, timeout=10).returncode:
             if self.process.poll() is not None or time.monotonic() > end:
                 raise origin.BenchError(f"{self.name} does not start")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 by frames (RFC 9113): what is sent is the caller's to say, right or wrong. Field sections are written as literals
-without Huffman coding, so that any byte can be in them; of responses only :status is read, from a peer that was told to
-use no dynamic table. Not thread-safe.
+"""HTTP/2 by frames (RFC 9113): what is sent is the caller's to say, right or wrong. Field sections are written as
+literals without Huffman coding, so that any byte can be in them; of responses only :status is read, from a peer that
+was told to use no dynamic table. Not thread-safe.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ import time
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED, PRIORITIZED = 1, 1, 4, 8, 32
-HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = range(1, 7)
-(NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM,
- CANCEL, COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM) = range(12)
+HEADER_TABLE_SIZE, ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 4, 5
+(NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR,
+ REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM) = range(12)
 MOST_PAYLOAD = 16384
 STATIC_STATUS = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}  # RFC 7541, appendix A
 # RFC 7541, appendix B: the digits' codes, as bits.
@@ -103,7 +103,7 @@ class Stream:
 class Http2:
     """A connection over TLS; `sock` is connected. options: settings of ours, besides that we have no dynamic table."""
 
-    def __init__(self, sock, context, name, options=(), greet=True):
+    def __init__(self, sock, context, name, options=()):
         self._patience = sock.gettimeout()
         self.sock = context.wrap_socket(sock, server_hostname=name)
         if self.sock.selected_alpn_protocol() != "h2":
@@ -113,15 +113,13 @@ class Http2:
         self.goaway = -1  # error code, or -1
         self.closed = self.stalled = False
         self.pongs = self.acks = 0
-        self.auto_window = True
         self._buffer = b""
         self._total = 0
         self._block = b""
-        if greet:
-            self.send(PREFACE + settings((HEADER_TABLE_SIZE, 0), (ENABLE_PUSH, 0), *options))
+        self.send(PREFACE + settings((HEADER_TABLE_SIZE, 0), (ENABLE_PUSH, 0), *options))
 
     def send(self, wire):
-        """The peer may have gone meanwhile: what it said is still read. Or it does not read: nothing can be sent then."""
+        """The peer may have gone meanwhile: what it said is still read. Or it does not read."""
         try:
             self.sock.sendall(wire)
         except TimeoutError:
@@ -211,8 +209,9 @@ class Http2:
             found.size += len(payload)
             found.body = (found.body + payload)[:4096]
             found.ended = found.ended or bool(flags & END_STREAM)
-            if payload and self.auto_window:
-                self.send(window_update(0, len(payload)) + (b"" if found.ended else window_update(number, len(payload))))
+            if payload:
+                both = (0,) if found.ended else (0, number)
+                self.send(b"".join(window_update(where, len(payload)) for where in both))
 
     def close(self):
         self.sock.close()

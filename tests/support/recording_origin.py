@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """An origin that reads HTTP/1.1 more strictly than any server has to, and writes down what it understood: one line of
-JSON for each request (a "request"), for what was no request (a "problem"), and for a request that was cut off (a "cut").
+JSON for each request (a "request"), for what was none (a "problem"), and for a request that was cut off (a "cut").
 
     recording_origin.py PORT FILE
 
@@ -20,7 +20,8 @@ import threading
 MAX_HEAD = 1 << 17
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x22\x24-\x7e]+) HTTP/1\.1\Z")
-FIELD = re.compile(rb"(" + TOKEN + rb"): ?([\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?\Z")
+VALUE = rb"[\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"
+FIELD = re.compile(rb"(" + TOKEN + rb"): ?(" + VALUE + rb")?\Z")
 CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}\Z")
 
 
