@@ -89,6 +89,7 @@ class Daemon {
   absl::StatusOr<std::vector<ListeningSocket>> Listen(const front::Config& config);
 
   front::Config config_;  // in force
+  void ThinAcks(const front::Config& config);
   void Check();
   void TellCatalogues();
 
@@ -122,6 +123,21 @@ absl::StatusOr<std::vector<ListeningSocket>> Daemon::Listen(const front::Config&
   return sockets;
 }
 
+// Without it everything works; the origins receive more packets.
+void Daemon::ThinAcks(const front::Config& config) {
+  if (!config.thin_acks || config.interfaces.empty()) return;
+  auto thinning = link::AckThinning::Load();
+  if (!thinning.ok()) {
+    return spdlog::warn("ACKs are not thinned: {}", thinning.status().ToString());
+  }
+  for (const std::string& interface : config.interfaces) {
+    if (absl::Status status = (*thinning)->Attach(interface); !status.ok()) {
+      spdlog::warn("ACKs are not thinned on {}: {}", interface, status.ToString());
+    }
+  }
+  shared_.thinning = *std::move(thinning);
+}
+
 absl::Status Daemon::Start(const front::Config& config) {
   config_ = config;
   RaiseFileLimit(config.limits.connections);
@@ -132,10 +148,11 @@ absl::Status Daemon::Start(const front::Config& config) {
   WB_ASSIGN_OR_RETURN(auto tickets, tls::TicketKeys::Make());
   WB_ASSIGN_OR_RETURN(shared_.certificates,
                       tls::CertificateStore::Make(std::move(tickets), std::move(certificates)));
+  ThinAcks(config);
   const uint32_t count = config.workers > 0 ? config.workers : UsableCpus();
   for (uint32_t i = 0; i < count; ++i) {
     WB_ASSIGN_OR_RETURN(std::vector<ListeningSocket> sockets, Listen(config));
-    WB_ASSIGN_OR_RETURN(auto worker, Worker::Make(shared_, snapshot, std::move(sockets), nullptr));
+    WB_ASSIGN_OR_RETURN(auto worker, Worker::Make(shared_, snapshot, std::move(sockets)));
     workers_.push_back(std::move(worker));
   }
   for (const auto& worker : workers_) worker->Start();

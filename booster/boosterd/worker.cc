@@ -39,10 +39,9 @@ class Worker::Listener final : private net::Watcher {
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Make(
     Shared& shared, std::shared_ptr<const front::Snapshot> snapshot,
-    std::vector<ListeningSocket> sockets, link::LinkListener* link_listener) {
+    std::vector<ListeningSocket> sockets) {
   WB_ASSIGN_OR_RETURN(std::unique_ptr<net::EventLoop> loop, net::EventLoop::Make());
-  std::unique_ptr<Worker> worker(
-      new Worker(shared, std::move(loop), std::move(snapshot), link_listener));
+  std::unique_ptr<Worker> worker(new Worker(shared, std::move(loop), std::move(snapshot)));
   for (ListeningSocket& socket : sockets) {
     worker->listeners_.push_back(std::make_unique<Listener>(*worker, std::move(socket)));
     WB_RETURN_IF_ERROR(worker->listeners_.back()->Watch());
@@ -51,15 +50,17 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Make(
 }
 
 Worker::Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
-               std::shared_ptr<const front::Snapshot> snapshot, link::LinkListener* link_listener)
+               std::shared_ptr<const front::Snapshot> snapshot)
     : shared_(shared),
       loop_(std::move(loop)),
       scratch_(kScratchBytes),
       counters_(front::kMaxDomains),
       snapshot_(snapshot),
       gate_(*loop_, snapshot_),
-      dispatcher_(
-          std::make_unique<link::Dispatcher>(*loop_, snapshot->routes, link_listener, &gate_)),
+      thinned_(shared.thinning ? std::optional<ThinnedLinks>(std::in_place, *shared.thinning)
+                               : std::nullopt),
+      dispatcher_(std::make_unique<link::Dispatcher>(*loop_, snapshot->routes,
+                                                     thinned_ ? &*thinned_ : nullptr, &gate_)),
       services_(*loop_, *dispatcher_, counters_, shared.log, scratch_, snapshot),
       bury_(*loop_, [this] { ended_.clear(); }) {
   loop_->set_busy(snapshot->config.busy_poll);

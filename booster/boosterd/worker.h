@@ -7,11 +7,13 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "booster/boosterd/thinned_links.h"
 #include "booster/front/client_table.h"
 #include "booster/front/connection.h"
 #include "booster/front/fair_gate.h"
@@ -28,8 +30,9 @@ struct Shared {
   std::unique_ptr<tls::CertificateStore> certificates;  // none: no listener with TLS
   front::AccessLog* log = nullptr;                      // thread-safe
   std::unique_ptr<front::ClientTable> clients;
-  std::atomic<uint32_t> connections = 0;  // of all workers
-  std::atomic<uint64_t> buffered = 0;     // bytes that wait for clients, of all workers
+  std::unique_ptr<link::AckThinning> thinning;  // none: acknowledged as the kernel does
+  std::atomic<uint32_t> connections = 0;        // of all workers
+  std::atomic<uint64_t> buffered = 0;           // bytes that wait for clients, of all workers
 };
 
 struct ListeningSocket {
@@ -42,7 +45,7 @@ class Worker final : private front::ConnectionOwner {
  public:
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Worker>> Make(
       Shared& shared, std::shared_ptr<const front::Snapshot> snapshot,
-      std::vector<ListeningSocket> sockets, link::LinkListener* link_listener);
+      std::vector<ListeningSocket> sockets);
   ~Worker();
 
   void Start();
@@ -60,7 +63,7 @@ class Worker final : private front::ConnectionOwner {
   class Listener;
 
   Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
-         std::shared_ptr<const front::Snapshot> snapshot, link::LinkListener* link_listener);
+         std::shared_ptr<const front::Snapshot> snapshot);
   void Accept(const ListeningSocket& socket);
   void Admit(base::UniqueFd fd, const net::Address& client, const ListeningSocket& socket);
   bool TurnBegins(net::Clock::duration took);
@@ -72,6 +75,7 @@ class Worker final : private front::ConnectionOwner {
   front::WorkerCounters counters_;
   std::shared_ptr<const front::Snapshot> snapshot_;
   front::FairGate gate_;
+  std::optional<ThinnedLinks> thinned_;
   std::unique_ptr<link::Dispatcher> dispatcher_;
   front::Services services_;
   uint64_t buffered_told_ = 0;

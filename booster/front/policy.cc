@@ -28,7 +28,6 @@ Policy::Verdict Refused(int status, std::string_view reason, int64_t wait_ns) {
 void Policy::Admission::Release() {
   if (usage_ != nullptr) usage_->under_way.fetch_sub(1, std::memory_order_relaxed);
   usage_.reset();
-  client_ = {};
 }
 
 Policy::Policy(const Domain& domain, ClientTable& clients, const Policy* before)

@@ -215,12 +215,20 @@ TEST_F(FrontPolicyTest, AClientAtItsLimitTakesNothingFromOthers) {
   Policy policy(domain_, clients_);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(Status(policy), i < 4 ? 0 : 429) << i;
   for (int i = 0; i < 4; ++i) EXPECT_EQ(Status(policy, "192.0.2.2"), 0);
-  // Of a /64, whatever the address.
-  EXPECT_EQ(Status(policy, "2001:db8::1"), 0);
-  EXPECT_EQ(Status(policy, "2001:db8::2"), 0);
-  EXPECT_EQ(Status(policy, "2001:db8::3"), 503);
+  EXPECT_EQ(Status(policy, "192.0.2.3"), 0);
+  EXPECT_EQ(Status(policy, "192.0.2.3"), 0);
+  EXPECT_EQ(Status(policy, "192.0.2.3"), 503);
   now_ += seconds(10);
   EXPECT_EQ(Status(policy, "192.0.2.1"), 0);
+}
+
+TEST_F(FrontPolicyTest, AnIpv6ClientIsA64) {
+  domain_.client_quota = {.rate = 1, .burst = 2};
+  Policy policy(domain_, clients_);
+  EXPECT_EQ(Status(policy, "2001:db8::1"), 0);
+  EXPECT_EQ(Status(policy, "2001:db8::ffff:ffff:ffff:ffff"), 0);
+  EXPECT_EQ(Status(policy, "2001:db8::3"), 429);
+  EXPECT_EQ(Status(policy, "2001:db8:0:1::1"), 0);
 }
 
 TEST_F(FrontPolicyTest, HoldsWhatIsUnderWay) {
