@@ -117,8 +117,10 @@ class Bench:
         with open(log, encoding="ascii") as file:
             durations, answered = read_log(file, before[0] * 1e6, after[0] * 1e6)
         grown = [new - old for old, new in zip(before, after)]
-        if not durations or grown[1] < 0 or grown[2] < 0:
-            raise origin.BenchError(f"{program.name}: nothing was answered, or a process ended")
+        if grown[1] < 0 or grown[2] < 0:
+            raise origin.BenchError(f"a process of {program.name}'s or of lab {lab.prefix} ended while it was measured")
+        if not durations:
+            raise origin.BenchError(f"{program.name}: no {name} was answered to {clients} clients, {scheme}, in the window")
         count = len(durations)
         return {"requests": count, "answered": answered, "rate": count / grown[0], "p50_us": percentile(durations, 0.5),
                 "p99_us": percentile(durations, 0.99), "booster_us": grown[1] / count / 1000,
