@@ -81,7 +81,7 @@ TEST(CatalogueTest, AgreesWithAMapWhereKeysCollide) {
     Catalogue catalogue(64);
     std::unordered_map<uint64_t, uint32_t> model;
     std::mt19937_64 random(home);
-    for (int step = 0; step < 200000; step++) {
+    for (int step = 0; step < 60000; step++) {
       const uint64_t number = random() % 80;
       const Key key = KeyNumber(number, home - number % 3);
       if (random() % 2) {
@@ -104,15 +104,15 @@ TEST(CatalogueTest, AgreesWithAMapWhereKeysCollide) {
   }
 }
 
-// Four million changes of a table that stays full: with marks for what was removed, no place of it
+// 600,000 changes of a table that stays full: with marks for what was removed, no place of it
 // would be free by now.
-TEST(CatalogueTest, KeepsItsRoomThroughMillionsOfChanges) {
+TEST(CatalogueTest, KeepsItsRoomThroughManyChanges) {
   constexpr size_t kHeld = 1000, kAll = 64000;
   Catalogue catalogue(kHeld);
   std::vector<Key> keys;
   for (size_t i = 0; i < kAll; i++) keys.push_back(KeyNumber(i));
   for (size_t i = 0; i < kHeld; i++) ASSERT_TRUE(catalogue.Put(keys[i], 1));
-  for (size_t i = 0; i < 2000000; i++) {
+  for (size_t i = 0; i < 300000; i++) {
     catalogue.Remove(keys[i % kAll]);
     ASSERT_TRUE(catalogue.Put(keys[(i + kHeld) % kAll], 1));
     ASSERT_FALSE(catalogue.Find(keys[i % kAll]));

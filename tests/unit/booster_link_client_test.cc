@@ -19,6 +19,7 @@ using testing::HasSubstr;
 class ChannelClientsTest : public testing::Test {
  protected:
   void SetUp() override {
+    signal(SIGPIPE, SIG_IGN);
     clients_ = *ChannelClients::Start();
     id_ = *clients_->Add({"127.0.0.1", listener_.port(), SecretOf(1)}, catalogue_);
   }
