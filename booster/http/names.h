@@ -10,8 +10,10 @@ namespace wb::http {
 
 enum class Name : uint8_t {
   kOther,
+  kAcceptEncoding,
   kConnection,
   kContentLength,
+  kCookie,
   kDate,
   kExpect,
   kForwarded,
@@ -29,6 +31,7 @@ enum NameFlag : uint8_t {
   kHopByHop = 1,   // never forwarded as it is (RFC 9110, 7.6.1; RFC 2616, 13.5.1)
   kForged = 2,     // says what only a proxy of ours may say: dropped unless the client is one
   kNoTrailer = 4,  // dropped from trailers (RFC 9110, 6.5.1)
+  kHarmless = 8,   // changes nothing in the reply of an accelerator (bpf/lib/request.h)
 };
 
 struct NameInfo {

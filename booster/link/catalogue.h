@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keys that an origin's accelerator holds, as its booster knows them (docs/DESIGN.md,
-// "Catalogue"). One writer, the channel's thread; any number of readers, without locks. What a
-// reader sees may be some milliseconds old or, for a moment, an absent key too many: a request for
-// a key that is gone is answered by the web server all the same.
+// "The catalogue"). One writer, the channel's thread; any number of readers, without locks. What a
+// reader sees may be some milliseconds old or, for a moment, a key too many or too few: a request
+// for a key that is gone is answered by the web server all the same, and one that is not known to
+// be held goes by itself.
 #ifndef BOOSTER_LINK_CATALOGUE_H_
 #define BOOSTER_LINK_CATALOGUE_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 
-namespace wb::link {
+#include "booster/link/link_key.h"
 
-// The first 16 bytes of the HMAC (webbooster/abi/key_field.h).
-using Key = std::array<uint8_t, 16>;
+namespace wb::link {
 
 class Catalogue {
  public:
-  // Room for `capacity` keys; more are not taken.
+  // Room for `capacity` keys, of 48 to 96 bytes each; more are not taken.
   explicit Catalogue(size_t capacity);
   ~Catalogue();
   Catalogue(const Catalogue&) = delete;
   Catalogue& operator=(const Catalogue&) = delete;
 
-  // Bytes of the whole reply, head and body, when the key is held. Any thread.
+  // Bytes of the whole reply, head and body, when the key is held. Any thread; never waits for the
+  // writer.
   std::optional<uint32_t> Find(const Key& key) const;
   size_t size() const;
 

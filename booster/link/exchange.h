@@ -17,8 +17,8 @@
 
 namespace wb::link {
 
-// What is to be asked. The views are looked at during Upstream::Start() only, which keeps what it
-// needs.
+// What is to be asked. What the views show stays where it is until the exchange is over: a request
+// may have to be sent again.
 struct Ask {
   const http::RequestHead* head = nullptr;
   // The request's domain: its index in the configuration.

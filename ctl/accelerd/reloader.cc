@@ -178,6 +178,8 @@ absl::Status Reloader::Apply(const Loaded& loaded) {
     if (!Unused(id)) WB_RETURN_IF_ERROR(kern::ResetDomain(parts_.programs, id));
   }
   WB_RETURN_IF_ERROR(parts_.store.Enter(names));
+  if (parts_.catalogue != nullptr)
+    WB_RETURN_IF_ERROR(parts_.catalogue->SetPeers(names.boosters, loaded.key));
   SwitchDomains(*before, next);
 
   if (next.lease < before->lease) parts_.lease_changed(next);

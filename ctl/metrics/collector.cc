@@ -187,6 +187,21 @@ void AddBulk(const api::ServerStatus& s, Families* out) {
                  b.cwnd.count, b.cwnd.sum, b.cwnd.buckets);
 }
 
+void AddCatalogue(const api::CatalogueStats& c, Families* out) {
+  out->Gauge("webbooster_catalogue_connections", "Boosters that are told what is cached")
+      .Add(c.connections);
+  out->Gauge("webbooster_catalogue_entries", "Keys of objects that boosters are told")
+      .Add(c.entries);
+  out->Counter("webbooster_catalogue_snapshots_total", "Times that a booster was told all keys")
+      .Add(c.snapshots);
+  out->Counter("webbooster_catalogue_sent_bytes_total", "Bytes sent to boosters for it")
+      .Add(c.sent_bytes);
+  out->Counter("webbooster_catalogue_refused_total", "Connections for it refused, by cause")
+      .Add(c.refused_address, {{"cause", "address"}})
+      .Add(c.refused_handshake, {{"cause", "handshake"}})
+      .Add(c.refused_limit, {{"cause", "limit"}});
+}
+
 void AddApi(const api::ServerStatus& s, Families* out) {
   out->Counter("webbooster_api_denied_total",
                "Requests of peers that may not use the control socket")
@@ -355,6 +370,7 @@ std::vector<MetricFamily> Collector::Collect() const {
   if (status) {
     AddDaemon(*status, name_, &out);
     AddBulk(*status, &out);
+    AddCatalogue(status->catalogue, &out);
     AddApi(*status, &out);
     AddConnections(*status, &out);
     AddCache(status->cache, &out);
