@@ -2,12 +2,16 @@
 #include "booster/front/transaction.h"
 
 #include <algorithm>
+#include <array>
 #include <ctime>
 
 namespace wb::front {
 namespace {
 
+constexpr std::pair<std::string_view, std::string_view> kAllow = {
+    "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"};
 constexpr http::Refusal kNoDomain = {421, "this host is not served here"};
+constexpr http::Refusal kOtherHost = {421, "this connection is not for this host"};
 constexpr http::Refusal kTrace = {405, "TRACE is not allowed"};
 constexpr http::Refusal kMaxForwards = {200, ""};
 
@@ -53,6 +57,11 @@ http::Refusal Transaction::Route() {
   ask_.domain = *domain;
   counters_ = &services_.counters.domains[snapshot_->slots[*domain]];
   counters_->active.Add();
+  if (const std::string_view host = head_->authority.host; peer_.stream && !host.empty()) {
+    // A client that mixes names and connections up, or means another site (RFC 9113, 9.1.1).
+    std::array<char, 256> memory;
+    if (!peer_.stream->MayServe(Canonical(host, memory))) return kOtherHost;
+  }
   if (head_->method == "TRACE") return kTrace;  // it would show fields that a page must not see
   if (head_->max_forwards && *head_->max_forwards == 0) return kMaxForwards;
   return {};
@@ -135,12 +144,11 @@ std::string_view ReasonPhrase(int status) {
 OwnResponse Answer(http::Refusal refusal) {
   OwnResponse own;
   if (refusal.status == 200) {
-    own.fields = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+    own.fields = {kAllow};
     return own;
   }
-  own.fields = "Content-Type: text/plain\r\nCache-Control: no-store\r\n";
-  if (refusal.status == 405)
-    own.fields += "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+  own.fields = {{"Content-Type", "text/plain"}, {"Cache-Control", "no-store"}};
+  if (refusal.status == 405) own.fields.push_back(kAllow);
   own.body = std::to_string(refusal.status);
   own.body.append(" ").append(ReasonPhrase(refusal.status)).append(": ");
   own.body.append(refusal.reason).append("\n");

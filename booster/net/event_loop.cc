@@ -101,11 +101,13 @@ void EventLoop::Stop() {
 }
 
 void EventLoop::Run() {
-  while (!stopping_) {
-    Wait();
-    FireTimers();
-    RunDeferred();
-  }
+  while (!stopping_) Turn();
+}
+
+void EventLoop::Turn() {
+  Wait();
+  FireTimers();
+  RunDeferred();
 }
 
 int EventLoop::WaitMs() const {

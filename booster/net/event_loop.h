@@ -98,6 +98,7 @@ class EventLoop {
   void Post(std::function<void()> run);
 
   void Run();   // until Stop()
+  void Turn();  // once: waits until there is something to do
   void Stop();  // from any thread
 
   // Of this turn: the time is read once after each wait.
