@@ -66,6 +66,11 @@ int OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   const bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
   if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK)) session.Ponged();
   if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+  // Padding alone.
+  if (frame->hd.type == NGHTTP2_DATA && !end && frame->data.padlen > 0 &&
+      frame->hd.length == frame->data.padlen && !session.guard().TakeFrame(session.now())) {
+    return SendAway(session);
+  }
   H2Stream* stream = session.Find(frame->hd.stream_id);
   if (!stream) return 0;
   if (!stream->head_done()) {
@@ -120,8 +125,7 @@ int OnSendData(nghttp2_session*, nghttp2_frame* frame, const uint8_t* head, size
   if (!stream) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   constexpr size_t kHeadBytes = 9;
   Of(user).Emit(head, kHeadBytes);
-  stream->WriteData(size);
-  return 0;
+  return stream->WriteData(size) ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 int OnStreamClosed(nghttp2_session*, int32_t id, uint32_t, void* user) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a client of HTTP/2 may make us do for nothing. Frames that ask for nothing (PING, SETTINGS,
-// PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) and streams that are reset, by either side,
+// PRIORITY, WINDOW_UPDATE, empty DATA) and streams that are reset, by either side,
 // cost more to handle than to send (CVE-2019-9511 to 9518, CVE-2023-44487). Both are paid for out
 // of token buckets; who has none left is sent away (ENHANCE_YOUR_CALM).
 #ifndef BOOSTER_FRONT_H2_GUARD_H_

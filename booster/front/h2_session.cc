@@ -30,10 +30,16 @@ H2Session::H2Session(Connection& connection)
       flush_(services_.loop, [this] { Flush(); }),
       again_(services_.loop, [this] { OnInput(); }) {
   flush_.Schedule();
-  connection_.SetDeadline(snapshot_->config.timeouts.head);
+  connection_.SetDeadline(ShortestWait());
 }
 
 H2Session::~H2Session() { streams_.clear(); }
+
+// What begins to wait later has at least so long, so nothing is set anew with each frame.
+std::chrono::milliseconds H2Session::ShortestWait() const {
+  const Timeouts& timeouts = snapshot_->config.timeouts;
+  return std::min({timeouts.head, timeouts.idle, timeouts.body, timeouts.write});
+}
 
 size_t H2Session::Share() const {
   const size_t all = snapshot_->config.limits.buffer_bytes;
@@ -119,9 +125,10 @@ void H2Session::WriteOut() {
   if (size > 0) connection_.Write({services_.scratch.data(), size});
 }
 
-void H2Session::DataSent(size_t size) {
+bool H2Session::DataSent(size_t size) {
   data_sent_ = now();
   guard_.DataSent(size);
+  return connection_.queued() == 0 && turn_bytes_ < kBytesPerTurn;
 }
 
 void H2Session::Flush() {
@@ -190,13 +197,11 @@ void H2Session::GoAway() {
   flush_.Schedule();
 }
 
-// What begins to wait after this has at least the shortest of the times for it, so nothing is set
-// anew with each frame.
 void H2Session::OnDeadline() {
   if (over_ || ending_) return;
   const Timeouts& timeouts = snapshot_->config.timeouts;
   const auto time = now();
-  auto next = time + std::min({timeouts.head, timeouts.idle, timeouts.body, timeouts.write});
+  auto next = time + ShortestWait();
   const auto due = [&](net::Clock::time_point when) {
     next = std::min(next, when);
     return when <= time;

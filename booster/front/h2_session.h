@@ -57,7 +57,7 @@ class H2Session final : public Session {
   void Open(int32_t id);
   void StreamClosed(int32_t id);
   void Emit(const uint8_t* data, size_t size);
-  void DataSent(size_t size);
+  bool DataSent(size_t size);    // false: no more for now
   void WentAway(uint32_t code);  // GOAWAY was written
   void Ponged();
   H2Guard& guard() { return guard_; }
@@ -66,6 +66,7 @@ class H2Session final : public Session {
   void End(front::End why, uint32_t code);
 
  private:
+  std::chrono::milliseconds ShortestWait() const;
   bool Held() const;
   bool Receive(std::string_view input);
   void Flush();

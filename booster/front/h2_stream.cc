@@ -273,11 +273,11 @@ ssize_t H2Stream::NextData(size_t most, uint32_t* flags) {
   return static_cast<ssize_t>(n);
 }
 
-void H2Stream::WriteData(size_t size) {
+bool H2Stream::WriteData(size_t size) {
   const std::string_view part = Waiting().substr(0, size);
   session_.Emit(reinterpret_cast<const uint8_t*>(part.data()), part.size());
   session_.Unbuffered(part.size());
-  session_.DataSent(part.size());
+  const bool more = session_.DataSent(part.size());
   sent_ = session_.now();
   down_begin_ += part.size();
   if (down_begin_ == down_.size()) {
@@ -289,6 +289,7 @@ void H2Stream::WriteData(size_t size) {
     paused_ = false;
     exchange_->Pause(false);
   }
+  return more;
 }
 
 // A request that is answered needs no more of its body (RFC 9113, 8.1).

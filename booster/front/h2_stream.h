@@ -38,9 +38,9 @@ class H2Stream final : private link::Client {
 
   // What it is sent: as nghttp2_data_source_read_callback; and what that promised.
   ssize_t NextData(size_t most, uint32_t* flags);
-  void WriteData(size_t size);
-  void EndSent();     // END_STREAM is written
-  void HeadFailed();  // HEADERS could not be
+  bool WriteData(size_t size);  // false: no more for now
+  void EndSent();               // END_STREAM is written
+  void HeadFailed();            // HEADERS could not be
 
   // When the client will be too late; max: we do not wait for it.
   net::Clock::time_point Due() const;
