@@ -64,10 +64,11 @@ H2Stream::~H2Stream() {
 }
 
 bool H2Stream::AddField(std::string_view name, std::string_view value) {
+  if (!head_done_) return builder_.Add(name, value);
   // Trailers end here, but they are looked at: their client may be worth no trust.
-  if (head_done_) return !http::CheckField(name, value);
-  builder_.Add(name, value);
-  return true;
+  trailer_bytes_ += name.size() + value.size() + 32;
+  return trailer_bytes_ <= session_.snapshot().limits.trailer_bytes &&
+         !http::CheckField(name, value);
 }
 
 void H2Stream::HeadDone(bool end) {

@@ -30,7 +30,7 @@ class H2Stream final : private link::Client {
 
   // What the client sends.
   bool head_done() const { return head_done_; }
-  bool AddField(std::string_view name, std::string_view value);  // false: malformed, of trailers
+  bool AddField(std::string_view name, std::string_view value);  // false: reset the stream
   void HeadDone(bool end);
   void Data(std::string_view payload);
   void RequestEnded();
@@ -72,6 +72,7 @@ class H2Stream final : private link::Client {
   net::Clock::time_point received_;  // the last of the request
   net::Clock::time_point sent_;      // the last of the response, or since when there is some
   uint64_t received_bytes_ = 0;      // of the body
+  size_t trailer_bytes_ = 0;         // of the request
   std::string up_;                   // of the request's body, what the origin has not taken
   size_t up_begin_ = 0;
   std::string down_;  // of the response's body, what the client has not taken

@@ -44,9 +44,9 @@ Refusal CheckField(std::string_view name, std::string_view value) {
   return {};
 }
 
-void RequestBuilder::Add(std::string_view name, std::string_view value) {
-  if (refusal_) return;
+bool RequestBuilder::Add(std::string_view name, std::string_view value) {
   list_bytes_ += name.size() + value.size() + kFieldBytes;
+  if (refusal_) return list_bytes_ <= 2 * limits_.head_bytes;
   if (list_bytes_ > limits_.head_bytes) {
     refusal_ = {431, "head is too long"};
   } else if (name.starts_with(':')) {
@@ -54,6 +54,7 @@ void RequestBuilder::Add(std::string_view name, std::string_view value) {
   } else {
     refusal_ = AddField(name, value);
   }
+  return true;
 }
 
 // RFC 9113, 8.3: before all other fields, each of them once, and no others.

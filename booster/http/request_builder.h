@@ -28,8 +28,9 @@ class RequestBuilder {
   RequestBuilder& operator=(const RequestBuilder&) = delete;
 
   // The next field, pseudo-header fields included; copied. Once one is refused, nothing is kept any
-  // more, and Finish() says why.
-  void Add(std::string_view name, std::string_view value);
+  // more, and Finish() says why. False: they are so many that the rest is not worth reading, for
+  // HPACK makes a field of 4 KiB out of each byte.
+  bool Add(std::string_view name, std::string_view value);
 
   // `body`: content follows; without Content-Length it is sent on in chunks.
   Refusal Finish(bool body);

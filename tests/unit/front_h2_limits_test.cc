@@ -321,9 +321,10 @@ TEST(FrontH2FloodTest, ClientThatAsksAndTakesNothing) {
     if (front.upstream.exchanges.size() == before) break;
     before = front.upstream.exchanges.size();
     front.upstream.exchanges.back()->Head("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n");
+    front.Turn();
     front.Send(Raw(NGHTTP2_RST_STREAM, 0, stream, Number32(NGHTTP2_CANCEL)));
   }
-  EXPECT_LE(front.upstream.exchanges.size(), 450u) << nghttp2_version(0)->version_str;
+  EXPECT_LE(front.upstream.exchanges.size(), 450u);
   EXPECT_LE(front.connection().queued(), 64u << 10);
   front.stream->room = 1 << 20;
   front.stream->Poke();

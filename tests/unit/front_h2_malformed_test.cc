@@ -225,6 +225,29 @@ TEST(FrontH2MalformedTest, Trailers) {
   }
 }
 
+// HPACK makes a long field of each byte, which would be looked at again and again.
+TEST(FrontH2MalformedTest, HeadThatGrows) {
+  using namespace std::string_literals;
+  const std::string first = Block(Get()) + "\x40\x01x\x7f\xd1\x1e"s + std::string(4048, 'y');
+  for (const auto& [times, outcome] :
+       {std::pair(4, ""), std::pair(8, "431"), std::pair(99, "reset 2")}) {
+    Front front;
+    front.Send(Preface());
+    const size_t from = front.stream->out.size();
+    const std::string again(static_cast<size_t>(times), '\xbe');
+    front.Send(Raw(NGHTTP2_HEADERS, 5, 1, first + again));
+    EXPECT_EQ(Outcome(front, from, 1), outcome) << times;
+    EXPECT_EQ(front.upstream.exchanges.size(), times == 4 ? 1u : 0u);
+  }
+  Front front;
+  front.Send(Preface());
+  const size_t from = front.stream->out.size();
+  front.Send(Headers(1, Get(), true) +
+             Headers(1, {{"x", std::string(5000, 'x')}, {"y", std::string(5000, 'y')}}));
+  EXPECT_EQ(Outcome(front, from, 1), "reset 2");
+  EXPECT_TRUE(front.upstream.exchanges.at(0)->cancelled);
+}
+
 TEST(FrontH2MalformedTest, FramesThatEndTheConnection) {
   using namespace std::string_literals;
   const struct {
