@@ -89,7 +89,8 @@ link::Exchange* FakeUpstream::Start(const link::Ask& ask, link::Client& client) 
   return exchanges.back().get();
 }
 
-Front::Front(const std::function<void(Config&)>& change) : loop(*net::EventLoop::Make()) {
+Front::Front(const std::function<void(Config&)>& change, std::string_view alpn)
+    : loop(*net::EventLoop::Make()) {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->config.domains.resize(2);
   snapshot->config.domains[0].name = "www.example.com";
@@ -109,6 +110,7 @@ Front::Front(const std::function<void(Config&)>& change) : loop(*net::EventLoop:
                    std::move(snapshot));
   auto made = std::make_unique<MemoryStream>();
   stream = made.get();
+  stream->protocol = alpn;
   connection_ =
       std::make_unique<Connection>(*services, *static_cast<ConnectionOwner*>(this), std::move(made),
                                    Peer{.address = "192.0.2.1", .encrypted = true}, false);

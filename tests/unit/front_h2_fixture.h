@@ -36,7 +36,7 @@ class MemoryStream final : public net::Stream {
   ssize_t Write(std::span<const iovec> pieces) override;
   void Shutdown() override { shut = true; }
   unsigned Wants(bool, bool) const override { return 0; }
-  std::string_view alpn() const override { return "h2"; }
+  std::string_view alpn() const override { return protocol; }
   std::string_view server_name() const override { return "www.example.com"; }
   bool encrypted() const override { return true; }
   bool MayServe(std::string_view host) const override { return host != "shop.test"; }
@@ -48,7 +48,8 @@ class MemoryStream final : public net::Stream {
   size_t room = 64 << 20;  // that out may still grow by
   size_t writes = 0;       // calls that took something
   bool ended = false;      // the client's FIN, behind `in`
-  bool shut = false;       // ours
+  std::string_view protocol = "h2";
+  bool shut = false;  // ours
 
  private:
   base::UniqueFd fd_;
@@ -97,7 +98,7 @@ class FakeUpstream final : public link::Upstream {
 // The connection with all that it needs.
 class Front final : private ConnectionOwner, private AccessLog {
  public:
-  explicit Front(const std::function<void(Config&)>& change = {});
+  explicit Front(const std::function<void(Config&)>& change = {}, std::string_view alpn = "h2");
   ~Front();
 
   // Turns of the loop, until nothing is left to do at once.

@@ -216,6 +216,19 @@ TEST_F(FrontH2Test, OtherAuthoritiesAreMisdirected) {
   EXPECT_EQ(exchanges(), 0u);
 }
 
+TEST(FrontH1Test, OtherAuthoritiesAreMisdirectedToo) {
+  for (const char* host : {"SHOP.test", "unknown.test"}) {
+    Front front({}, "http/1.1");
+    front.Send("GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n");
+    EXPECT_THAT(front.stream->out, HasSubstr("HTTP/1.1 421 Misdirected Request\r\n")) << host;
+    EXPECT_EQ(front.upstream.exchanges.size(), 0u);
+    EXPECT_EQ(front.counters.h2.get(), 0u);
+  }
+  Front front({}, "http/1.1");
+  front.Send("GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
+  EXPECT_EQ(front.upstream.exchanges.size(), 1u);
+}
+
 TEST_F(FrontH2Test, FailuresOfTheOriginAreTold) {
   const int32_t early = client_.Ask("GET", "/early"), late = client_.Ask("GET", "/late");
   client_.Run();
