@@ -31,7 +31,10 @@ H1Session::H1Session(Connection& connection)
   connection_.SetDeadline(snapshot_->config.timeouts.head);
 }
 
-H1Session::~H1Session() { CancelExchange(); }
+H1Session::~H1Session() {
+  CancelExchange();
+  transaction_.End();  // while in_ is there, which its head is in
+}
 
 void H1Session::OnInput() {
   switch (phase_) {
