@@ -52,7 +52,7 @@ SYMBOLIZER=external_symbolizer_path=$(command -v addr2line)
 case "$2" in
   address)
     BUILD_DIR=$REPO_DIR/build/asan SANITIZERS=address,undefined MORE=(fuzz_targets)
-    TESTS+=(booster_http_test booster_link_test bulk_test config_test front_config_test front_test link_test tls_test)
+    TESTS+=(booster_http_test booster_link_test bulk_test config_test front_config_test front_h2_test front_test link_test tls_test)
     TESTS+=(doctor_test doctor_machine_test metrics_test kern_conn_table_test sock_destroy_test tc_hook_test)
     # Of the simulation of random paths.
     export WB_BULK_SEGMENTS=30000

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "booster/front/h1_session.h"
+#include "booster/front/h2_session.h"
 #include "booster/front/proxy_header.h"
 
 namespace wb::front {
@@ -32,7 +33,9 @@ Connection::Connection(Services& services, ConnectionOwner& owner,
       timer_(services.loop, [this] { Late(); }),
       armed_for_(kNever),
       deadline_(kNever),
-      stalled_(kNever) {}
+      stalled_(kNever) {
+  peer_.stream = stream_.get();
+}
 
 Connection::~Connection() {
   services_.counters.buffered.Subtract(queued());
@@ -95,7 +98,12 @@ void Connection::Handshake() {
 }
 
 void Connection::StartSession() {
-  session_ = std::make_unique<H1Session>(*this);
+  if (stream_->alpn() == "h2") {
+    services_.counters.h2.Add();
+    session_ = std::make_unique<H2Session>(*this);
+  } else {
+    session_ = std::make_unique<H1Session>(*this);
+  }
   if (services_.draining) session_->OnDrain();
 }
 

@@ -31,7 +31,10 @@ H1Session::H1Session(Connection& connection)
   connection_.SetDeadline(snapshot_->config.timeouts.head);
 }
 
-H1Session::~H1Session() { CancelExchange(); }
+H1Session::~H1Session() {
+  CancelExchange();
+  transaction_.End();  // while in_ is there, which its head is in
+}
 
 void H1Session::OnInput() {
   switch (phase_) {
@@ -270,7 +273,10 @@ void H1Session::Refuse(http::Refusal refusal) {
   keep_alive_ = keep_alive_ && understood && body_done_ && !draining_;
   const OwnResponse own = Answer(refusal, transaction_);
   std::string text = "HTTP/1.1 " + std::to_string(refusal.status);
-  text.append(" ").append(ReasonPhrase(refusal.status)).append("\r\n").append(own.fields);
+  text.append(" ").append(ReasonPhrase(refusal.status)).append("\r\n");
+  for (const auto& [name, value] : own.fields) {
+    text.append(name).append(": ").append(value).append("\r\n");
+  }
   text.append("Date: ").append(services_.Date());
   text.append("\r\nContent-Length: ").append(std::to_string(own.body.size()));
   const bool old = understood && transaction_.head().minor == 0;

@@ -4,6 +4,7 @@
 #ifndef BOOSTER_FRONT_SNAPSHOT_H_
 #define BOOSTER_FRONT_SNAPSHOT_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,12 +29,15 @@ struct Snapshot {
   absl::flat_hash_map<std::string, uint32_t> domains;
   // Of each domain: where its counters are, as long as the process lives.
   std::vector<uint32_t> slots;
-  std::vector<std::shared_ptr<Policy>> policies;  // of each domain
-  AddressSet trusted{std::vector<std::string>()};            // proxies
+  std::vector<std::shared_ptr<Policy>> policies;   // of each domain
+  AddressSet trusted{std::vector<std::string>()};  // proxies
 
   // `host` in any case. Of several domains, none is meant when there is no host.
   std::optional<uint32_t> Find(std::string_view host) const;
 };
+
+// `host` in lower case and without the dot of the root, in `memory`; "" when it is too long.
+std::string_view Canonical(std::string_view host, std::array<char, 256>& memory);
 
 }  // namespace wb::front
 

@@ -2,6 +2,7 @@
 #include "booster/front/transaction.h"
 
 #include <algorithm>
+#include <array>
 #include <ctime>
 
 #include "booster/front/client_address.h"
@@ -9,9 +10,10 @@
 namespace wb::front {
 namespace {
 
+constexpr std::string_view kMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 constexpr http::Refusal kNoDomain = {421, "this host is not served here"};
 constexpr http::Refusal kOverloaded = {503, "the booster has too much to do"};
-constexpr std::string_view kMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+constexpr http::Refusal kOtherHost = {421, "this connection is not for this host"};
 constexpr http::Refusal kTrace = {405, "TRACE is not allowed"};
 constexpr http::Refusal kMaxForwards = {200, ""};
 
@@ -58,6 +60,11 @@ http::Refusal Transaction::Route() {
   ask_.domain = *domain;
   counters_ = &services_.counters.domains[snapshot_->slots[*domain]];
   counters_->active.Add();
+  if (const std::string_view host = head_->authority.host; peer_.stream && !host.empty()) {
+    // A client that mixes names and connections up, or means another site (RFC 9113, 9.1.1).
+    std::array<char, 256> memory;
+    if (!peer_.stream->MayServe(Canonical(host, memory))) return kOtherHost;
+  }
   if (head_->method == "TRACE") return kTrace;  // it would show fields that a page must not see
   if (head_->max_forwards && *head_->max_forwards == 0) return kMaxForwards;
   return Admit(*domain);
@@ -166,15 +173,16 @@ std::string_view ReasonPhrase(int status) {
 
 OwnResponse Answer(http::Refusal refusal, const Transaction& transaction) {
   OwnResponse own;
-  if (refusal.status != 200) own.fields = "Content-Type: text/plain\r\nCache-Control: no-store\r\n";
+  if (refusal.status != 200) {
+    own.fields = {{"Content-Type", "text/plain"}, {"Cache-Control", "no-store"}};
+  }
   if (refusal.status == 200 || refusal.status == 405) {
     const std::string_view allow = transaction.allow();
-    own.fields.append("Allow: ").append(allow.empty() ? kMethods : allow).append("\r\n");
+    own.fields.emplace_back("Allow", allow.empty() ? kMethods : allow);
   }
   if (refusal.status == 200) return own;
   if (transaction.retry_after_s() > 0) {
-    own.fields.append("Retry-After: ").append(std::to_string(transaction.retry_after_s()));
-    own.fields.append("\r\n");
+    own.fields.emplace_back("Retry-After", std::to_string(transaction.retry_after_s()));
   }
   own.body = std::to_string(refusal.status);
   own.body.append(" ").append(ReasonPhrase(refusal.status)).append(": ");

@@ -8,11 +8,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "booster/front/services.h"
 #include "booster/http/request.h"
 #include "booster/http/response.h"
 #include "booster/link/exchange.h"
+#include "booster/net/stream.h"
 
 namespace wb::front {
 
@@ -20,9 +23,10 @@ namespace wb::front {
 struct Peer {
   std::string address;  // as text
   Address ip = {};
-  bool encrypted = false;        // the client used https
-  bool proxy = false;            // one of ours, whose Forwarded is believed
-  std::string server_name = {};  // SNI; of encrypted ones
+  bool encrypted = false;               // the client used https
+  bool proxy = false;                   // one of ours, whose Forwarded is believed
+  std::string server_name = {};         // SNI; of encrypted ones
+  const net::Stream* stream = nullptr;  // asked for which hosts it may serve; none: for all
 };
 
 class Transaction {
@@ -74,10 +78,11 @@ class Transaction {
   uint64_t response_bytes_ = 0;
 };
 
-// A response of our own: its head, with the body's length, and its body (text/plain).
+// A response of our own.
 struct OwnResponse {
-  std::string fields;  // whole lines, without Date, Connection and Content-Length
-  std::string body;
+  // Without Date, Content-Length and what is of the connection.
+  std::vector<std::pair<std::string_view, std::string>> fields;
+  std::string body;  // text/plain
 };
 OwnResponse Answer(http::Refusal refusal, const Transaction& transaction);
 std::string_view ReasonPhrase(int status);

@@ -31,9 +31,9 @@ inline void AppendContentLength(std::string& out, uint64_t bytes) {
   out.append("\r\n");
 }
 
-// `minor`: of the message that was received (RFC 9110, 7.6.3).
-inline void AppendVia(std::string& out, int minor, std::string_view pseudonym) {
-  if (!pseudonym.empty()) Append(out, {"Via: ", minor == 0 ? "1.0 " : "1.1 ", pseudonym, "\r\n"});
+// `version`: of the message that was received (RFC 9110, 7.6.3).
+inline void AppendVia(std::string& out, std::string_view version, std::string_view pseudonym) {
+  if (!pseudonym.empty()) Append(out, {"Via: ", version, " ", pseudonym, "\r\n"});
 }
 
 }  // namespace wb::http

@@ -4,6 +4,11 @@
 #include "booster/http/chars.h"
 
 namespace wb::http {
+namespace {
+
+constexpr size_t kFirstFields = 16;  // most heads have no more
+
+}  // namespace
 
 const Field* Fields::Find(std::string_view name) const {
   for (const Field& field : fields_) {
@@ -46,12 +51,14 @@ Refusal FieldSection::Add(std::string_view buffer, size_t begin, size_t end) {
     place.value_end = static_cast<uint32_t>(place.value + value.size());
   }
   place.info = Classify(line.substr(0, colon));
+  if (places_.empty()) places_.reserve(kFirstFields);
   places_.push_back(place);
   return {};
 }
 
 void FieldSection::Finish(std::string_view buffer, Fields& fields) const {
   fields.fields_.clear();
+  fields.fields_.reserve(places_.size());
   for (const Place& place : places_) {
     fields.fields_.push_back({.name = buffer.substr(place.name, place.name_end - place.name),
                               .value = buffer.substr(place.value, place.value_end - place.value),

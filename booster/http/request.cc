@@ -4,17 +4,12 @@
 #include <algorithm>
 
 #include "booster/http/chars.h"
+#include "booster/http/request_rules.h"
 
 namespace wb::http {
 namespace {
 
 constexpr size_t kVersionBytes = 8;  // "HTTP/1.1"
-
-bool HasMember(std::string_view list, std::string_view member) {
-  bool has = false;
-  ForEachMember(list, [&](std::string_view m) { has = has || EqualsNoCase(m, member); });
-  return has;
-}
 
 // RFC 9112, 2.3.
 Refusal ReadVersion(std::string_view text, int& minor) {
@@ -87,10 +82,7 @@ Refusal RequestParser::Line(std::string_view buffer) {
 Refusal RequestParser::RequestLine(std::string_view line) {
   const size_t first = line.find(' '), last = line.rfind(' ');
   head_.method = line.substr(0, std::min(first, line.size()));
-  if (head_.method.empty() || !AllAre(head_.method, kTokenChar)) {
-    return {400, "method is no token"};
-  }
-  if (head_.method.size() > limits_.method_bytes) return {501, "method is too long"};
+  if (const Refusal refusal = CheckMethod(head_.method, limits_)) return refusal;
   if (first == last) return {400, "request line without target or version"};
   if (const Refusal refusal = ReadVersion(line.substr(last + 1), head_.minor)) return refusal;
   if (head_.method == "CONNECT") return {501, "CONNECT"};
@@ -106,8 +98,8 @@ Refusal RequestParser::Finish(std::string_view buffer) {
   if (!refusal) refusal = Authorities();
   if (!refusal) refusal = options.Read(head_.fields, limits_.connection_options);
   if (!refusal) refusal = Body();
-  if (!refusal) refusal = Expectations();
-  if (!refusal) Flags(options);
+  if (!refusal) refusal = ReadExpectations(head_);
+  if (!refusal) ReadFlags(options, head_);
   return refusal;
 }
 
@@ -126,60 +118,10 @@ Refusal RequestParser::Authorities() {
   return {};
 }
 
-// RFC 9112, 6.3.
 Refusal RequestParser::Body() {
   const TransferCoding coding = ReadTransferCoding(head_.fields, head_.minor);
   if (coding.refusal) return coding.refusal;
-  const ContentLength length = ReadContentLength(head_.fields);
-  if (length.refusal) return length.refusal;
-  head_.content_length = length.bytes.value_or(0);
-  head_.framing = coding.chunked ? Framing::kChunked
-                  : length.bytes ? Framing::kLength
-                                 : Framing::kNone;
-  const std::string_view method = head_.method;
-  if (head_.framing == Framing::kNone) {
-    if (head_.minor == 0 && (method == "POST" || method == "PUT" || method == "PATCH")) {
-      return {411, "HTTP/1.0 without Content-Length"};
-    }
-    return {};
-  }
-  if (method == "TRACE") return {400, "TRACE with a body"};  // RFC 9110, 9.3.8
-  if (head_.content_length > limits_.body_bytes) return {413, "body is too long"};
-  return {};
-}
-
-// RFC 9110, 10.1.1.
-Refusal RequestParser::Expectations() {
-  head_.expect_continue = false;
-  for (const Field& field : head_.fields) {
-    if (field.info.id != Name::kExpect) continue;
-    if (!EqualsNoCase(field.value, "100-continue")) return {417, "unknown expectation"};
-    head_.expect_continue = true;
-  }
-  if (head_.minor == 0 || (head_.framing != Framing::kChunked && head_.content_length == 0)) {
-    head_.expect_continue = false;
-  }
-  return {};
-}
-
-void RequestParser::Flags(const ConnectionOptions& options) {
-  head_.keep_alive = Persists(options, head_.minor);
-  head_.te_trailers = false;
-  head_.max_forwards.reset();
-  bool protocol = false, h2c = false;
-  for (const Field& field : head_.fields) {
-    if (field.info.id == Name::kTe && head_.minor > 0) {
-      head_.te_trailers = head_.te_trailers || HasMember(field.value, "trailers");
-    } else if (field.info.id == Name::kUpgrade) {
-      protocol = protocol || !field.value.empty();
-      h2c = h2c || HasMember(field.value, "h2c");
-    } else if (field.info.id == Name::kMaxForwards && !head_.max_forwards &&
-               (head_.method == "OPTIONS" || head_.method == "TRACE")) {
-      head_.max_forwards = ReadDecimal(field.value);
-    }
-  }
-  const bool body = head_.framing == Framing::kChunked || head_.content_length > 0;
-  head_.upgrade = options.upgrade && protocol && !h2c && !body && head_.minor > 0;
+  return ReadFraming(limits_, coding, head_);
 }
 
 }  // namespace wb::http

@@ -24,10 +24,11 @@ struct RequestHead {
   Target target;
   // Of the target, or else of Host (RFC 9110, 7.1); without host: HTTP/1.0 without Host.
   Authority authority;
-  int minor = 1;  // HTTP/1.minor
+  int minor = 1;       // HTTP/1.minor
+  bool http2 = false;  // it came by HTTP/2; minor is 1 then
   Fields fields;
 
-  Framing framing = Framing::kNone;  // kNone, kLength or kChunked
+  Framing framing = Framing::kNone;  // kNone, kLength or kChunked; of HTTP/2 as it is sent on
   uint64_t content_length = 0;       // of kLength
   bool keep_alive = true;            // the client would send another request (RFC 9112, 9.3)
   // The client waits for 100 before it sends the body: the caller's answer (RFC 9110, 10.1.1).
@@ -62,8 +63,6 @@ class RequestParser {
   Refusal Finish(std::string_view buffer);
   Refusal Authorities();
   Refusal Body();
-  Refusal Expectations();
-  void Flags(const ConnectionOptions& options);
 
   const Limits& limits_;
   LineScanner scanner_;

@@ -42,7 +42,7 @@ class RequestWriter {
     AppendFraming();
     if (options_.forwarded) AppendForwarded();
     if (options_.x_forwarded) AppendXForwarded();
-    AppendVia(out_, head_.minor, options_.via);
+    AppendVia(out_, head_.http2 ? "2" : head_.minor == 0 ? "1.0" : "1.1", options_.via);
     if (options_.tunnel) AppendUpgrade();
     out_.append("\r\n");
   }

@@ -32,7 +32,7 @@ class ResponseWriter {
     } else if (head_.content_length) {
       AppendContentLength(out_, *head_.content_length);
     }
-    AppendVia(out_, head_.minor, options_.via);
+    AppendVia(out_, head_.minor == 0 ? "1.0" : "1.1", options_.via);
     AppendConnection();
     out_.append("\r\n");
     return sent_;

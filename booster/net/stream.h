@@ -44,6 +44,9 @@ class Stream {
   virtual std::string_view server_name() const { return {}; }  // SNI, lower case, or ""
   virtual std::string_view error() const { return {}; }        // why it is broken, for the log
   virtual bool encrypted() const { return false; }
+  // Whether a request for `host` (lower case, without port) may be answered by this connection: TLS
+  // has shown a certificate (RFC 9110, 7.4).
+  virtual bool MayServe(std::string_view) const { return true; }
 };
 
 }  // namespace wb::net

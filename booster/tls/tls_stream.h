@@ -56,7 +56,7 @@ class TlsStream : public net::Stream {
   // Whether the connection's certificate covers `host` (lower case, without port), so that a
   // request for this authority may be answered here; else 421 (RFC 9110 section 7.4, RFC 9113
   // section 9.1.1).
-  bool MayServe(std::string_view host) const;
+  bool MayServe(std::string_view host) const override;
 
   bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
   std::string_view version() const { return SSL_get_version(ssl_.get()); }  // "TLSv1.3"

@@ -11,7 +11,7 @@ set -Eeuo pipefail
 SELF_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 BUILD_DIR="$(dirname "$(dirname "$SELF_DIR")")/build"
 TARGET=${1:-}
-if [[ ! $TARGET =~ ^[a-z]+$ || ! -d $SELF_DIR/corpus/$TARGET ]]; then
+if [[ ! $TARGET =~ ^[a-z0-9]+$ || ! -d $SELF_DIR/corpus/$TARGET ]]; then
   sed -n '4s/^# //p' "${BASH_SOURCE[0]}" >&2
   exit 2
 fi
