@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/boosterd/worker.h"
 
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <utility>
 
@@ -56,10 +58,12 @@ Worker::Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
       loop_(std::move(loop)),
       scratch_(kScratchBytes),
       counters_(front::kMaxDomains),
+      log_(*loop_, shared.log),
       dispatcher_(std::make_unique<link::Dispatcher>(*loop_, snapshot->routes, link_listener)),
-      services_(*loop_, *dispatcher_, counters_, shared.log, scratch_, snapshot),
+      services_(*loop_, *dispatcher_, counters_, nullptr, scratch_, snapshot),
       bury_(*loop_, [this] { ended_.clear(); }) {
   loop_->set_busy(snapshot->config.busy_poll);
+  AdoptLog();
 }
 
 Worker::~Worker() {
@@ -84,7 +88,28 @@ void Worker::Adopt(std::shared_ptr<const front::Snapshot> snapshot) {
     dispatcher_->Adopt(snapshot->routes);
     loop_->set_busy(snapshot->config.busy_poll);
     services_.snapshot = std::move(snapshot);
+    AdoptLog();
   });
+}
+
+void Worker::AdoptLog() {
+  const config::AccessLog& config = services_.snapshot->config.access_log;
+  log_.Configure(config);
+  services_.log = AccessLog::Wanted(config) ? &log_ : nullptr;
+}
+
+void Worker::Report(std::function<void(WorkerReport)> tell) {
+  loop_->Post([this, tell = std::move(tell)] { tell({loop_->turns(), dispatcher_->Report()}); });
+}
+
+std::chrono::nanoseconds Worker::CpuTime() const {
+  clockid_t clock;
+  timespec time = {};
+  // pthread_t is kept by std::thread, which does not change while it is joinable.
+  if (pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0) {
+    clock_gettime(clock, &time);
+  }
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 void Worker::Drain(std::atomic<int>& left) {
@@ -132,7 +157,14 @@ void Worker::Admit(base::UniqueFd fd, const net::Address& client, const Listenin
   }
   shared_.connections.fetch_add(1, std::memory_order_relaxed);
   counters_.connections.Add();
-  front::Peer peer = {.address = client.Host(), .encrypted = socket.tls};
+  front::Peer peer = {.address = client.Host(), .encrypted = socket.tls, .port = client.Port()};
+  if (services_.log) {
+    net::Address own;
+    own.length = sizeof(own.storage);
+    getsockname(stream->fd(), reinterpret_cast<sockaddr*>(&own.storage), &own.length);
+    peer.server = own.Host();
+    peer.server_port = own.Port();
+  }
   connections_.push_back(std::make_unique<front::Connection>(
       services_, *static_cast<front::ConnectionOwner*>(this), std::move(stream), std::move(peer),
       socket.proxy_protocol));

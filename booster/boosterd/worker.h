@@ -5,13 +5,16 @@
 #define BOOSTER_BOOSTERD_WORKER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "booster/boosterd/access_log.h"
 #include "booster/front/connection.h"
 #include "booster/front/services.h"
 #include "booster/link/dispatcher.h"
@@ -24,14 +27,20 @@ namespace wb::boosterd {
 // What workers share. Thread-safe.
 struct Shared {
   std::unique_ptr<tls::CertificateStore> certificates;  // none: no listener with TLS
-  front::AccessLog* log = nullptr;                      // thread-safe
-  std::atomic<uint32_t> connections = 0;                // of all workers
+  AccessLog log;
+  std::atomic<uint32_t> connections = 0;  // of all workers
 };
 
 struct ListeningSocket {
   base::UniqueFd fd;
   bool tls = false;
   bool proxy_protocol = false;
+};
+
+// What only a worker's own thread can tell.
+struct WorkerReport {
+  uint64_t turns = 0;  // of its loop
+  std::vector<link::OriginFigures> origins;
 };
 
 class Worker final : private front::ConnectionOwner {
@@ -50,6 +59,10 @@ class Worker final : private front::ConnectionOwner {
   void Stop();  // and waits for the thread
 
   const front::WorkerCounters& counters() const { return counters_; }
+  // From any thread: `tell` is called on the worker's, soon, if it runs.
+  void Report(std::function<void(WorkerReport)> tell);
+  // Of its thread, as long as that runs.
+  std::chrono::nanoseconds CpuTime() const;
   const link::DispatchCounts& dispatched() const { return dispatcher_->counts(); }
 
  private:
@@ -60,11 +73,13 @@ class Worker final : private front::ConnectionOwner {
   void Accept(const ListeningSocket& socket);
   void Admit(base::UniqueFd fd, const net::Address& client, const ListeningSocket& socket);
   void ConnectionEnded(front::Connection& connection) override;
+  void AdoptLog();
 
   Shared& shared_;
   const std::unique_ptr<net::EventLoop> loop_;
   std::vector<char> scratch_;
   front::WorkerCounters counters_;
+  WorkerLog log_;
   std::unique_ptr<link::Dispatcher> dispatcher_;
   front::Services services_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -71,7 +71,10 @@ void Connection::ReadProxyHeader() {
   if (recv(stream_->fd(), head.data(), header.bytes, 0) != static_cast<ssize_t>(header.bytes)) {
     return End(front::End::kHandshake);
   }
-  if (!header.client.empty()) peer_.address = header.client;
+  if (!header.client.empty()) {
+    peer_.address = header.client;
+    peer_.port = 0;  // that of the proxy
+  }
   phase_ = Phase::kHandshake;
 }
 
@@ -81,6 +84,7 @@ void Connection::Handshake() {
   if (result != 0) return End(front::End::kHandshake);
   if (stream_->encrypted()) {
     services_.counters.tls.Add();
+    if (stream_->resumed()) services_.counters.tls_resumed.Add();
     peer_.server_name = std::string(stream_->server_name());
   }
   phase_ = Phase::kSession;

@@ -19,6 +19,9 @@ namespace wb::front {
 // A request that is over, for the access log. Views are good during the call.
 struct LogRecord {
   std::string_view client;
+  uint16_t client_port = 0;  // 0: not known
+  std::string_view server;   // our address; empty: not known
+  uint16_t server_port = 0;
   std::string_view method, target, host, referer, user_agent;
   const char* protocol = "HTTP/1.1";
   int status = 0;  // 0: the client was gone before a response
@@ -35,8 +38,8 @@ class AccessLog {
 };
 
 struct Services {
-  Services(net::EventLoop& loop, link::Upstream& upstream, WorkerCounters& counters,
-           AccessLog* log, std::span<char> scratch, std::shared_ptr<const Snapshot> snapshot)
+  Services(net::EventLoop& loop, link::Upstream& upstream, WorkerCounters& counters, AccessLog* log,
+           std::span<char> scratch, std::shared_ptr<const Snapshot> snapshot)
       : loop(loop),
         upstream(upstream),
         counters(counters),

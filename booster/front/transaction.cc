@@ -75,6 +75,9 @@ void Transaction::End() {
     std::string target(head_->target.path);
     target.append(head_->target.query);
     services_.log->Write({.client = peer_.address,
+                          .client_port = peer_.port,
+                          .server = peer_.server,
+                          .server_port = peer_.server_port,
                           .method = head_->method,
                           .target = target,
                           .host = head_->authority.host,

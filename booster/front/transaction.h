@@ -22,6 +22,9 @@ struct Peer {
   bool encrypted = false;        // the client used https
   bool proxy = false;            // one of ours, whose Forwarded is believed
   std::string server_name = {};  // SNI; of encrypted ones
+  uint16_t port = 0;             // 0: not known
+  std::string server = {};       // our address and port, for the access log; empty without one
+  uint16_t server_port = 0;
 };
 
 class Transaction {

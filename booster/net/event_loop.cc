@@ -102,6 +102,7 @@ void EventLoop::Stop() {
 
 void EventLoop::Run() {
   while (!stopping_) {
+    ++turns_;
     Wait();
     FireTimers();
     RunDeferred();

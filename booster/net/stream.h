@@ -44,6 +44,7 @@ class Stream {
   virtual std::string_view server_name() const { return {}; }  // SNI, lower case, or ""
   virtual std::string_view error() const { return {}; }        // why it is broken, for the log
   virtual bool encrypted() const { return false; }
+  virtual bool resumed() const { return false; }  // TLS, by a ticket
 };
 
 }  // namespace wb::net

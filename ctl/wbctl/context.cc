@@ -3,18 +3,38 @@
 
 #include <chrono>
 #include <iostream>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "ctl/wbctl/table.h"
 
 namespace wb::wbctl {
 
-api::Client Context::MakeClient() const {
+namespace {
+
+api::Client::Timeouts TimeoutsOf(const std::optional<unsigned>& timeout_s) {
   api::Client::Timeouts timeouts;
   if (timeout_s.has_value()) {
     const std::chrono::seconds all(*timeout_s);
     timeouts.query = timeouts.attach = timeouts.reload = timeouts.warm = all;
   }
-  return api::Client(socket, timeouts);
+  return timeouts;
+}
+
+}  // namespace
+
+api::Client Context::MakeClient() const {
+  return api::Client(socket.empty() ? kDefaultSocket : socket, TimeoutsOf(timeout_s));
+}
+
+api::Client Context::MakeBoosterClient() const {
+  return api::Client(socket.empty() ? kBoosterSocket : socket, TimeoutsOf(timeout_s), "boosterd");
+}
+
+void Context::FailLines(const std::string& what, const absl::Status& status) {
+  const std::vector<std::string> lines = absl::StrSplit(status.message(), '\n');
+  for (size_t i = 0; i + 1 < lines.size(); i++) std::cerr << Printable(lines[i]) << "\n";
+  Fail(what, absl::Status(status.code(), lines.back()));
 }
 
 void Context::Fail(const std::string& what, const absl::Status& status) {
