@@ -133,7 +133,7 @@ void Normalise(httplib::Request& in) {
 
 class Server::Impl final : private httplib::Server {
  public:
-  Impl(Handler handler, const api::Server::Options& options)
+  Impl(api::Server::Handler handler, const api::Server::Options& options)
       : handler_(std::move(handler)), options_(options) {}
   ~Impl() override { Stop(); }
 
@@ -149,7 +149,7 @@ class Server::Impl final : private httplib::Server {
   bool process_and_close_socket(socket_t sock) override;
   void Deny(BoundedStream& stream, const DeniedPeer& peer);
 
-  const Handler handler_;
+  const api::Server::Handler handler_;
   const api::Server::Options options_;
   const BoundedStream::Limits limits_{kMaxHeadBytes + kMaxBodyBytes, options_.read_time,
                                       options_.write_time};

@@ -2,6 +2,7 @@
 #include "ctl/wbctl/context.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <iostream>
 #include <vector>
 
@@ -21,14 +22,21 @@ api::Client::Timeouts TimeoutsOf(const std::optional<unsigned>& timeout_s) {
   return timeouts;
 }
 
+std::string SocketOf(const std::string& told, const char* variable, const char* usual) {
+  if (!told.empty()) return told;
+  const char* set = getenv(variable);
+  return set != nullptr && *set != '\0' ? set : usual;
+}
+
 }  // namespace
 
 api::Client Context::MakeClient() const {
-  return api::Client(socket.empty() ? kDefaultSocket : socket, TimeoutsOf(timeout_s));
+  return api::Client(SocketOf(socket, "WB_SOCKET", kDefaultSocket), TimeoutsOf(timeout_s));
 }
 
 api::Client Context::MakeBoosterClient() const {
-  return api::Client(socket.empty() ? kBoosterSocket : socket, TimeoutsOf(timeout_s), "boosterd");
+  return api::Client(SocketOf(socket, "WB_BOOSTER_SOCKET", kBoosterSocket), TimeoutsOf(timeout_s),
+                     "boosterd");
 }
 
 void Context::FailLines(const std::string& what, const absl::Status& status) {

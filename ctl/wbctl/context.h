@@ -26,7 +26,7 @@ inline constexpr char kDefaultSocket[] = "/run/webbooster/accelerd.sock";
 inline constexpr char kBoosterSocket[] = "/run/webbooster/boosterd.sock";
 
 struct Context {
-  std::string socket;  // Empty: the default of whom the command asks.
+  std::string socket;  // Empty: of the environment, or the usual one.
   bool json = false;
   std::optional<unsigned> timeout_s;  // Overrides the default of every command.
   ExitCode exit_code = kExitOk;

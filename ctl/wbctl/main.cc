@@ -12,11 +12,7 @@ namespace wb::wbctl {
 namespace {
 
 void AddGlobalOptions(CLI::App& app, Context& context) {
-  app.add_option("--socket", context.socket,
-                 "control socket of accelerd, or of boosterd for booster")
-      ->envname("WB_SOCKET")
-      ->type_name("FILE")
-      ->default_str(kDefaultSocket);
+  app.add_option("--socket", context.socket, "control socket")->type_name("FILE");
   app.add_flag("--json", context.json, "print JSON as the API has it");
   app.add_option("--timeout", context.timeout_s, "seconds to wait for an answer")
       ->check(CLI::Range(1U, 86400U));
