@@ -85,6 +85,8 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::Start(std::shared_ptr<const front:
     api::Server::Options options;
     options.host = config.metrics.listen->host;
     options.port = config.metrics.listen->port;
+    // Anybody may connect, and a silent client holds one of few threads.
+    options.read_time = std::chrono::seconds(2);
     const auto serve = [admin = admin.get()](const api::ApiRequest& request,
                                              const absl::Notification&) {
       return admin->Serve(request);

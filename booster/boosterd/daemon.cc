@@ -99,6 +99,7 @@ class Daemon {
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Admin> admin_;
+  bool stopping_ = false;  // with reload_mutex_
 };
 
 absl::StatusOr<std::shared_ptr<const tls::Certificates>> Daemon::LoadCertificates(
@@ -121,6 +122,7 @@ absl::StatusOr<std::vector<ListeningSocket>> Daemon::Listen(const front::Config&
 }
 
 absl::Status Daemon::Start(const front::Config& config) {
+  const std::lock_guard lock(reload_mutex_);  // the control socket answers before all is done
   started_ = config;
   RaiseFileLimit(config.limits.connections);
   WB_ASSIGN_OR_RETURN(auto snapshot, assembly_.Make(config));
@@ -147,6 +149,7 @@ absl::Status Daemon::Start(const front::Config& config) {
 
 absl::StatusOr<api::BoosterReload> Daemon::Reload() {
   const std::lock_guard lock(reload_mutex_);
+  if (stopping_) return absl::FailedPreconditionError("boosterd is stopping");
   observe::NotifyManager("RELOADING=1");
   absl::StatusOr<api::BoosterReload> reload = ReadAgain();
   observe::NotifyManager("READY=1");
@@ -180,6 +183,10 @@ absl::StatusOr<api::BoosterReload> Daemon::ReadAgain() {
 }
 
 void Daemon::Drain() {
+  {
+    const std::lock_guard lock(reload_mutex_);
+    stopping_ = true;
+  }
   admin_->SetDraining();
   std::atomic<int> left = static_cast<int>(workers_.size());
   for (const auto& worker : workers_) worker->Drain(left);

@@ -113,7 +113,7 @@ struct View {
   History history;                  // of all domains
   struct Busy {
     size_t domain = 0;
-    History history;
+    History history = {};
   };
   std::vector<Busy> busiest;  // the busiest first
   uint64_t log_written = 0, log_failed = 0, log_lost = 0;

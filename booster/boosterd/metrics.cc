@@ -19,7 +19,7 @@ constexpr const char* kClasses[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 struct DomainSeries {
   std::string name;
-  DomainTotals totals;
+  DomainTotals totals = {};
   size_t origins_up = 0;
   bool sum = false;
 };
