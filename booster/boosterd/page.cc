@@ -52,6 +52,10 @@ std::string Grouped(uint64_t number) {
   return text;
 }
 
+std::string Plural(uint64_t number, const char* word) {
+  return absl::StrCat(Grouped(number), " ", word, number == 1 ? "" : "s");
+}
+
 // Of a rate: three digits at least as far as they mean something.
 std::string Number(double value) {
   if (value >= 100) return Grouped(static_cast<uint64_t>(value + 0.5));
@@ -113,14 +117,15 @@ void AppendTile(const char* label, const std::string& value, bool bad, std::stri
 }
 
 void AppendFact(const char* label, const std::string& value, bool bad, std::string* out) {
-  absl::StrAppend(out, "<dt>", label, "</dt><dd", bad ? " class=bad" : "", ">", value, "</dd>");
+  absl::StrAppend(out, "<div><dt>", label, "</dt><dd", bad ? " class=bad" : "", ">", value,
+                  "</dd></div>");
 }
 
 void AppendTotals(const View& view, std::string* out) {
   const DomainTotals& recent = view.history.recent;
-  absl::StrAppend(out, "<section class=tiles>\n<div class=\"tile wide\"><b>",
-                  Number(view.rates.requests), "</b><small>requests a second</small>",
-                  Sparkline(view.history.requests), "</div>\n");
+  absl::StrAppend(out, "<section class=\"tile wide\"><b>", Number(view.rates.requests),
+                  "</b><small>requests a second</small>", Sparkline(view.history.requests),
+                  "</section>\n<section class=tiles>\n");
   AppendTile("a second to clients", Bytes(view.rates.response_bytes), false, out);
   AppendTile("latency, median", Latency(recent, 0.5), false, out);
   AppendTile("latency, 99 %", Latency(recent, 0.99), false, out);
@@ -128,13 +133,13 @@ void AppendTotals(const View& view, std::string* out) {
   const uint64_t most = view.snapshot->config.limits.connections;
   AppendTile(absl::StrCat("of ", Grouped(most), " connections").c_str(),
              Grouped(view.connections.open), view.connections.open * 10 > most * 9, out);
-  AppendTile("wait for slow clients", Bytes(static_cast<double>(view.connections.buffered)), false,
+  AppendTile("kept for slow clients", Bytes(static_cast<double>(view.connections.buffered)), false,
              out);
   out->append("</section>\n");
 }
 
 void AppendWorkers(const View& view, std::string* out) {
-  out->append("<h2>Workers</h2>\n<section class=tiles>\n");
+  out->append("<h2>Workers</h2>\n<section class=\"tiles few\">\n");
   for (size_t i = 0; i < view.workers.size(); ++i) {
     const WorkerView& worker = view.workers[i];
     const std::string load = absl::StrFormat("%.0f", std::min(worker.load, 1.0) * 100);
@@ -156,11 +161,11 @@ void AppendOrigin(const OriginView& origin, uint32_t weight, std::string* out) {
   };
   if (weight != 1) say(absl::StrCat("weight ", weight));
   if (origin.links > 0 || origin.keys > 0) {
-    say(absl::StrCat(origin.links, origin.links == 1 ? " link" : " links"));
-    say(absl::StrCat(Grouped(origin.keys), origin.keys == 1 ? " key" : " keys"));
+    say(Plural(origin.links, "link"));
+    say(Plural(origin.keys, "key"));
   }
   if (origin.waiting > 0) say(absl::StrCat(Grouped(origin.waiting), " waiting"));
-  if (origin.hits + origin.misses > 0) {
+  if (origin.hits > 0) {
     say(absl::StrCat(Percent(static_cast<double>(origin.hits) /
                              static_cast<double>(origin.hits + origin.misses)),
                      " hits"));

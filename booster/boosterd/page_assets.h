@@ -20,24 +20,25 @@ h2{font-size:1rem;margin:1.5rem 0 .6rem;color:var(--soft);font-weight:600}
 h3{font-size:1rem;margin:0;overflow-wrap:anywhere;min-width:0}
 small,.soft{color:var(--soft);font-size:.85rem}
 .tiles{display:grid;gap:.75rem;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr))}
+.tiles.few{grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr))}
 .cards{display:grid;gap:.75rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr))}
 .tile,.card{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.75rem .9rem;
 min-width:0}
 .tile b{display:block;font-size:1.35rem;font-weight:600;line-height:1.25;white-space:nowrap}
-.tile.wide{grid-column:1/-1}
+.tile.wide{margin-bottom:.75rem}.tile.wide svg.spark{height:4.5rem}
 .top{display:flex;justify-content:space-between;align-items:baseline;gap:.5rem}
 .mark{font-size:.75rem;padding:.05rem .5rem;border-radius:1rem;border:1px solid var(--line);
 color:var(--soft);white-space:nowrap}
 .mark.good{color:var(--good);border-color:currentColor}
 .mark.bad{color:var(--bad);border-color:currentColor;background:var(--badwash)}
-svg.spark{display:block;width:100%;height:2.6rem;margin:.5rem 0 .1rem}
+svg.spark{display:block;width:100%;height:2.6rem;margin:.5rem 0 .2rem;
+border-bottom:1px solid var(--line)}
 svg.spark .area{fill:var(--wash)}
 svg.spark .line{fill:none;stroke:var(--blue);stroke-width:1.5;vector-effect:non-scaling-stroke;
 stroke-linejoin:round}
-.facts{display:grid;grid-template-columns:repeat(4,auto);gap:0 .75rem;justify-content:space-between;
-margin:.5rem 0 0}
-.facts dt{grid-row:1;color:var(--soft);font-size:.78rem}
-.facts dd{grid-row:2;margin:0;font-variant-numeric:tabular-nums;white-space:nowrap}
+.facts{display:flex;flex-wrap:wrap;gap:.35rem 1rem;justify-content:space-between;margin:.5rem 0 0}
+.facts dt{color:var(--soft);font-size:.78rem}
+.facts dd{margin:0;font-variant-numeric:tabular-nums;white-space:nowrap}
 .facts dd.bad,.bad b{color:var(--bad)}
 ul{list-style:none;margin:.6rem 0 0;padding:.5rem 0 0;border-top:1px solid var(--line)}
 li{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 .75rem;overflow-wrap:anywhere}

@@ -285,8 +285,9 @@ def page_fits(booster, pictures):
     for name, width, height in (("wide", 1280, 900), ("phone", 375, 1400)):
         copy = booster.place / f"{name}.html"
         copy.write_text(booster.admin("/")[1] + """<script>
+          const right = e => e.getBoundingClientRect().right;
           const wide = [...document.querySelectorAll('main *')].filter(e => !e.closest('svg') &&
-            e.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5);
+            right(e) > right(e.closest('.card, .tile') || document.documentElement) + 0.5);
           document.title = `W ${document.documentElement.clientWidth} `
             + `${document.documentElement.scrollWidth} ${wide.length}`;</script>""")
         dom = chromium(f"--window-size={width},{height}", "--dump-dom", copy.as_uri()).stdout
