@@ -12,16 +12,19 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "booster/boosterd/admin.h"
 #include "booster/boosterd/assembly.h"
 #include "booster/boosterd/worker.h"
 #include "booster/front/config_load.h"
 #include "booster/link/channel_client.h"
 #include "booster/link/checker.h"
 #include "booster/net/socket.h"
+#include "ctl/observe/notify.h"
 #include "spdlog/spdlog.h"
 #include "webbooster/base/posix_error.h"
 
@@ -79,8 +82,11 @@ std::vector<tls::Site> SitesOf(const front::Config& config) {
 
 class Daemon {
  public:
+  explicit Daemon(const std::string& path) : path_(path) {}
   absl::Status Start(const front::Config& config);
-  void Reload(const std::string& path);
+  // By a signal, or by the control socket: one at a time. What is wrong leaves everything as it is.
+  absl::StatusOr<api::BoosterReload> Reload();
+  void ReopenLog() { shared_.log.Reopen(); }
   void Drain();
 
  private:
@@ -88,17 +94,22 @@ class Daemon {
       const front::Config& config);
   absl::StatusOr<std::vector<ListeningSocket>> Listen(const front::Config& config);
 
-  front::Config config_;  // in force
   void ThinAcks(const front::Config& config);
   void Check();
   void TellCatalogues();
+  absl::StatusOr<api::BoosterReload> ReadAgain();
 
+  const std::string& path_;
+  std::mutex reload_mutex_;
+  front::Config config_;  // in force
   Shared shared_;
   std::optional<Assembly> assembly_;
   std::unique_ptr<link::ChannelClients> channels_;
   std::map<std::shared_ptr<const link::Origin>, link::ChannelClients::Id> channel_of_;
   std::unique_ptr<link::Checker> checker_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Admin> admin_;
+  bool stopping_ = false;  // with reload_mutex_
 };
 
 absl::StatusOr<std::shared_ptr<const tls::Certificates>> Daemon::LoadCertificates(
@@ -139,6 +150,7 @@ void Daemon::ThinAcks(const front::Config& config) {
 }
 
 absl::Status Daemon::Start(const front::Config& config) {
+  const std::lock_guard lock(reload_mutex_);  // the control socket answers before all is done
   config_ = config;
   RaiseFileLimit(config.limits.connections);
   shared_.clients = std::make_unique<front::ClientTable>(4 * size_t{config.limits.connections});
@@ -155,6 +167,7 @@ absl::Status Daemon::Start(const front::Config& config) {
     WB_ASSIGN_OR_RETURN(auto worker, Worker::Make(shared_, snapshot, std::move(sockets)));
     workers_.push_back(std::move(worker));
   }
+  shared_.log.Configure(config.access_log);
   for (const auto& worker : workers_) worker->Start();
   WB_ASSIGN_OR_RETURN(checker_, link::Checker::Start([](const link::Origin& origin, bool up,
                                                         const std::string& why) {
@@ -167,6 +180,8 @@ absl::Status Daemon::Start(const front::Config& config) {
   WB_ASSIGN_OR_RETURN(channels_, link::ChannelClients::Start());
   Check();
   TellCatalogues();
+  WB_ASSIGN_OR_RETURN(admin_,
+                      Admin::Start(snapshot, {workers_, shared_.log, [this] { return Reload(); }}));
   for (const front::Listener& listener : config.listeners) {
     spdlog::info("listening on {}{}", listener.address.ToString(), listener.tls ? ", TLS" : "");
   }
@@ -205,30 +220,49 @@ void Daemon::TellCatalogues() {
   for (const auto& [origin, id] : kept) channels_->Remove(id);
 }
 
-// What is wrong leaves everything as it is.
-void Daemon::Reload(const std::string& path) {
-  std::vector<std::string> warnings;
-  absl::StatusOr<front::Config> config = front::Load(path, &warnings);
-  for (const std::string& warning : warnings) spdlog::warn("{}", warning);
-  if (!config.ok()) return spdlog::error("not reloaded: {}", config.status().ToString());
-  const std::vector<std::string_view> restart = front::NeedRestart(config_, *config);
-  if (!restart.empty()) {
-    return spdlog::error("not reloaded: these need a restart: {}", fmt::join(restart, ", "));
+absl::StatusOr<api::BoosterReload> Daemon::Reload() {
+  const std::lock_guard lock(reload_mutex_);
+  if (stopping_) return absl::FailedPreconditionError("boosterd is stopping");
+  observe::NotifyManager("RELOADING=1");
+  absl::StatusOr<api::BoosterReload> reload = ReadAgain();
+  observe::NotifyManager("READY=1");
+  if (!reload.ok()) {
+    spdlog::error("not reloaded: {}", reload.status().ToString());
+    return reload;
   }
-  auto certificates = LoadCertificates(*config);
-  if (!certificates.ok())
-    return spdlog::error("not reloaded: {}", certificates.status().ToString());
-  auto snapshot = assembly_->Make(*config);
-  if (!snapshot.ok()) return spdlog::error("not reloaded: {}", snapshot.status().ToString());
-  shared_.certificates->Replace(*std::move(certificates));
-  for (const auto& worker : workers_) worker->Adopt(*snapshot);
+  for (const std::string& warning : reload->warnings) spdlog::warn("{}", warning);
+  for (const std::string& key : reload->restart) {
+    spdlog::warn("{} has changed: it takes a restart, and stays as it was", key);
+  }
+  spdlog::info("reloaded: {} domains", reload->domains);
+  return reload;
+}
+
+absl::StatusOr<api::BoosterReload> Daemon::ReadAgain() {
+  api::BoosterReload reload;
+  WB_ASSIGN_OR_RETURN(front::Config config, front::Load(path_, &reload.warnings));
+  for (const std::string_view key : front::NeedRestart(config_, config)) {
+    reload.restart.emplace_back(key);
+  }
+  WB_ASSIGN_OR_RETURN(auto certificates, LoadCertificates(config));
+  WB_ASSIGN_OR_RETURN(auto snapshot, assembly_->Make(config));
+  shared_.certificates->Replace(std::move(certificates));
+  shared_.log.Configure(config.access_log);
+  for (const auto& worker : workers_) worker->Adopt(snapshot);
   Check();
   TellCatalogues();
-  config_ = *std::move(config);
-  spdlog::info("reloaded: {} domains", config_.domains.size());
+  admin_->Adopt(snapshot);
+  config_.timeouts = config.timeouts;
+  reload.domains = config.domains.size();
+  return reload;
 }
 
 void Daemon::Drain() {
+  {
+    const std::lock_guard lock(reload_mutex_);
+    stopping_ = true;
+  }
+  admin_->SetDraining();
   std::atomic<int> left = static_cast<int>(workers_.size());
   for (const auto& worker : workers_) worker->Drain(left);
   const auto end = net::Clock::now() + config_.timeouts.drain;
@@ -239,6 +273,7 @@ void Daemon::Drain() {
   if (left > 0) {
     spdlog::warn("{} connections are ended before their requests", shared_.connections.load());
   }
+  admin_.reset();
   for (const auto& worker : workers_) worker->Stop();
   workers_.clear();
 }
@@ -249,18 +284,25 @@ absl::Status RunDaemon(const front::Config& config, const std::string& path) {
   // Before there are threads, which inherit it.
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, number);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   WB_ASSIGN_OR_RETURN(const base::UniqueFd lock, Lock(config.runtime_dir));
-  Daemon daemon;
+  Daemon daemon(path);
   WB_RETURN_IF_ERROR(daemon.Start(config));
+  observe::NotifyManager("READY=1");
   for (;;) {
     int number = 0;
     if (sigwait(&signals, &number) != 0) continue;
-    if (number != SIGHUP) break;
-    daemon.Reload(path);
+    if (number == SIGUSR1) {
+      daemon.ReopenLog();
+    } else if (number == SIGHUP) {
+      (void)daemon.Reload();
+    } else {
+      break;
+    }
   }
+  observe::NotifyManager("STOPPING=1");
   spdlog::info("draining");
   daemon.Drain();
   return absl::OkStatus();

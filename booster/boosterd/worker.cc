@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/boosterd/worker.h"
 
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <utility>
 
@@ -55,20 +57,21 @@ Worker::Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
       loop_(std::move(loop)),
       scratch_(kScratchBytes),
       counters_(front::kMaxDomains),
+      log_(*loop_, shared.log),
       snapshot_(snapshot),
       gate_(*loop_, snapshot_),
       thinned_(shared.thinning ? std::optional<ThinnedLinks>(std::in_place, *shared.thinning)
                                : std::nullopt),
       dispatcher_(std::make_unique<link::Dispatcher>(*loop_, snapshot->routes,
                                                      thinned_ ? &*thinned_ : nullptr, &gate_)),
-      services_(*loop_, *dispatcher_, counters_, shared.log, scratch_, snapshot),
+      services_(*loop_, *dispatcher_, counters_, nullptr, scratch_, snapshot),
       bury_(*loop_, [this] { ended_.clear(); }) {
   loop_->set_busy(snapshot->config.busy_poll);
   loop_->set_turn([this](net::Clock::duration took) { return TurnBegins(took); });
+  AdoptLog();
 }
 
 bool Worker::TurnBegins(net::Clock::duration took) {
-  counters_.turns.Add();
   const uint64_t buffered = counters_.buffered.get();
   if (buffered != buffered_told_) {
     shared_.buffered.fetch_add(buffered - buffered_told_, std::memory_order_relaxed);
@@ -101,7 +104,28 @@ void Worker::Adopt(std::shared_ptr<const front::Snapshot> snapshot) {
     loop_->set_busy(snapshot->config.busy_poll);
     services_.snapshot = snapshot;
     snapshot_ = std::move(snapshot);
+    AdoptLog();
   });
+}
+
+void Worker::AdoptLog() {
+  const config::AccessLog& config = services_.snapshot->config.access_log;
+  log_.Configure(config);
+  services_.log = AccessLog::Wanted(config) ? &log_ : nullptr;
+}
+
+void Worker::Report(std::function<void(WorkerReport)> tell) {
+  loop_->Post([this, tell = std::move(tell)] { tell({loop_->turns(), dispatcher_->Report()}); });
+}
+
+std::chrono::nanoseconds Worker::CpuTime() const {
+  clockid_t clock;
+  timespec time = {};
+  // pthread_t is kept by std::thread, which does not change while it is joinable.
+  if (pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0) {
+    clock_gettime(clock, &time);
+  }
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 void Worker::Drain(std::atomic<int>& left) {
@@ -163,6 +187,14 @@ void Worker::Admit(base::UniqueFd fd, const net::Address& client, const Listenin
   }
   shared_.connections.fetch_add(1, std::memory_order_relaxed);
   counters_.connections.Add();
+  peer.port = client.Port();
+  if (services_.log) {
+    net::Address own;
+    own.length = sizeof(own.storage);
+    getsockname(stream->fd(), reinterpret_cast<sockaddr*>(&own.storage), &own.length);
+    peer.server = own.Host();
+    peer.server_port = own.Port();
+  }
   connections_.push_back(std::make_unique<front::Connection>(
       services_, *static_cast<front::ConnectionOwner*>(this), std::move(stream), std::move(peer),
       std::move(place), socket.proxy_protocol));

@@ -5,7 +5,9 @@
 #define BOOSTER_BOOSTERD_WORKER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -13,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "booster/boosterd/access_log.h"
 #include "booster/boosterd/thinned_links.h"
 #include "booster/front/client_table.h"
 #include "booster/front/connection.h"
@@ -28,7 +31,7 @@ namespace wb::boosterd {
 // What workers share. Thread-safe.
 struct Shared {
   std::unique_ptr<tls::CertificateStore> certificates;  // none: no listener with TLS
-  front::AccessLog* log = nullptr;                      // thread-safe
+  AccessLog log;
   std::unique_ptr<front::ClientTable> clients;
   std::unique_ptr<link::AckThinning> thinning;  // none: acknowledged as the kernel does
   std::atomic<uint32_t> connections = 0;        // of all workers
@@ -39,6 +42,12 @@ struct ListeningSocket {
   base::UniqueFd fd;
   bool tls = false;
   bool proxy_protocol = false;
+};
+
+// What only a worker's own thread can tell.
+struct WorkerReport {
+  uint64_t turns = 0;  // of its loop
+  std::vector<link::OriginFigures> origins;
 };
 
 class Worker final : private front::ConnectionOwner {
@@ -57,6 +66,10 @@ class Worker final : private front::ConnectionOwner {
   void Stop();  // and waits for the thread
 
   const front::WorkerCounters& counters() const { return counters_; }
+  // From any thread: `tell` is called on the worker's, soon, if it runs.
+  void Report(std::function<void(WorkerReport)> tell);
+  // Of its thread, as long as that runs.
+  std::chrono::nanoseconds CpuTime() const;
   const link::DispatchCounts& dispatched() const { return dispatcher_->counts(); }
 
  private:
@@ -68,11 +81,13 @@ class Worker final : private front::ConnectionOwner {
   void Admit(base::UniqueFd fd, const net::Address& client, const ListeningSocket& socket);
   bool TurnBegins(net::Clock::duration took);
   void ConnectionEnded(front::Connection& connection) override;
+  void AdoptLog();
 
   Shared& shared_;
   const std::unique_ptr<net::EventLoop> loop_;
   std::vector<char> scratch_;
   front::WorkerCounters counters_;
+  WorkerLog log_;
   std::shared_ptr<const front::Snapshot> snapshot_;
   front::FairGate gate_;
   std::optional<ThinnedLinks> thinned_;

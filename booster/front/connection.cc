@@ -81,6 +81,7 @@ void Connection::ReadProxyHeader() {
     peer_.address = header.client;
     peer_.ip = *ip;
     peer_.proxy = services_.snapshot->trusted.Contains(*ip);
+    peer_.port = 0;  // that of the proxy
   }
   phase_ = Phase::kHandshake;
 }
@@ -91,6 +92,7 @@ void Connection::Handshake() {
   if (result != 0) return End(front::End::kHandshake);
   if (stream_->encrypted()) {
     services_.counters.tls.Add();
+    if (stream_->resumed()) services_.counters.tls_resumed.Add();
     peer_.server_name = std::string(stream_->server_name());
   }
   phase_ = Phase::kSession;

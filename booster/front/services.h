@@ -20,6 +20,9 @@ namespace wb::front {
 // A request that is over, for the access log. Views are good during the call.
 struct LogRecord {
   std::string_view client;
+  uint16_t client_port = 0;  // 0: not known
+  std::string_view server;   // our address; empty: not known
+  uint16_t server_port = 0;
   std::string_view method, target, host, referer, user_agent;
   const char* protocol = "HTTP/1.1";
   int status = 0;  // 0: the client was gone before a response

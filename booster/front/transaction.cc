@@ -110,6 +110,9 @@ void Transaction::End() {
     std::string target(head_->target.path);
     target.append(head_->target.query);
     services_.log->Write({.client = client_.empty() ? std::string_view(peer_.address) : client_,
+                          .client_port = peer_.port,
+                          .server = peer_.server,
+                          .server_port = peer_.server_port,
                           .method = head_->method,
                           .target = target,
                           .host = head_->authority.host,

@@ -27,6 +27,9 @@ struct Peer {
   bool proxy = false;                   // one of ours, whose Forwarded is believed
   std::string server_name = {};         // SNI; of encrypted ones
   const net::Stream* stream = nullptr;  // asked for which hosts it may serve; none: for all
+  uint16_t port = 0;                    // 0: not known
+  std::string server = {};  // our address and port, for the access log; empty without one
+  uint16_t server_port = 0;
 };
 
 class Transaction {

@@ -92,6 +92,7 @@ void Dispatcher::Send(Call& call) {
   }
   if (call.attempts == 1 && SendByKey(call, route, paths->second)) return;
   counts_.misses.fetch_add(1, std::memory_order_relaxed);
+  ++paths->second.misses;
   paths->second.pool->Add(call);
 }
 
@@ -104,6 +105,7 @@ bool Dispatcher::SendByKey(Call& call, const DomainRoute& route, Paths& paths) {
   if (!http::WriteCompactRequest(call.head(), call.ask().scheme, key->hex, call.wire)) return false;
   call.reply_bytes = *bytes;
   counts_.hits.fetch_add(1, std::memory_order_relaxed);
+  ++paths.hits;
   paths.lane->Add(call);
   return true;
 }
@@ -142,7 +144,24 @@ void Dispatcher::Retry(Call& call, http::Refusal why) {
   const bool late = loop_.now() - call.begun >= call.routes().deadlines.response;
   if (call.attempts >= kAttempts || late) return call.Fail(why);
   counts_.retries.fetch_add(1, std::memory_order_relaxed);
+  if (const auto paths = paths_.find(call.origin); paths != paths_.end()) ++paths->second.retries;
   Send(call);
+}
+
+std::vector<OriginFigures> Dispatcher::Report() const {
+  std::vector<OriginFigures> report;
+  report.reserve(paths_.size());
+  for (const auto& [origin, paths] : paths_) {
+    OriginFigures figures = {origin, paths.hits, paths.misses, paths.retries};
+    figures.waiting = paths.pool->waiting();
+    figures.busy = paths.pool->busy();
+    if (paths.lane) {
+      figures.links = paths.lane->links();
+      figures.waiting += paths.lane->waiting();
+    }
+    report.push_back(std::move(figures));
+  }
+  return report;
 }
 
 void Dispatcher::Drop(Call& call) {

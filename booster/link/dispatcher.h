@@ -28,6 +28,17 @@ struct DispatchCounts {
   std::atomic<uint64_t> retries = 0;  // of these, not for the first time
 };
 
+// Of one origin: requests as above, since it is named, and what there is now.
+struct OriginFigures {
+  std::shared_ptr<const Origin> origin;
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  uint64_t retries = 0;  // requests that failed there, and went on elsewhere
+  size_t links = 0;      // for hits, open
+  size_t waiting = 0;    // requests, for a link
+  size_t busy = 0;       // connections for misses that carry one
+};
+
 class Dispatcher final : public Upstream, private CallOwner, private Carrier {
  public:
   // `listener`: of links for hits; `gate`: before all requests. None, or they outlive it.
@@ -42,9 +53,12 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
   Exchange* Start(const Ask& ask, Client& client) override;
 
   const DispatchCounts& counts() const { return counts_; }
+  // Of the origins that are named now. On the worker's thread.
+  std::vector<OriginFigures> Report() const;
 
  private:
   struct Paths {
+    uint64_t hits = 0, misses = 0, retries = 0;
     std::unique_ptr<HitLane> lane;
     std::unique_ptr<MissPool> pool;
     std::unique_ptr<Keys> keys;

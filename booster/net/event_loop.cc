@@ -105,6 +105,7 @@ void EventLoop::Run() {
 }
 
 void EventLoop::Turn() {
+  ++turns_;
   Wait();
   FireTimers();
   RunDeferred();

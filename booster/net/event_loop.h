@@ -103,6 +103,7 @@ class EventLoop {
 
   // Of this turn: the time is read once after each wait.
   Clock::time_point now() const { return now_; }
+  uint64_t turns() const { return turns_; }  // so far
   // While it is above zero, the loop asks again and again instead of sleeping for so long after
   // something happened (busy polling).
   void set_busy(Clock::duration busy) { busy_ = busy; }
@@ -134,6 +135,7 @@ class EventLoop {
   std::vector<Timer*> timers_;  // binary heap by when_
   std::vector<Deferred*> deferred_;
   std::vector<Watcher*> turn_;  // of the events at hand; null: removed meanwhile
+  uint64_t turns_ = 0;
   bool stopping_ = false;
 
   std::mutex posted_mutex_;

@@ -58,7 +58,7 @@ class TlsStream : public net::Stream {
   // section 9.1.1).
   bool MayServe(std::string_view host) const override;
 
-  bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
+  bool resumed() const override { return SSL_session_reused(ssl_.get()) == 1; }
   std::string_view version() const { return SSL_get_version(ssl_.get()); }  // "TLSv1.3"
   std::string_view cipher() const { return SSL_get_cipher_name(ssl_.get()); }
 

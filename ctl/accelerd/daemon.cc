@@ -25,7 +25,6 @@
 #include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
 #include "ctl/accelerd/last_will.h"
-#include "ctl/accelerd/notify.h"
 #include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
@@ -34,6 +33,7 @@
 #include "ctl/config/load.h"
 #include "ctl/metrics/collector.h"
 #include "ctl/metrics/exporter.h"
+#include "ctl/observe/notify.h"
 #include "spdlog/spdlog.h"
 #include "webbooster.skel.h"
 #include "webbooster/base/posix_error.h"
@@ -188,7 +188,7 @@ class Daemon {
 
   void Stop() {
     spdlog::info("stopping");
-    NotifyManager("STOPPING=1");
+    observe::NotifyManager("STOPPING=1");
     if (programs_ == nullptr) return;
     const bool keep = content_ == nullptr || OnStop() == config::StopPolicy::kKeep;
     if (!keep) std::atomic_ref(programs_->control[0].mode).store(WB_MODE_DRAIN);
@@ -267,7 +267,7 @@ class Daemon {
           catalogue_->Start(config_.boosters.catalogue->host, config_.boosters.catalogue->port));
     }
     spdlog::info("serving; control socket {}", config_.api.socket);
-    NotifyManager("READY=1");
+    observe::NotifyManager("READY=1");
     return absl::OkStatus();
   }
 

@@ -61,6 +61,10 @@ def check_pages(root):
     text = man_text(root / "share/man/man8/accelerd.8")
     for word in ("--config", "--check", "When something is wrong".upper(), "wbctl(1)"):
         check(word in text, f"accelerd(8) lacks {word}")
+    check("Operating boosterd" not in text, "accelerd(8) has boosterd's")
+    text = man_text(root / "share/man/man8/boosterd.8")
+    for word in ("--config", "not reloaded:", "when something is wrong".upper(), "wbctl(1)"):
+        check(word in text, f"boosterd(8) lacks {word}")
 
 
 def check_completions(root):
@@ -70,6 +74,14 @@ def check_completions(root):
         check(done.returncode == 0 and not done.stderr, f"{place}: {done.stderr}")
     done = run("shellcheck", "-s", "bash", root / "share/bash-completion/completions/wbctl")
     check(done.returncode == 0, done.stdout)
+
+
+def check_units():
+    for unit in sorted((REPO / "deploy/systemd").glob("*.service")):
+        done = run("systemd-analyze", "verify", "--man=no", unit)
+        # The programs are not in /usr/sbin here.
+        said = [line for line in done.stderr.splitlines() if "is not executable" not in line]
+        check(not said, f"{unit.name}: {said}")
 
 
 def main():
@@ -82,10 +94,11 @@ def main():
         root = pathlib.Path(directory)
         done = run("cmake", "--install", BUILD, "--prefix", root)
         check(done.returncode == 0, done.stderr)
-        check(run(root / "sbin/accelerd", "--version").returncode == 0, "accelerd does not run")
         for daemon in ("accelerd", "boosterd"):
+            check(run(root / "sbin" / daemon, "--version").returncode == 0, f"{daemon} does not run")
             example = root / f"share/doc/webbooster/examples/{daemon}.yaml"
-            check(example.is_file(), f"no example of {daemon}")
+            check(example.is_file(), f"no example for {daemon}")
+        check_units()
         check_pages(root)
         check_completions(root)
     print("1 passed, 0 failed")
