@@ -61,6 +61,7 @@ case "$2" in
     ;;
   thread)
     BUILD_DIR=$REPO_DIR/build/tsan SANITIZERS=thread
+    TESTS+=(booster_link_test)
     # What only Debian's libraries touch, some of them by a memcmp() that is seen where their locks are not.
     export TSAN_OPTIONS=$SYMBOLIZER:ignore_noninstrumented_modules=1:detect_deadlocks=1:second_deadlock_stack=1
     # What the fake service notes reaches Wbctl by way of another process, unseen; and the runtime has a thread of its

@@ -120,6 +120,11 @@ class Peer {
   bool Open() {
     return Pump([&] { return channel_->open(); });
   }
+  // Works until the connection ends. False: it has not, in 20 s.
+  bool Ends() {
+    Pump([] { return false; });
+    return !status.ok();
+  }
   void Turn() {
     if (status.ok())
       status = channel_->Run(ChannelClock::now(), [&](const Frame& frame) { return Take(frame); });

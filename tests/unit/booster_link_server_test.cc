@@ -191,7 +191,7 @@ TEST_F(CatalogueServerTest, WhoBreaksTheProtocolIsCutOff) {
                   7));  // of a later version
   EXPECT_TRUE(booster->Pump([&] { return booster->begins == 1; }));
   booster->Send(std::string("\x00\x02\xff\xff", 4));
-  EXPECT_FALSE(booster->Pump([] { return false; }));
+  EXPECT_TRUE(booster->Ends());
   EXPECT_TRUE(WaitFor([&] { return server_.stats().connections == 0; }));
 }
 
@@ -220,12 +220,12 @@ TEST_F(CatalogueServerTest, AnotherSecretOrAddressEndsConnections) {
   booster->Turn();
   EXPECT_TRUE(booster->status.ok()) << "the same secret and address";
   ASSERT_TRUE(server_.SetPeers({kLoopback}, SecretOf(2)).ok());
-  EXPECT_FALSE(booster->Pump([] { return false; }));
+  EXPECT_TRUE(booster->Ends());
   EXPECT_FALSE(Booster(SecretOf(1))->Open());
   auto next = Booster(SecretOf(2));
   ASSERT_TRUE(next->Open());
   ASSERT_TRUE(server_.SetPeers({{1, 2, 3, 4}}, SecretOf(2)).ok());
-  EXPECT_FALSE(next->Pump([] { return false; }));
+  EXPECT_TRUE(next->Ends());
 }
 
 TEST(CatalogueServerStartTest, OneListenerServesBothFamilies) {
