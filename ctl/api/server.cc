@@ -38,10 +38,11 @@ constexpr size_t kMaxPathChars = 1024;
 constexpr int kAnyPort =
     1;  // Means nothing on a UNIX socket, but httplib takes 0 for "tell me the port".
 constexpr int kBacklog = 128;
-constexpr size_t kMaxWaiting = 64;                      // connections, for a thread
-constexpr std::chrono::milliseconds kLingerTime{1000};  // of peers that may be here
-// A peer that is turned away, or anybody on a port, holds a thread for so long at most, and all of
-// them so many at once: the others are hung up on without waiting for their request.
+constexpr size_t kMaxWaiting = 64;  // connections, for a thread
+constexpr std::chrono::milliseconds kLingerTime{1000};
+// A peer that is turned away holds a thread for so long at most, and all of them so many at once:
+// the others are hung up on without waiting for their request. Anybody may come to a port: it
+// lingers no longer there.
 constexpr std::chrono::milliseconds kDenialTime{200};
 constexpr int kDenialThreads = kServerThreads / 2;
 constexpr char kJsonType[] = "application/json";
