@@ -37,6 +37,7 @@ svg.spark .area{fill:var(--wash)}
 svg.spark .line{fill:none;stroke:var(--blue);stroke-width:1.5;vector-effect:non-scaling-stroke;
 stroke-linejoin:round}
 .facts{display:flex;flex-wrap:wrap;gap:.35rem 1rem;justify-content:space-between;margin:.5rem 0 0}
+@media(max-width:30rem){.facts{display:grid;grid-template-columns:1fr 1fr}}
 .facts dt{color:var(--soft);font-size:.78rem}
 .facts dd{margin:0;font-variant-numeric:tabular-nums;white-space:nowrap}
 .facts dd.bad,.bad b{color:var(--bad)}

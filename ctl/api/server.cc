@@ -39,8 +39,10 @@ constexpr int kAnyPort =
     1;  // Means nothing on a UNIX socket, but httplib takes 0 for "tell me the port".
 constexpr int kBacklog = 128;
 constexpr size_t kMaxWaiting = 64;  // connections, for a thread
+constexpr std::chrono::milliseconds kLingerTime{1000};
 // A peer that is turned away holds a thread for so long at most, and all of them so many at once:
-// the others are hung up on without waiting for their request.
+// the others are hung up on without waiting for their request. Anybody may come to a port: it
+// lingers no longer there.
 constexpr std::chrono::milliseconds kDenialTime{200};
 constexpr int kDenialThreads = kServerThreads / 2;
 constexpr char kJsonType[] = "application/json";
@@ -286,7 +288,7 @@ bool Server::Impl::process_and_close_socket(socket_t sock) {
     } catch (const std::exception&) {
       done = false;  // Out of memory and the like: this connection ends, the server goes on.
     }
-    stream.Linger();
+    stream.Linger(local ? kLingerTime : kDenialTime);
   }
   close(sock);
   return done;

@@ -38,7 +38,7 @@ class BoundedStream final : public httplib::Stream {
   // Ends our direction and swallows what the client still sends, for a short time: closing a UNIX
   // socket with unread data would break the client's write before it has read why its request was
   // refused.
-  void Linger(std::chrono::milliseconds time = std::chrono::milliseconds(1000));
+  void Linger(std::chrono::milliseconds time);
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -49,9 +49,13 @@ class BoosterAccessLogTest : public testing::Test {
     }
     return TextOf(config_.file);
   }
-  std::string WhenWritten(AccessLog& log, uint64_t lines) {
-    while (log.written() < lines) std::this_thread::yield();
-    return TextOf(config_.file);
+  // Or failed, or lost. Not without end.
+  static void AwaitLines(AccessLog& log, uint64_t lines) {
+    const auto end = net::Clock::now() + std::chrono::seconds(20);
+    while (log.written() + log.failed() + log.lost() < lines && net::Clock::now() < end) {
+      std::this_thread::yield();
+    }
+    EXPECT_GE(log.written() + log.failed() + log.lost(), lines);
   }
 
   static front::LogRecord Record() {
@@ -117,11 +121,12 @@ TEST_F(BoosterAccessLogTest, HandsOverAfterATimeAndWhenMuchHasGathered) {
   worker.Write(Record());
   EXPECT_EQ(log.written(), 0u);
   std::thread thread([&] { loop_->Run(); });
-  EXPECT_THAT(WhenWritten(log, 1), HasSubstr("curl"));  // by the timer
+  AwaitLines(log, 1);  // by the timer
+  EXPECT_THAT(TextOf(config_.file), HasSubstr("curl"));
   loop_->Stop();
   thread.join();
   for (int i = 0; i < 1000; ++i) worker.Write(Record());  // more than 64 KiB: no timer runs now
-  WhenWritten(log, 500);
+  AwaitLines(log, 500);
 }
 
 // Blocks until it is told to go on.
@@ -146,32 +151,36 @@ TEST_F(BoosterAccessLogTest, LosesAndCountsWhatComesTooFast) {
   for (int i = 0; i < 100; ++i) log.HandOver(lines, 10);
   EXPECT_EQ(log.lost(), 840u);  // all but 16 MiB
   gate.unlock();
-  while (log.written() < 160) std::this_thread::yield();
-  log.HandOver(lines, 10);
-  while (log.written() < 170) std::this_thread::yield();
-  EXPECT_EQ(log.lost(), 840u);
+  AwaitLines(log, 1000);
+  EXPECT_EQ(log.written(), 160u);
+  log.HandOver(lines, 10);  // there is room again
+  AwaitLines(log, 1010);
+  EXPECT_EQ(log.written(), 170u);
 }
 
 TEST_F(BoosterAccessLogTest, MovesToAnotherFileAndOpensAnew) {
   AccessLog log;
   log.Configure(config_);
   log.HandOver("one\n", 1);
-  EXPECT_EQ(WhenWritten(log, 1), "one\n");
+  AwaitLines(log, 1);
+  EXPECT_EQ(TextOf(config_.file), "one\n");
   std::filesystem::rename(config_.file, config_.file + ".1");
   log.Reopen();
   log.HandOver("two\n", 1);
-  EXPECT_EQ(WhenWritten(log, 2), "two\n");
+  AwaitLines(log, 2);
+  EXPECT_EQ(TextOf(config_.file), "two\n");
   config_.file += ".other";
   log.Configure(config_);
   // Which of the two has it is for the thread's turn; what comes later is in the new one.
   log.HandOver("three\n", 1);
-  WhenWritten(log, 3);
+  AwaitLines(log, 3);
   log.HandOver("four\n", 1);
-  EXPECT_THAT(WhenWritten(log, 4), HasSubstr("four\n"));
+  AwaitLines(log, 4);
+  EXPECT_THAT(TextOf(config_.file), HasSubstr("four\n"));
   config_.file.clear();
   log.Configure(config_);
   log.HandOver("five\n", 1);
-  while (log.written() + log.lost() < 5) std::this_thread::yield();
+  AwaitLines(log, 5);
 }
 
 TEST_F(BoosterAccessLogTest, CountsWhatAFileDoesNotTake) {
@@ -179,7 +188,8 @@ TEST_F(BoosterAccessLogTest, CountsWhatAFileDoesNotTake) {
   AccessLog log;
   log.Configure(config_);
   log.HandOver("one\ntwo\n", 2);
-  while (log.failed() < 2) std::this_thread::yield();
+  AwaitLines(log, 2);
+  EXPECT_EQ(log.failed(), 2u);
   EXPECT_EQ(log.written(), 0u);
 }
 

@@ -203,7 +203,7 @@ TEST_F(BoosterMetricsTest, RulesNameWhatExistsAndAreDocumented) {
     EXPECT_TRUE(scrape.types.contains(metric)) << metric;
   }
   EXPECT_GT(uses, 10u);
-  const std::regex alert("alert: ([A-Za-z]+)[^}]*severity: ([a-z]+)");
+  const std::regex alert(R"(alert: ([A-Za-z]+)[^]*?severity: ([a-z]+))");
   size_t alerts = 0;
   for (std::sregex_iterator it(rules.begin(), rules.end(), alert), end; it != end; ++it, ++alerts)
     EXPECT_THAT(docs, HasSubstr("| `" + (*it)[1].str() + "` | " + (*it)[2].str() + " |"));
