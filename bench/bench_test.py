@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks judge by, with labs made up: hit ratio, the 95 % gate and the time limit of quick, and what
-mirror.py finds different.
+"""What the benchmarks judge by, with labs made up: hit ratio, the 95 % gate and the time limit of quick, how booster
+reads a log, and what mirror.py finds different.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import types
 import unittest
 from unittest import mock
 
+import booster
 import mirror
 import origin
 import quick
@@ -30,6 +31,24 @@ class FakeLab(origin.Lab):
 
     def reasons(self):
         return {"in.unknown_connection": len(self.statuses)}
+
+
+class BoosterTest(unittest.TestCase):
+    LOG = ["1000\t200\t500\n", "1200\t200\t100\n", "1900\t200\t101\n", "100\t200\t899\n"]
+
+    def test_requests_count_where_they_end(self):
+        self.assertEqual(booster.read_log(self.LOG, 1000, 2000), ([100, 500], 4))
+
+    def test_a_failed_request_spoils_the_figures(self):
+        with self.assertRaises(origin.BenchError):
+            booster.read_log([*self.LOG, "5000\t503\t1\n"], 1000, 2000)
+
+    def test_percentiles_are_those_of_the_nearest_rank(self):
+        ordered = list(range(1, 101))
+        self.assertEqual([booster.percentile(ordered, part) for part in (0.5, 0.99, 1)], [51, 100, 100])
+
+    def test_a_process_that_ended_makes_its_time_shrink(self):
+        self.assertLess(booster.run_time_ns([str(1 << 30)]), 0)
 
 
 class HitRatioTest(unittest.TestCase):

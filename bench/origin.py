@@ -39,8 +39,9 @@ class Lab:
         self.env = {}
         self.pids = []
 
-    def up(self, *options):
-        run([LAB_SH, "up", "--prefix", self.prefix, *options], 60)
+    def up(self, *options, booster=False):
+        without = () if booster else ("--without", "booster")
+        run([LAB_SH, "up", "--prefix", self.prefix, *without, *options], 60)
         self.read()
         return self
 

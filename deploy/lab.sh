@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A laboratory of network namespaces: client, booster and an origin with nginx and accelerd. Used by
-# the tests, the benchmarks and by people who want to look. This file reads the command line; the
-# work is in lab/: common.sh (names, messages), net.sh (namespaces, links, pinning), services.sh
-# (nginx, accelerd), down.sh (removal). What a lab is made of follows from its prefix, so `down`
+# A laboratory of network namespaces: client, booster with boosterd, and two origins with nginx and
+# accelerd. Used by the tests, the benchmarks and by people who want to look. This file reads the
+# command line; the work is in lab/: common.sh (names, messages), net.sh (namespaces, links,
+# pinning), services.sh (nginx, accelerd, boosterd), down.sh (removal). What a lab is made of follows from its prefix, so `down`
 # works from any half state.
 # shellcheck disable=SC2034  # the options set here are read by the parts
 set -Eeuo pipefail
@@ -21,11 +21,12 @@ usage() {
   cat <<'TEXT'
 Usage: lab.sh COMMAND [OPTIONS]
 
-  up [OPTIONS]                make a lab and start nginx and accelerd in it
+  up [OPTIONS]                make a lab and start nginx, accelerd and boosterd in it
   down                        remove every trace of a lab, whatever state it is in
   env [KEY]                   print KEY=VALUE lines, quoted for the shell; or the bare value of KEY
-  exec HOST CMD [ARG...]      run CMD on HOST (client, booster or origin), on that host's CPU
+  exec HOST CMD [ARG...]      run CMD on HOST (client, booster, origin, origin2), on that host's CPU
   accelerd start|stop|kill    start with the lab's configuration; SIGTERM and wait; SIGKILL
+  accelerd2, boosterd ...     likewise: the second origin's accelerd; boosterd
   pin                         pin processes and NAPI threads again (needed after XDP comes or goes)
   list                        print the prefixes of the labs there are
 
@@ -34,20 +35,27 @@ seven letters or digits in lower case. Labs with different prefixes coexist.
 
 Options of up:
   --docroot DIR           document root (default: a small generated tree)
-  --domain NAME           host name nginx answers to (default site.test)
+  --domain NAME           host name nginx answers to (default site.test); the second domain, of
+                          the second origin, is shop.test, always with a generated tree
   --mtu N                 MTU of all links (default 1500)
   --tso on|off            segmentation and checksums left to the origin's interfaces (default off)
   --queues N              queues of every interface (default 1)
-  --without accel         do not start accelerd
+  --without LIST          comma list, repeatable: accel: do not start accelerd; booster: neither
+                          boosterd, nor the second origin and its domain
   --conf FILE             accelerd configuration instead of lab/accelerd.yaml.in; it may hold
                           @PREFIX@ @PIN_DIR@ @RUN_DIR@ @CGROUP@ @IFS@ @DOCROOT@ @DOMAIN@ @SOCK@
-                          @METRICS_PORT@ @BOOSTER_IP@ @BOOSTER_IP6@ @KEY_FILE@
-  --nginx-include FILE    text for nginx's server block
+                          @METRICS_PORT@ @BOOSTER_IP@ @BOOSTER_IP6@ @KEY_FILE@ @INSTANCE@ @CATALOGUE_PORT@
+                          @ORIGIN_BOOSTER_IP@, and @SECOND_DOMAIN@ in a list of domains; of
+                          both origins, each with its own values
+  --booster-conf FILE     boosterd configuration instead of lab/boosterd.yaml.in; it may hold
+                          what that one holds, and @ORIGIN_BOOSTER_IP@ @ORIGIN2_BOOSTER_IP@
+  --nginx-include FILE    text for nginx's server blocks
   --open-file-cache       let nginx cache open files (benchmarks; it may then serve stale files)
 
 Environment:
-  WB_BUILD_DIR            where ctl/accelerd/accelerd and ctl/wbctl/wbctl are (default: build/ of
-                          the repository); the lab keeps it, `accelerd start` takes a new one
+  WB_BUILD_DIR            where ctl/accelerd/accelerd, ctl/wbctl/wbctl and booster/boosterd/boosterd
+                          are (default: build/ of the repository); the lab keeps it, `accelerd
+                          start` takes a new one
   WB_NGINX_WORKERS        nginx worker processes (default 1)
   WB_LAB_PREFIX           default prefix
 
@@ -56,6 +64,10 @@ Environment:
                  |              |
             198.18.2.1     198.18.1.2             IPv6 alike in fd00:198:18:N::/64
                     P-booster
+Unless --without booster, boosterd listens on 198.18.2.1:80 and :443 (TLS), IPv6 too, certificates
+by a CA made at `up` (CA_CERT), and there is another origin, P-origin2: 198.18.3.1, to P-client
+198.18.3.2; 198.18.4.1, to P-booster 198.18.4.2. boosterd asks P-origin for the first domain and
+P-origin2 for the second; both origins serve and accelerate both.
 Origin processes and NAPI threads run on CPU 0, all others on CPU 1.
 
 What stays on the host after `down`: "cubic" in net.ipv4.tcp_allowed_congestion_control, because a
@@ -63,7 +75,7 @@ namespace may only choose what the host allows; /sys/fs/bpf mounted, if it was n
 processes in the lab's namespaces and cgroup included.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the lab exists already (up) or is not up (env, exec,
-accelerd, pin). `exec` ends with the code of CMD. A failed `up` removes what it had made.
+accelerd, accelerd2, boosterd, pin). `exec` ends with the code of CMD. A failed `up` removes what it had made.
 
 Example: lab.sh up && lab.sh exec client curl -i --resolve site.test:80:198.18.0.1 http://site.test/
 TEXT
@@ -107,14 +119,25 @@ parse_up_option() {
     --tso) need_value "$@" && TSO=$2 ;;
     --queues) need_value "$@" && QUEUES=$2 ;;
     --conf) need_value "$@" && CONF_TEMPLATE=$2 ;;
+    --booster-conf) need_value "$@" && BOOSTER_CONF_TEMPLATE=$2 ;;
     --nginx-include) need_value "$@" && NGINX_INCLUDE=$2 ;;
-    --without)
-      need_value "$@"
-      [[ $2 == accel ]] || die_usage "--without takes only 'accel'"
-      WITH_ACCEL=no
-      ;;
+    --without) need_value "$@" && parse_without "$2" ;;
     *) die_usage "unknown option $1" ;;
   esac
+}
+
+parse_without() {
+  local what
+  local -a list
+  IFS=, read -ra list <<<"$1"
+  ((${#list[@]})) || die_usage "--without wants a list"
+  for what in "${list[@]}"; do
+    case "$what" in
+      accel) WITH_ACCEL=no ;;
+      booster) WITH_BOOSTER=no ;;
+      *) die_usage "--without takes 'accel' and 'booster', not '$what'" ;;
+    esac
+  done
 }
 
 need_value() {
@@ -136,6 +159,10 @@ check_up_options() {
       die_usage "document root '$DOCROOT' has a character nginx.conf cannot hold"
   fi
   [[ -z $CONF_TEMPLATE || -r $CONF_TEMPLATE ]] || die_usage "cannot read '$CONF_TEMPLATE'"
+  [[ -z $BOOSTER_CONF_TEMPLATE || -r $BOOSTER_CONF_TEMPLATE ]] ||
+    die_usage "cannot read '$BOOSTER_CONF_TEMPLATE'"
+  [[ $WITH_BOOSTER == no || ${DOMAIN,,} != "$DOMAIN2" ]] ||
+    die_usage "$DOMAIN2 is the second domain: --without booster, or another --domain"
   [[ -z $NGINX_INCLUDE || -r $NGINX_INCLUDE ]] || die_usage "cannot read '$NGINX_INCLUDE'"
 }
 
@@ -155,18 +182,31 @@ lab_up() {
   trap 'exit 143' TERM
 
   [[ $WITH_ACCEL == no ]] || check_accel_binaries
+  [[ $WITH_BOOSTER == no ]] || check_binaries "$BOOSTERD"
   write_static_env
   net_up
   [[ $DOCROOT != "$RUN_DIR/www" ]] || make_docroot
-  nginx_start
-  if [[ $WITH_ACCEL == yes ]]; then
-    accelerd_configure
-    accelerd_start
+  [[ $WITH_BOOSTER == no ]] || as_domain2 make_docroot "$DOMAIN2 "
+  origin_start
+  if [[ $WITH_BOOSTER == yes ]]; then
+    mkdir "$ORIGIN2_RUN_DIR"
+    as_origin2 origin_start
+    boosterd_configure
+    boosterd_start
   fi
   lab_pin
   touch "$RUN_DIR/ready"
   trap - EXIT ERR HUP INT TERM
   say "lab $PREFIX is up: http://$DOMAIN/ is $ORIGIN_IP:80, unaccelerated $ORIGIN_IP:8080"
+  [[ $WITH_BOOSTER == no ]] ||
+    say "through boosterd: http://$DOMAIN/ and http://$DOMAIN2/ are $BOOSTER_HTTP, https $BOOSTER_HTTPS"
+}
+
+origin_start() {
+  nginx_start
+  [[ $WITH_ACCEL == yes ]] || return 0
+  accelerd_configure
+  accelerd_start
 }
 
 die_up() {
@@ -191,26 +231,39 @@ lab_exec() {
   case "$host" in
     client | booster) ;;
     origin) cpu=0 ;;
-    *) die_usage "unknown host '$host': client, booster or origin" ;;
+    origin2)
+      [[ $WITH_BOOSTER == yes ]] || die_usage "lab $PREFIX was made --without booster: no origin2"
+      cpu=0
+      ;;
+    *) die_usage "unknown host '$host': client, booster, origin or origin2" ;;
   esac
   local -a pin
   pin_prefix pin "$cpu"
   exec nsenter --net="/run/netns/$PREFIX-$host" "${pin[@]}" "${ARGS[@]:1}"
 }
 
-lab_accelerd() {
-  ((${#ARGS[@]} == 1)) || die_usage "accelerd wants start, stop or kill"
-  require_up
-  [[ -n $CONF ]] || die "lab $PREFIX was made --without accel"
-  case "${ARGS[0]}" in
+# lab_daemon NAME VERB: of as_origin2 for the second origin's.
+lab_daemon() {
+  case "$2" in
     start)
-      ! accelerd_pid >/dev/null || die "accelerd runs already, pid $(accelerd_pid)"
-      check_accel_binaries
-      accelerd_start
+      ! "$1_pid" >/dev/null || die "$1 runs already, pid $("$1_pid")"
+      if [[ $1 == accelerd ]]; then check_accel_binaries; else check_binaries "$BOOSTERD"; fi
+      "$1_start"
       ;;
-    stop) accelerd_signal TERM 150 ;;
-    kill) accelerd_signal KILL 50 ;;
-    *) die_usage "accelerd wants start, stop or kill, not '${ARGS[0]}'" ;;
+    stop) daemon_signal "$1" TERM "$([[ $1 == accelerd ]] && echo 150 || echo 400)" ;;
+    kill) daemon_signal "$1" KILL 50 ;;
+    *) die_usage "$1 wants start, stop or kill, not '$2'" ;;
+  esac
+}
+
+lab_service() {
+  ((${#ARGS[@]} == 1)) || die_usage "$1 wants start, stop or kill"
+  require_up
+  [[ $1 == boosterd || -n $CONF ]] || die "lab $PREFIX was made --without accel"
+  [[ $1 == accelerd || $WITH_BOOSTER == yes ]] || die "lab $PREFIX was made --without booster"
+  case "$1" in
+    accelerd2) as_origin2 lab_daemon accelerd "${ARGS[0]}" ;;
+    *) lab_daemon "$1" "${ARGS[0]}" ;;
   esac
   lab_pin
 }
@@ -221,16 +274,16 @@ main() {
   shift
   case "$cmd" in
     -h | --help | help) usage && exit 0 ;;
-    up | down | env | exec | accelerd | pin | list) ;;
+    up | down | env | exec | accelerd | accelerd2 | boosterd | pin | list) ;;
     *) die_usage "unknown command '$cmd'" ;;
   esac
   PREFIX=${WB_LAB_PREFIX:-wb}
-  DOCROOT='' DOMAIN=site.test MTU=1500 TSO=off QUEUES=1 WITH_ACCEL=yes
-  CONF_TEMPLATE='' NGINX_INCLUDE='' OPEN_FILE_CACHE=off
+  DOCROOT='' DOMAIN=site.test MTU=1500 TSO=off QUEUES=1 WITH_ACCEL=yes WITH_BOOSTER=yes
+  DOCROOT2='' DOMAIN2=shop.test BOOSTER_CONF_TEMPLATE='' CONF_TEMPLATE='' NGINX_INCLUDE='' OPEN_FILE_CACHE=off
   parse_options "$cmd" "$@"
   [[ $PREFIX =~ ^[a-z][a-z0-9]{0,7}$ ]] || die_usage "bad prefix '$PREFIX': see --help"
   case "$cmd" in
-    exec | accelerd) ;;
+    exec | accelerd | accelerd2 | boosterd) ;;
     env) ((${#ARGS[@]} <= 1)) || die_usage "env takes at most one KEY" ;;
     *) ((${#ARGS[@]} == 0)) || die_usage "$cmd takes no argument '${ARGS[0]}'" ;;
   esac
@@ -240,7 +293,7 @@ main() {
     down) set_names && set +e && lab_down ;;
     env) require_up && lab_env "${ARGS[@]}" ;;
     exec) lab_exec ;;
-    accelerd) lab_accelerd ;;
+    accelerd | accelerd2 | boosterd) lab_service "$cmd" ;;
     pin) require_up && lab_pin ;;
     list) lab_list ;;
   esac

@@ -114,7 +114,7 @@ lab_up() {
   fi
   # `up` removes what it made when it fails, and refuses a lab that is not ours.
   STAGE=up
-  watched timeout -k 10 120 "$LAB" up --prefix "$PREFIX" --docroot "$root"
+  watched timeout -k 10 120 "$LAB" up --prefix "$PREFIX" --docroot "$root" --without booster
   OWN=yes STAGE=''
   touch "/run/webbooster-lab/$PREFIX/quickstart"
 }

@@ -16,9 +16,10 @@ import subprocess
 import sys
 
 DOCS = pathlib.Path(__file__).resolve().parent
-PAGES = ["wbctl.1", "accelerd.8", "accelerd.yaml.5"]
+PAGES = ["wbctl.1", "accelerd.8", "accelerd.yaml.5", "boosterd.8", "boosterd.yaml.5"]
 SEE_ALSO = {"wbctl.1": "accelerd (8), accelerd.yaml (5)", "accelerd.8": "wbctl (1), accelerd.yaml (5)",
-            "accelerd.yaml.5": "accelerd (8), wbctl (1)"}
+            "accelerd.yaml.5": "accelerd (8), wbctl (1)", "boosterd.8": "wbctl (1), boosterd.yaml (5)",
+            "boosterd.yaml.5": "boosterd (8), accelerd.yaml (5), wbctl (1)"}
 
 
 # Text.
@@ -213,8 +214,26 @@ def global_options(text):
     return table([["", ""]] + rows)
 
 
+def halves(text):
+    """Of OPERATIONS.md: what is about accelerd, and about boosterd."""
+    return text.split("\n# Operating boosterd\n")
+
+
+def boosterd_page(version):
+    text = halves((DOCS / "OPERATIONS.md").read_text())[1].replace("## boosterd: ", "## ")
+    return page("boosterd.8", version, "the web booster of Webbooster", [
+        ".SH SYNOPSIS", "\\fBboosterd\\fP [\\fB\\-\\-config\\fP \\fIFILE\\fP] [\\fB\\-\\-check\\fP]",
+        ".SH OPTIONS", *table([["", ""],
+                               ["`--config` *FILE*", "configuration, `/etc/webbooster/boosterd.yaml` "
+                                "unless told"],
+                               ["`--check`", "only check the configuration: exit 0 when it is good, 1 "
+                                "when not"],
+                               ["`--version`", "print the version"]]),
+        *Converter(text).convert()])
+
+
 def accelerd_page(version):
-    text = (DOCS / "OPERATIONS.md").read_text()
+    text = halves((DOCS / "OPERATIONS.md").read_text())[0]
     return page("accelerd.8", version, "the control daemon of Webbooster's origin accelerator", [
         ".SH SYNOPSIS", "\\fBaccelerd\\fP [\\fB\\-\\-config\\fP \\fIFILE\\fP] [\\fB\\-\\-check\\fP]",
         ".SH OPTIONS", *table([["", ""],
@@ -226,17 +245,19 @@ def accelerd_page(version):
         *Converter(text).convert()])
 
 
-def yaml_page(version):
-    text = (DOCS / "CONFIGURATION.md").read_text()
+def yaml_page(version, daemon):
+    parts = re.split(r"^# Configuration of (\w+)\n", (DOCS / "CONFIGURATION.md").read_text(), flags=re.M)
+    text = dict(zip(parts[1::2], parts[2::2]))[daemon]
     intro = sections_of(text)[""]
-    return page("accelerd.yaml.5", version, "configuration of accelerd", [
+    return page(f"{daemon}.yaml.5", version, f"configuration of {daemon}", [
         ".SH DESCRIPTION", *Converter(intro).convert(), *Converter(text[len(intro):]).convert()])
 
 
 def main():
     wbctl, version, directory = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     directory.mkdir(parents=True, exist_ok=True)
-    texts = [wbctl_page(wbctl, version), accelerd_page(version), yaml_page(version)]
+    texts = [wbctl_page(wbctl, version), accelerd_page(version), yaml_page(version, "accelerd"),
+             boosterd_page(version), yaml_page(version, "boosterd")]
     for name, text in zip(PAGES, texts):
         # groff's own letters for what is not ASCII; every page is plain ASCII then.
         plain = "".join(c if ord(c) < 128 else f"\\[u{ord(c):04X}]" for c in text)

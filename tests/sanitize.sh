@@ -47,12 +47,13 @@ RUN=() MORE=() FILTER=
 LONG='FragmentationTest.*:Traces/*:BulkSimulationTest.Goodput*:BulkSimulationTest.Fills*:BulkSimulationTest.TwoFlows*'
 LONG+=':BulkLateDriverTest.GoodputUnderLoss*:BulkLateDriverTest.ReorderingCosts*:BulkLateDriverTest.GatheringCosts*'
 # Locks of the ones that have threads; all tests for memory.
-TESTS=(api_test cache_test accelerd_adoption_test)
+TESTS=(api_test cache_test accelerd_adoption_test front_policy_test)
 SYMBOLIZER=external_symbolizer_path=$(command -v addr2line)
 case "$2" in
   address)
     BUILD_DIR=$REPO_DIR/build/asan SANITIZERS=address,undefined MORE=(fuzz_targets)
-    TESTS+=(booster_http_test bulk_test config_test doctor_test doctor_machine_test metrics_test kern_conn_table_test sock_destroy_test tc_hook_test front_h2_test)
+    TESTS+=(booster_http_test booster_link_test bulk_test config_test front_config_test front_h2_test front_test link_test tls_test)
+    TESTS+=(doctor_test doctor_machine_test metrics_test kern_conn_table_test sock_destroy_test tc_hook_test)
     # Of the simulation of random paths.
     export WB_BULK_SEGMENTS=30000
     export ASAN_OPTIONS=$SYMBOLIZER:detect_stack_use_after_return=1:strict_string_checks=1:handle_abort=1
@@ -60,6 +61,7 @@ case "$2" in
     ;;
   thread)
     BUILD_DIR=$REPO_DIR/build/tsan SANITIZERS=thread
+    TESTS+=(booster_link_test)
     # What only Debian's libraries touch, some of them by a memcmp() that is seen where their locks are not.
     export TSAN_OPTIONS=$SYMBOLIZER:ignore_noninstrumented_modules=1:detect_deadlocks=1:second_deadlock_stack=1
     # What the fake service notes reaches Wbctl by way of another process, unseen; and the runtime has a thread of its

@@ -29,10 +29,9 @@ std::string HealthText(const front::Health& health) {
 
 absl::StatusOr<std::shared_ptr<const link::Origin>> Assembly::OriginOf(
     const front::Domain& domain, const front::Origin& origin) {
-  std::string secret;
+  std::optional<link::Secret> secret;
   if (!origin.key_file.empty()) {
-    WB_ASSIGN_OR_RETURN(const auto key, config::ReadBoosterKey(origin.key_file));
-    secret.assign(key.begin(), key.end());
+    WB_ASSIGN_OR_RETURN(secret, config::ReadBoosterKey(origin.key_file));
   }
   const std::string catalogue = origin.catalogue ? origin.catalogue->ToString() : "";
   // Checked by path, under the domain's name: what fails for one may be well for another.
@@ -46,8 +45,8 @@ absl::StatusOr<std::shared_ptr<const link::Origin>> Assembly::OriginOf(
   auto made = std::make_shared<link::Origin>();
   WB_ASSIGN_OR_RETURN(made->address, net::Address::Make(origin.address.host, origin.address.port));
   made->name = origin.address.ToString();
-  made->secret = std::move(secret);
-  if (!made->secret.empty()) made->catalogue = std::make_shared<link::Catalogue>(kCatalogueKeys);
+  made->secret = secret;
+  if (made->secret) made->catalogue = std::make_shared<link::Catalogue>(kCatalogueKeys);
   made->health = std::make_shared<link::Health>(
       link::HealthRules{domain.health.rise, domain.health.fall, domain.health.slow_start});
   OriginInUse in_use = {std::move(made), origin.catalogue, domain.health, domain.name};
@@ -88,12 +87,18 @@ absl::StatusOr<std::shared_ptr<const front::Snapshot>> Assembly::Make(const fron
   }
   for (const front::Domain& domain : config.domains) {
     snapshot->slots.push_back(SlotOf(domain.name));
+    // What quotas have used up stays used up.
+    const std::optional<uint32_t> before = last_ ? last_->Find(domain.name) : std::nullopt;
+    snapshot->policies.push_back(std::make_shared<front::Policy>(
+        domain, clients_, before ? last_->policies[*before].get() : nullptr));
   }
+  snapshot->trusted = front::AddressSet(config.trusted_proxies);
   snapshot->routes = std::move(routes);
   by_identity_ = std::move(next_);
   next_.clear();
   origins_.clear();
   for (const auto& [identity, in_use] : by_identity_) origins_.push_back(in_use);
+  last_ = snapshot;
   return snapshot;
 }
 

@@ -28,6 +28,9 @@ class Assembly {
     std::string host;                          // and as which host
   };
 
+  // `clients`: for policies; outlives all snapshots.
+  explicit Assembly(front::ClientTable& clients) : clients_(clients) {}
+
   // Reads the key files. Errors name the file and the domain; then nothing has changed.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const front::Snapshot>> Make(
       const front::Config& config);
@@ -36,12 +39,14 @@ class Assembly {
 
  private:
   // Address, key, and what else makes two origins two.
-  using Identity = std::tuple<std::string, std::string, std::string, std::string>;
+  using Identity = std::tuple<std::string, std::optional<link::Secret>, std::string, std::string>;
 
   absl::StatusOr<std::shared_ptr<const link::Origin>> OriginOf(const front::Domain& domain,
                                                                const front::Origin& origin);
   uint32_t SlotOf(const std::string& domain);
 
+  front::ClientTable& clients_;
+  std::shared_ptr<const front::Snapshot> last_;
   std::map<Identity, OriginInUse> by_identity_;  // of the last snapshot
   std::map<Identity, OriginInUse> next_;
   std::vector<OriginInUse> origins_;

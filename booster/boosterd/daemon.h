@@ -11,7 +11,8 @@
 namespace wb::boosterd {
 
 // Serves until SIGTERM or SIGINT: then nothing new is accepted, and requests under way have
-// timeouts.drain to end. SIGHUP reads `path` again. AlreadyExists: another one runs with this
+// timeouts.drain to end. SIGHUP reads `path` again, SIGUSR1 opens the
+// access log anew. AlreadyExists: another one runs with this
 // runtime_dir.
 [[nodiscard]] absl::Status RunDaemon(const front::Config& config, const std::string& path);
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/boosterd/worker.h"
 
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <utility>
 
@@ -39,10 +41,9 @@ class Worker::Listener final : private net::Watcher {
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Make(
     Shared& shared, std::shared_ptr<const front::Snapshot> snapshot,
-    std::vector<ListeningSocket> sockets, link::LinkListener* link_listener) {
+    std::vector<ListeningSocket> sockets) {
   WB_ASSIGN_OR_RETURN(std::unique_ptr<net::EventLoop> loop, net::EventLoop::Make());
-  std::unique_ptr<Worker> worker(
-      new Worker(shared, std::move(loop), std::move(snapshot), link_listener));
+  std::unique_ptr<Worker> worker(new Worker(shared, std::move(loop), std::move(snapshot)));
   for (ListeningSocket& socket : sockets) {
     worker->listeners_.push_back(std::make_unique<Listener>(*worker, std::move(socket)));
     WB_RETURN_IF_ERROR(worker->listeners_.back()->Watch());
@@ -51,15 +52,33 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Make(
 }
 
 Worker::Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
-               std::shared_ptr<const front::Snapshot> snapshot, link::LinkListener* link_listener)
+               std::shared_ptr<const front::Snapshot> snapshot)
     : shared_(shared),
       loop_(std::move(loop)),
       scratch_(kScratchBytes),
       counters_(front::kMaxDomains),
-      dispatcher_(std::make_unique<link::Dispatcher>(*loop_, snapshot->routes, link_listener)),
-      services_(*loop_, *dispatcher_, counters_, shared.log, scratch_, snapshot),
+      log_(*loop_, shared.log),
+      snapshot_(snapshot),
+      gate_(*loop_, snapshot_),
+      thinned_(shared.thinning ? std::optional<ThinnedLinks>(std::in_place, *shared.thinning)
+                               : std::nullopt),
+      dispatcher_(std::make_unique<link::Dispatcher>(*loop_, snapshot->routes,
+                                                     thinned_ ? &*thinned_ : nullptr, &gate_)),
+      services_(*loop_, *dispatcher_, counters_, nullptr, scratch_, snapshot),
       bury_(*loop_, [this] { ended_.clear(); }) {
   loop_->set_busy(snapshot->config.busy_poll);
+  loop_->set_turn([this](net::Clock::duration took) { return TurnBegins(took); });
+  AdoptLog();
+}
+
+bool Worker::TurnBegins(net::Clock::duration took) {
+  const uint64_t buffered = counters_.buffered.get();
+  if (buffered != buffered_told_) {
+    shared_.buffered.fetch_add(buffered - buffered_told_, std::memory_order_relaxed);
+    buffered_told_ = buffered;
+  }
+  services_.overload.Update(loop_->now(), took, shared_.buffered.load(std::memory_order_relaxed));
+  return gate_.Turn(took);
 }
 
 Worker::~Worker() {
@@ -83,8 +102,30 @@ void Worker::Adopt(std::shared_ptr<const front::Snapshot> snapshot) {
   loop_->Post([this, snapshot = std::move(snapshot)]() mutable {
     dispatcher_->Adopt(snapshot->routes);
     loop_->set_busy(snapshot->config.busy_poll);
-    services_.snapshot = std::move(snapshot);
+    services_.snapshot = snapshot;
+    snapshot_ = std::move(snapshot);
+    AdoptLog();
   });
+}
+
+void Worker::AdoptLog() {
+  const config::AccessLog& config = services_.snapshot->config.access_log;
+  log_.Configure(config);
+  services_.log = AccessLog::Wanted(config) ? &log_ : nullptr;
+}
+
+void Worker::Report(std::function<void(WorkerReport)> tell) {
+  loop_->Post([this, tell = std::move(tell)] { tell({loop_->turns(), dispatcher_->Report()}); });
+}
+
+std::chrono::nanoseconds Worker::CpuTime() const {
+  clockid_t clock;
+  timespec time = {};
+  // pthread_t is kept by std::thread, which does not change while it is joinable.
+  if (pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0) {
+    clock_gettime(clock, &time);
+  }
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 void Worker::Drain(std::atomic<int>& left) {
@@ -119,6 +160,20 @@ void Worker::Admit(base::UniqueFd fd, const net::Address& client, const Listenin
     counters_.ended[static_cast<size_t>(front::End::kLimit)].Add();
     return;
   }
+  front::Peer peer = {.address = client.Host(), .encrypted = socket.tls};
+  if (const auto ip = front::Address::From(client.get())) peer.ip = *ip;
+  peer.proxy = services_.snapshot->trusted.Contains(peer.ip);
+  front::ClientTable::Place place;
+  if (!peer.proxy) {
+    auto answer = shared_.clients->Ask(peer.ip, front::ClientTable::kConnections,
+                                       {.rate = {}, .under_way = config.limits.client_connections},
+                                       loop_->now().time_since_epoch().count());
+    if (answer.refused()) {
+      counters_.ended[static_cast<size_t>(front::End::kLimit)].Add();
+      return;
+    }
+    place = std::move(answer.place);
+  }
   std::unique_ptr<net::Stream> stream;
   if (socket.tls) {
     auto tls = tls::TlsStream::Accept(*shared_.certificates, std::move(fd));
@@ -132,10 +187,17 @@ void Worker::Admit(base::UniqueFd fd, const net::Address& client, const Listenin
   }
   shared_.connections.fetch_add(1, std::memory_order_relaxed);
   counters_.connections.Add();
-  front::Peer peer = {.address = client.Host(), .encrypted = socket.tls};
+  peer.port = client.Port();
+  if (services_.log) {
+    net::Address own;
+    own.length = sizeof(own.storage);
+    getsockname(stream->fd(), reinterpret_cast<sockaddr*>(&own.storage), &own.length);
+    peer.server = own.Host();
+    peer.server_port = own.Port();
+  }
   connections_.push_back(std::make_unique<front::Connection>(
       services_, *static_cast<front::ConnectionOwner*>(this), std::move(stream), std::move(peer),
-      socket.proxy_protocol));
+      std::move(place), socket.proxy_protocol));
   connections_.back()->place = connections_.size() - 1;
   connections_.back()->Begin();
 }

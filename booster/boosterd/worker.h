@@ -5,14 +5,21 @@
 #define BOOSTER_BOOSTERD_WORKER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "booster/boosterd/access_log.h"
+#include "booster/boosterd/thinned_links.h"
+#include "booster/front/client_table.h"
 #include "booster/front/connection.h"
+#include "booster/front/fair_gate.h"
 #include "booster/front/services.h"
 #include "booster/link/dispatcher.h"
 #include "booster/net/event_loop.h"
@@ -24,8 +31,11 @@ namespace wb::boosterd {
 // What workers share. Thread-safe.
 struct Shared {
   std::unique_ptr<tls::CertificateStore> certificates;  // none: no listener with TLS
-  front::AccessLog* log = nullptr;                      // thread-safe
-  std::atomic<uint32_t> connections = 0;                // of all workers
+  AccessLog log;
+  std::unique_ptr<front::ClientTable> clients;
+  std::unique_ptr<link::AckThinning> thinning;  // none: acknowledged as the kernel does
+  std::atomic<uint32_t> connections = 0;        // of all workers
+  std::atomic<uint64_t> buffered = 0;           // bytes that wait for clients, of all workers
 };
 
 struct ListeningSocket {
@@ -34,11 +44,17 @@ struct ListeningSocket {
   bool proxy_protocol = false;
 };
 
+// What only a worker's own thread can tell.
+struct WorkerReport {
+  uint64_t turns = 0;  // of its loop
+  std::vector<link::OriginFigures> origins;
+};
+
 class Worker final : private front::ConnectionOwner {
  public:
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Worker>> Make(
       Shared& shared, std::shared_ptr<const front::Snapshot> snapshot,
-      std::vector<ListeningSocket> sockets, link::LinkListener* link_listener);
+      std::vector<ListeningSocket> sockets);
   ~Worker();
 
   void Start();
@@ -50,23 +66,34 @@ class Worker final : private front::ConnectionOwner {
   void Stop();  // and waits for the thread
 
   const front::WorkerCounters& counters() const { return counters_; }
+  // From any thread: `tell` is called on the worker's, soon, if it runs.
+  void Report(std::function<void(WorkerReport)> tell);
+  // Of its thread, as long as that runs.
+  std::chrono::nanoseconds CpuTime() const;
   const link::DispatchCounts& dispatched() const { return dispatcher_->counts(); }
 
  private:
   class Listener;
 
   Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
-         std::shared_ptr<const front::Snapshot> snapshot, link::LinkListener* link_listener);
+         std::shared_ptr<const front::Snapshot> snapshot);
   void Accept(const ListeningSocket& socket);
   void Admit(base::UniqueFd fd, const net::Address& client, const ListeningSocket& socket);
+  bool TurnBegins(net::Clock::duration took);
   void ConnectionEnded(front::Connection& connection) override;
+  void AdoptLog();
 
   Shared& shared_;
   const std::unique_ptr<net::EventLoop> loop_;
   std::vector<char> scratch_;
   front::WorkerCounters counters_;
+  WorkerLog log_;
+  std::shared_ptr<const front::Snapshot> snapshot_;
+  front::FairGate gate_;
+  std::optional<ThinnedLinks> thinned_;
   std::unique_ptr<link::Dispatcher> dispatcher_;
   front::Services services_;
+  uint64_t buffered_told_ = 0;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<front::Connection>> connections_;
   std::vector<std::unique_ptr<front::Connection>> ended_;  // until the end of the turn

@@ -171,6 +171,12 @@ PlacedDomain ReadDomain(const Value& value, Domain* domain, Tables* tables) {
   PlacedDomain places{map["certificate"], {}};
   ReadCertificate(places.certificate, &domain->certificate);
   ReadOrigins(map["origins"], &domain->origins, &places.origins, &tables->accelerators);
+  const bool keyed = std::any_of(domain->origins.begin(), domain->origins.end(),
+                                 [](const Origin& origin) { return !origin.key_file.empty(); });
+  if (keyed && domain->name.size() > config::kMaxNameChars) {
+    name.Warn(Cat("has more than ", config::kMaxNameChars,
+                  " characters, which no accelerator answers: there will be no hits"));
+  }
   ReadHealth(map["health"], &domain->health);
   map["cookies"].Enum(&domain->cookies, config::kCookiePolicies);
   map["priority"].Enum(&domain->priority, kPriorities);

@@ -93,6 +93,7 @@ void ReadLimits(const Value& value, Limits* limits) {
 
 // An origin that is one of our own listeners would be asked by itself, without end.
 bool IsListener(const Endpoint& origin, const std::vector<Listener>& listeners) {
+  if (origin.port == 0) return false;  // It has had its error.
   const bool loopback = origin.host.starts_with("127.") || origin.host == "::1";
   return std::any_of(listeners.begin(), listeners.end(), [&](const Listener& listener) {
     const Endpoint& own = listener.address;

@@ -22,11 +22,13 @@ constexpr auto kNever = net::Clock::time_point::max();
 }  // namespace
 
 Connection::Connection(Services& services, ConnectionOwner& owner,
-                       std::unique_ptr<net::Stream> stream, Peer peer, bool proxied)
+                       std::unique_ptr<net::Stream> stream, Peer peer, ClientTable::Place place,
+                       bool proxied)
     : services_(services),
       owner_(owner),
       stream_(std::move(stream)),
       peer_(std::move(peer)),
+      place_(std::move(place)),
       phase_(proxied ? Phase::kProxy : Phase::kHandshake),
       timer_(services.loop, [this] { Late(); }),
       armed_for_(kNever),
@@ -48,6 +50,7 @@ void Connection::Begin() {
 
 void Connection::OnEvents(uint32_t events) {
   if (events & ~static_cast<uint32_t>(EPOLLOUT)) readable_ = true;
+  ending_ = ending_ || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
   // A reset ends it even while nothing is to be read.
   if ((events & EPOLLERR) && !over_) return End(front::End::kBroken);
   if (queued() > 0) Flush();
@@ -74,7 +77,12 @@ void Connection::ReadProxyHeader() {
   if (recv(stream_->fd(), head.data(), header.bytes, 0) != static_cast<ssize_t>(header.bytes)) {
     return End(front::End::kHandshake);
   }
-  if (!header.client.empty()) peer_.address = header.client;
+  if (const auto ip = Address::Parse(header.client)) {
+    peer_.address = header.client;
+    peer_.ip = *ip;
+    peer_.proxy = services_.snapshot->trusted.Contains(*ip);
+    peer_.port = 0;  // that of the proxy
+  }
   phase_ = Phase::kHandshake;
 }
 
@@ -84,6 +92,7 @@ void Connection::Handshake() {
   if (result != 0) return End(front::End::kHandshake);
   if (stream_->encrypted()) {
     services_.counters.tls.Add();
+    if (stream_->resumed()) services_.counters.tls_resumed.Add();
     peer_.server_name = std::string(stream_->server_name());
   }
   phase_ = Phase::kSession;
@@ -102,10 +111,10 @@ void Connection::StartSession() {
 
 ssize_t Connection::Read(char* to, size_t most) {
   const ssize_t n = stream_->Read(to, most);
-  if (n == -EAGAIN || (n > 0 && static_cast<size_t>(n) < most && !stream_->encrypted())) {
-    // A short read has emptied the socket; what comes later is another event.
-    readable_ = false;
-  }
+  // A short read has emptied the socket, and what comes later is another event; but an end that
+  // came with it is not, nor does it hold for TLS.
+  const bool emptied = n > 0 && static_cast<size_t>(n) < most && !ending_ && !stream_->encrypted();
+  if (n == -EAGAIN || emptied) readable_ = false;
   return n;
 }
 

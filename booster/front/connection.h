@@ -40,9 +40,9 @@ class ConnectionOwner {
 
 class Connection final : private net::Watcher {
  public:
-  // `proxied`: it begins with a PROXY header.
+  // `place`: the client's among its connections. `proxied`: it begins with a PROXY header.
   Connection(Services& services, ConnectionOwner& owner, std::unique_ptr<net::Stream> stream,
-             Peer peer, bool proxied);
+             Peer peer, ClientTable::Place place, bool proxied);
   ~Connection();
 
   void Begin();
@@ -87,6 +87,7 @@ class Connection final : private net::Watcher {
   ConnectionOwner& owner_;
   std::unique_ptr<net::Stream> stream_;
   Peer peer_;
+  const ClientTable::Place place_;
   Phase phase_;
   std::unique_ptr<Session> session_;
   net::Timer timer_;
@@ -98,6 +99,7 @@ class Connection final : private net::Watcher {
   size_t lingered_ = 0;
   front::End why_ = front::End::kClient;
   bool readable_ = true;
+  bool ending_ = false;  // the client has ended its side
   bool finishing_ = false;
   bool over_ = false;
 };

@@ -64,7 +64,6 @@ struct WorkerCounters {
   Count h2;        // connections that speak it
   Count unrouted;  // requests refused before a domain was known
   Count buffered;  // bytes of responses that wait for clients, now
-  Count turns;     // of the loop
   std::array<Count, static_cast<size_t>(End::kMost)> ended;
   std::unique_ptr<DomainCounters[]> domains;  // by slot
 };

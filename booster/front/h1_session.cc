@@ -40,6 +40,8 @@ void H1Session::OnInput() {
   switch (phase_) {
     case Phase::kHead:
       return ReadHead();
+    case Phase::kHeld:
+      return;
     case Phase::kExchange:
       return ReadBody();
     case Phase::kTunnel:
@@ -103,7 +105,10 @@ void H1Session::Request() {
   }
   if (const http::Refusal refusal =
           transaction_.Begin(head, head.minor ? "HTTP/1.1" : "HTTP/1.0")) {
-    return Refuse(refusal);
+    if (!transaction_.held()) return Refuse(refusal);
+    held_ = refusal;
+    phase_ = Phase::kHeld;
+    return connection_.SetDeadline(Policy::kHold);
   }
   phase_ = Phase::kExchange;
   connection_.SetDeadline(body_done_ ? std::chrono::milliseconds(0) : timeouts.body);
@@ -161,16 +166,16 @@ size_t H1Session::TakeBody(std::string_view input) {
 }
 
 void H1Session::ReadTunnel() {
-  while (exchange_ && connection_.readable() && !connection_.over()) {
+  while (exchange_ && !connection_.over()) {
     const size_t room = std::min({exchange_->Room(), kTunnelBytes, services_.scratch.size()});
+    if (room == 0) return;
     if (end_ > next_) {
-      if (room == 0) return;
       const std::string_view ahead = Unread().substr(0, room);
       next_ += ahead.size();
       exchange_->SendBody(ahead, false);
       continue;
     }
-    if (room == 0) return;
+    if (!connection_.readable()) return;
     const ssize_t n = connection_.Read(services_.scratch.data(), room);
     if (n == -EAGAIN) return;
     if (n < 0) return GiveUp(End::kBroken);
@@ -266,7 +271,7 @@ void H1Session::OnFailure(http::Refusal refusal) {
 void H1Session::Refuse(http::Refusal refusal) {
   const bool understood = transaction_.begun();
   keep_alive_ = keep_alive_ && understood && body_done_ && !draining_;
-  const OwnResponse own = Answer(refusal);
+  const OwnResponse own = Answer(refusal, transaction_);
   std::string text = "HTTP/1.1 " + std::to_string(refusal.status);
   text.append(" ").append(ReasonPhrase(refusal.status)).append("\r\n");
   for (const auto& [name, value] : own.fields) {
@@ -309,6 +314,7 @@ void H1Session::Done() {
 }
 
 void H1Session::OnDeadline() {
+  if (phase_ == Phase::kHeld) return Refuse(held_);
   if (phase_ == Phase::kHead && end_ == next_) return connection_.Finish(End::kTimeout);
   CancelExchange();
   if (response_begun_ && phase_ != Phase::kHead) return connection_.Abort(End::kTimeout);

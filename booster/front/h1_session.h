@@ -29,7 +29,7 @@ class H1Session final : public Session, private link::Client {
   void OnDrain() override;
 
  private:
-  enum class Phase : uint8_t { kHead, kExchange, kTunnel };
+  enum class Phase : uint8_t { kHead, kHeld, kExchange, kTunnel };
 
   // link::Client
   void OnHead(const http::ResponseHead& head) override;
@@ -69,6 +69,7 @@ class H1Session final : public Session, private link::Client {
   link::Exchange* exchange_ = nullptr;
   std::string head_text_;  // of a response, that waits for the first bytes of its body
   http::Sent sent_;
+  http::Refusal held_;  // to be sent later
   bool response_begun_ = false;
   bool keep_alive_ = true;     // as far as the client and we are concerned
   bool continue_due_ = false;  // the client waits for 100

@@ -83,7 +83,11 @@ void H2Stream::HeadDone(bool end) {
   upload_ended_ = head.framing == http::Framing::kNone ||
                   (head.framing == http::Framing::kLength && head.content_length == 0);
   continue_due_ = head.expect_continue && !upload_ended_;
-  if (const http::Refusal refusal = transaction_.Begin(head, "HTTP/2.0")) return Refuse(refusal);
+  if (const http::Refusal refusal = transaction_.Begin(head, "HTTP/2.0")) {
+    if (!transaction_.held()) return Refuse(refusal);
+    held_ = refusal;
+    return;
+  }
   exchange_ = session_.services().upstream.Start(transaction_.ask(), *this);
   Upload();
 }
@@ -229,7 +233,7 @@ void H2Stream::OnFailure(http::Refusal refusal) {
 // A response of our own.
 void H2Stream::Refuse(http::Refusal refusal) {
   DropUpload();
-  const OwnResponse own = Answer(refusal);
+  const OwnResponse own = Answer(refusal, transaction_);
   std::vector<nghttp2_nv> fields;
   const Digits status(static_cast<uint64_t>(refusal.status));
   const Digits length(own.body.size());
@@ -304,6 +308,7 @@ net::Clock::time_point H2Stream::Due() const {
   const Timeouts& timeouts = session_.snapshot().config.timeouts;
   if (!head_done_) return begun_ + timeouts.head;
   if (reset_) return kNever;
+  if (held_) return received_ + Policy::kHold;
   auto due = kNever;
   // The client's turn: the origin has taken all that came.
   if (!request_ended_ && !upload_ended_ && exchange_ && up_.empty() && exchange_->Room() > 0) {
@@ -320,6 +325,7 @@ net::Clock::time_point H2Stream::Due() const {
 }
 
 void H2Stream::Late() {
+  if (held_) return Refuse(std::exchange(held_, {}));
   CancelExchange();
   if (response_begun_) return Reset(NGHTTP2_CANCEL);
   Refuse(kSlow);

@@ -83,6 +83,7 @@ class H2Stream final : private link::Client {
   bool upload_ended_ = true;   // the origin has, or wants, no more of the body
   bool upload_later_ = false;  // the session was told
   bool uploading_ = false;     // in Upload()
+  http::Refusal held_;         // to be sent later
   bool continue_due_ = false;  // the client waits for 100
   bool response_begun_ = false;
   bool response_ended_ = false;  // all of it is in down_ and trailers_

@@ -17,7 +17,7 @@ inline constexpr size_t kMostProxyHeader = 2048;
 
 struct ProxyHeader {
   http::State state = http::State::kMore;
-  size_t bytes = 0;    // when complete
+  size_t bytes = 0;         // when complete
   std::string client = {};  // its address; "": the balancer's own connection, or not TCP over IP
 };
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "booster/front/counters.h"
+#include "booster/front/overload.h"
 #include "booster/front/snapshot.h"
 #include "booster/link/exchange.h"
 #include "booster/net/event_loop.h"
@@ -19,6 +20,9 @@ namespace wb::front {
 // A request that is over, for the access log. Views are good during the call.
 struct LogRecord {
   std::string_view client;
+  uint16_t client_port = 0;  // 0: not known
+  std::string_view server;   // our address; empty: not known
+  uint16_t server_port = 0;
   std::string_view method, target, host, referer, user_agent;
   const char* protocol = "HTTP/1.1";
   int status = 0;  // 0: the client was gone before a response
@@ -35,14 +39,15 @@ class AccessLog {
 };
 
 struct Services {
-  Services(net::EventLoop& loop, link::Upstream& upstream, WorkerCounters& counters,
-           AccessLog* log, std::span<char> scratch, std::shared_ptr<const Snapshot> snapshot)
+  Services(net::EventLoop& loop, link::Upstream& upstream, WorkerCounters& counters, AccessLog* log,
+           std::span<char> scratch, std::shared_ptr<const Snapshot> snapshot)
       : loop(loop),
         upstream(upstream),
         counters(counters),
         log(log),
         scratch(scratch),
-        snapshot(std::move(snapshot)) {}
+        snapshot(std::move(snapshot)),
+        overload(this->snapshot->config.limits.memory_bytes) {}
 
   net::EventLoop& loop;
   link::Upstream& upstream;
@@ -50,6 +55,7 @@ struct Services {
   AccessLog* log;           // none: no access log
   std::span<char> scratch;  // for reading: good until the caller returns to the loop
   std::shared_ptr<const Snapshot> snapshot;
+  Overload overload;
   bool draining = false;  // no further requests are wanted
 
   // IMF-fixdate of now (RFC 9110, 5.6.7).

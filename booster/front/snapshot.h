@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "booster/front/address_set.h"
 #include "booster/front/config.h"
+#include "booster/front/policy.h"
 #include "booster/http/message.h"
 #include "booster/link/settings.h"
 
@@ -27,6 +29,8 @@ struct Snapshot {
   absl::flat_hash_map<std::string, uint32_t> domains;
   // Of each domain: where its counters are, as long as the process lives.
   std::vector<uint32_t> slots;
+  std::vector<std::shared_ptr<Policy>> policies;   // of each domain
+  AddressSet trusted{std::vector<std::string>()};  // proxies
 
   // `host` in any case. Of several domains, none is meant when there is no host.
   std::optional<uint32_t> Find(std::string_view host) const;

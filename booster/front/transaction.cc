@@ -5,12 +5,14 @@
 #include <array>
 #include <ctime>
 
+#include "booster/front/client_address.h"
+
 namespace wb::front {
 namespace {
 
-constexpr std::pair<std::string_view, std::string_view> kAllow = {
-    "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"};
+constexpr std::string_view kMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 constexpr http::Refusal kNoDomain = {421, "this host is not served here"};
+constexpr http::Refusal kOverloaded = {503, "the booster has too much to do"};
 constexpr http::Refusal kOtherHost = {421, "this connection is not for this host"};
 constexpr http::Refusal kTrace = {405, "TRACE is not allowed"};
 constexpr http::Refusal kMaxForwards = {200, ""};
@@ -38,6 +40,7 @@ http::Refusal Transaction::Begin(const http::RequestHead& head, const char* prot
   head_ = &head;
   protocol_ = protocol;
   begun_ = services_.loop.now();
+  client_.clear();
   snapshot_ = services_.snapshot;
   ask_ = {.head = &head,
           .client = peer_.address,
@@ -64,7 +67,30 @@ http::Refusal Transaction::Route() {
   }
   if (head_->method == "TRACE") return kTrace;  // it would show fields that a page must not see
   if (head_->max_forwards && *head_->max_forwards == 0) return kMaxForwards;
-  return {};
+  return Admit(*domain);
+}
+
+http::Refusal Transaction::Admit(uint32_t domain) {
+  const Domain& config = snapshot_->config.domains[domain];
+  if ((retry_after_s_ = services_.overload.Refuse(config.priority)) > 0) return kOverloaded;
+  Address client = peer_.ip;
+  if (peer_.proxy) {
+    std::string list;
+    for (const http::Field& field : head_->fields) {
+      if (field.info.id != http::Name::kXForwardedFor || field.connection_named) continue;
+      if (!list.empty()) list.push_back(',');
+      list.append(field.value);
+    }
+    client = ClientOf(peer_.ip, snapshot_->trusted, list);
+    client_ = client.ToString();
+  }
+  Policy::Verdict verdict = snapshot_->policies[domain]->Admit(
+      client, head_->method, head_->target.path, services_.loop.now());
+  admission_ = std::move(verdict.admission);
+  retry_after_s_ = verdict.retry_after_s;
+  held_ = retry_after_s_ > 0;
+  if (verdict.refusal.status == 405) allow_ = snapshot_->policies[domain]->allow();
+  return verdict.refusal;
 }
 
 void Transaction::End() {
@@ -83,7 +109,10 @@ void Transaction::End() {
   if (services_.log) {
     std::string target(head_->target.path);
     target.append(head_->target.query);
-    services_.log->Write({.client = peer_.address,
+    services_.log->Write({.client = client_.empty() ? std::string_view(peer_.address) : client_,
+                          .client_port = peer_.port,
+                          .server = peer_.server,
+                          .server_port = peer_.server_port,
                           .method = head_->method,
                           .target = target,
                           .host = head_->authority.host,
@@ -96,6 +125,10 @@ void Transaction::End() {
   }
   head_ = nullptr;
   counters_ = nullptr;
+  admission_ = {};
+  allow_ = {};
+  retry_after_s_ = 0;
+  held_ = false;
   status_ = 0;
   request_bytes_ = response_bytes_ = 0;
 }
@@ -141,14 +174,19 @@ std::string_view ReasonPhrase(int status) {
   }
 }
 
-OwnResponse Answer(http::Refusal refusal) {
+OwnResponse Answer(http::Refusal refusal, const Transaction& transaction) {
   OwnResponse own;
-  if (refusal.status == 200) {
-    own.fields = {kAllow};
-    return own;
+  if (refusal.status != 200) {
+    own.fields = {{"Content-Type", "text/plain"}, {"Cache-Control", "no-store"}};
   }
-  own.fields = {{"Content-Type", "text/plain"}, {"Cache-Control", "no-store"}};
-  if (refusal.status == 405) own.fields.push_back(kAllow);
+  if (refusal.status == 200 || refusal.status == 405) {
+    const std::string_view allow = transaction.allow();
+    own.fields.emplace_back("Allow", allow.empty() ? kMethods : allow);
+  }
+  if (refusal.status == 200) return own;
+  if (transaction.retry_after_s() > 0) {
+    own.fields.emplace_back("Retry-After", std::to_string(transaction.retry_after_s()));
+  }
   own.body = std::to_string(refusal.status);
   own.body.append(" ").append(ReasonPhrase(refusal.status)).append(": ");
   own.body.append(refusal.reason).append("\n");

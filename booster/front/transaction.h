@@ -21,11 +21,15 @@ namespace wb::front {
 
 // Who sends requests by a connection.
 struct Peer {
-  std::string address;                  // as text
+  std::string address;  // as text
+  Address ip = {};
   bool encrypted = false;               // the client used https
   bool proxy = false;                   // one of ours, whose Forwarded is believed
   std::string server_name = {};         // SNI; of encrypted ones
   const net::Stream* stream = nullptr;  // asked for which hosts it may serve; none: for all
+  uint16_t port = 0;                    // 0: not known
+  std::string server = {};  // our address and port, for the access log; empty without one
+  uint16_t server_port = 0;
 };
 
 class Transaction {
@@ -38,6 +42,11 @@ class Transaction {
   // A head was read. With a refusal the caller answers by Answer() of it; else it starts ask().
   // `head` stays where it is until End().
   http::Refusal Begin(const http::RequestHead& head, const char* protocol);
+  // Of the refusal: seconds for Retry-After, or 0; methods for Allow, or none; and whether it is to
+  // be sent only after Policy::kHold, with nothing read meanwhile.
+  uint32_t retry_after_s() const { return retry_after_s_; }
+  std::string_view allow() const { return allow_; }
+  bool held() const { return held_; }
   bool begun() const { return head_ != nullptr; }
   const link::Ask& ask() const { return ask_; }
   const http::RequestHead& head() const { return *head_; }
@@ -52,6 +61,7 @@ class Transaction {
 
  private:
   http::Refusal Route();
+  http::Refusal Admit(uint32_t domain);
 
   Services& services_;
   const Peer& peer_;
@@ -60,6 +70,11 @@ class Transaction {
   const char* protocol_ = "";
   link::Ask ask_;
   DomainCounters* counters_ = nullptr;  // none: no domain
+  Policy::Admission admission_;
+  std::string client_;  // whose request it is, when a proxy of ours has sent it
+  std::string_view allow_;
+  uint32_t retry_after_s_ = 0;
+  bool held_ = false;
   net::Clock::time_point begun_;
   int status_ = 0;
   uint64_t request_bytes_ = 0;
@@ -69,10 +84,10 @@ class Transaction {
 // A response of our own.
 struct OwnResponse {
   // Without Date, Content-Length and what is of the connection.
-  std::vector<std::pair<std::string_view, std::string_view>> fields;
+  std::vector<std::pair<std::string_view, std::string>> fields;
   std::string body;  // text/plain
 };
-OwnResponse Answer(http::Refusal refusal);
+OwnResponse Answer(http::Refusal refusal, const Transaction& transaction);
 std::string_view ReasonPhrase(int status);
 
 }  // namespace wb::front

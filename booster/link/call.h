@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "booster/link/exchange.h"
+#include "booster/link/gate.h"
 #include "booster/link/settings.h"
 
 namespace wb::link {
@@ -34,13 +35,14 @@ class Carrier {
 // Who decides what becomes of a call that was lost.
 class CallOwner {
  public:
+  virtual void Admitted(Call& call) = 0;
   virtual void Retry(Call& call, http::Refusal why) = 0;
 
  protected:
   ~CallOwner() = default;
 };
 
-class Call final : public Exchange {
+class Call final : public Exchange, public Gate::Guest {
  public:
   Call(CallOwner& owner, std::shared_ptr<const Routes> routes, const Ask& ask, Client& client)
       : owner_(owner), routes_(std::move(routes)), ask_(ask), client_(client) {}
@@ -50,6 +52,12 @@ class Call final : public Exchange {
   void SendBody(std::string_view payload, bool end) override;
   void Pause(bool paused) override;
   void Cancel() override;
+
+  // Gate::Guest
+  void OnTurn() override {
+    place.reset();
+    owner_.Admitted(*this);
+  }
 
   const Ask& ask() const { return ask_; }
   const Routes& routes() const { return *routes_; }
@@ -76,6 +84,7 @@ class Call final : public Exchange {
   // The dispatcher's.
   std::shared_ptr<const Origin> origin;  // of this attempt
   int attempts = 0;
+  std::unique_ptr<Gate::Place> place;  // while it waits for its turn
   net::Clock::time_point begun;
 
   // The hit lane's.

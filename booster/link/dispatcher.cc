@@ -11,14 +11,16 @@ namespace {
 constexpr size_t kScratchBytes = 256 << 10;
 constexpr int kAttempts = 3;
 constexpr std::chrono::seconds kBury(1);
+constexpr http::Refusal kTooMany = {503, "the booster has too much to do for this domain"};
 constexpr http::Refusal kNoOrigin = {502, "the domain has no origin"};
 
 }  // namespace
 
 Dispatcher::Dispatcher(net::EventLoop& loop, std::shared_ptr<const Routes> routes,
-                       LinkListener* listener)
+                       LinkListener* listener, Gate* gate)
     : loop_(loop),
       listener_(listener),
+      gate_(gate),
       scratch_(kScratchBytes),
       bury_(loop, [this] { Bury(); }),
       fail_(loop, [this] { FailAll(); }) {
@@ -45,8 +47,8 @@ void Dispatcher::Adopt(std::shared_ptr<const Routes> routes) {
 Dispatcher::Paths& Dispatcher::PathsOf(const std::shared_ptr<const Origin>& origin) {
   Paths& paths = paths_[origin];
   if (!paths.pool) paths.pool = std::make_unique<MissPool>(loop_, scratch_);
-  if (origin->secret.empty()) return paths;
-  if (!paths.keys) paths.keys = std::make_unique<Keys>(origin->secret);
+  if (!origin->secret) return paths;
+  if (!paths.keys) paths.keys = std::make_unique<Keys>(*origin->secret);
   if (paths.lane) {
     paths.lane->Adopt(routes_);
   } else {
@@ -71,7 +73,11 @@ void Dispatcher::Bury() {
 Exchange* Dispatcher::Start(const Ask& ask, Client& client) {
   auto* call = new Call(*this, routes_, ask, client);
   call->begun = loop_.now();
-  Send(*call);
+  call->Carry(this);
+  const Gate::Answer answer =
+      gate_ ? gate_->Enter(ask.domain, *call, call->place) : Gate::Answer::kGo;
+  if (answer == Gate::Answer::kGo) Send(*call);
+  if (answer == Gate::Answer::kRefused) FailLater(*call, kTooMany);
   return call;
 }
 
@@ -82,12 +88,11 @@ void Dispatcher::Send(Call& call) {
   const auto paths = paths_.find(call.origin);
   if (paths == paths_.end()) {
     // None, or one that a reload has taken away since.
-    call.Carry(this);
-    failed_.emplace_back(&call, kNoOrigin);
-    return fail_.Schedule();
+    return FailLater(call, kNoOrigin);
   }
   if (call.attempts == 1 && SendByKey(call, route, paths->second)) return;
   counts_.misses.fetch_add(1, std::memory_order_relaxed);
+  ++paths->second.misses;
   paths->second.pool->Add(call);
 }
 
@@ -100,6 +105,7 @@ bool Dispatcher::SendByKey(Call& call, const DomainRoute& route, Paths& paths) {
   if (!http::WriteCompactRequest(call.head(), call.ask().scheme, key->hex, call.wire)) return false;
   call.reply_bytes = *bytes;
   counts_.hits.fetch_add(1, std::memory_order_relaxed);
+  ++paths.hits;
   paths.lane->Add(call);
   return true;
 }
@@ -138,11 +144,34 @@ void Dispatcher::Retry(Call& call, http::Refusal why) {
   const bool late = loop_.now() - call.begun >= call.routes().deadlines.response;
   if (call.attempts >= kAttempts || late) return call.Fail(why);
   counts_.retries.fetch_add(1, std::memory_order_relaxed);
+  if (const auto paths = paths_.find(call.origin); paths != paths_.end()) ++paths->second.retries;
   Send(call);
+}
+
+std::vector<OriginFigures> Dispatcher::Report() const {
+  std::vector<OriginFigures> report;
+  report.reserve(paths_.size());
+  for (const auto& [origin, paths] : paths_) {
+    OriginFigures figures = {origin, paths.hits, paths.misses, paths.retries};
+    figures.waiting = paths.pool->waiting();
+    figures.busy = paths.pool->busy();
+    if (paths.lane) {
+      figures.links = paths.lane->links();
+      figures.waiting += paths.lane->waiting();
+    }
+    report.push_back(std::move(figures));
+  }
+  return report;
 }
 
 void Dispatcher::Drop(Call& call) {
   std::erase_if(failed_, [&](const auto& failed) { return failed.first == &call; });
+}
+
+void Dispatcher::FailLater(Call& call, http::Refusal why) {
+  call.Carry(this);
+  failed_.emplace_back(&call, why);
+  fail_.Schedule();
 }
 
 void Dispatcher::FailAll() {

@@ -28,10 +28,22 @@ struct DispatchCounts {
   std::atomic<uint64_t> retries = 0;  // of these, not for the first time
 };
 
+// Of one origin: requests as above, since it is named, and what there is now.
+struct OriginFigures {
+  std::shared_ptr<const Origin> origin;
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  uint64_t retries = 0;  // requests that failed there, and went on elsewhere
+  size_t links = 0;      // for hits, open
+  size_t waiting = 0;    // requests, for a link
+  size_t busy = 0;       // connections for misses that carry one
+};
+
 class Dispatcher final : public Upstream, private CallOwner, private Carrier {
  public:
-  // `listener`: of links for hits, or none; outlives it.
-  Dispatcher(net::EventLoop& loop, std::shared_ptr<const Routes> routes, LinkListener* listener);
+  // `listener`: of links for hits; `gate`: before all requests. None, or they outlive it.
+  Dispatcher(net::EventLoop& loop, std::shared_ptr<const Routes> routes, LinkListener* listener,
+             Gate* gate = nullptr);
   ~Dispatcher() override;
 
   // From now on. Exchanges under way keep the routes that they began with; links of origins that
@@ -41,9 +53,12 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
   Exchange* Start(const Ask& ask, Client& client) override;
 
   const DispatchCounts& counts() const { return counts_; }
+  // Of the origins that are named now. On the worker's thread.
+  std::vector<OriginFigures> Report() const;
 
  private:
   struct Paths {
+    uint64_t hits = 0, misses = 0, retries = 0;
     std::unique_ptr<HitLane> lane;
     std::unique_ptr<MissPool> pool;
     std::unique_ptr<Keys> keys;
@@ -51,7 +66,8 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
 
   // CallOwner
   void Retry(Call& call, http::Refusal why) override;
-  // Carrier, of calls that have failed already.
+  void Admitted(Call& call) override { Send(call); }
+  // Carrier, of calls that wait for their turn or have failed already.
   size_t Room(const Call&) const override { return 0; }
   void SendBody(Call&, std::string_view, bool) override {}
   void Pause(Call&, bool) override {}
@@ -62,6 +78,7 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
   std::shared_ptr<const Origin> Choose(uint32_t domain, const DomainRoute& route,
                                        const Origin* but);
   Paths& PathsOf(const std::shared_ptr<const Origin>& origin);
+  void FailLater(Call& call, http::Refusal why);
   void FailAll();
   void Retire(Paths paths);
   void Bury();
@@ -69,6 +86,7 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
   net::EventLoop& loop_;
   std::shared_ptr<const Routes> routes_;
   LinkListener* const listener_;
+  Gate* const gate_;
   std::vector<char> scratch_;
   absl::flat_hash_map<std::shared_ptr<const Origin>, Paths> paths_;
   std::vector<Paths> retired_;

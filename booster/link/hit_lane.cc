@@ -103,6 +103,10 @@ void HitLane::LinkFreed(HitLink&) {
   if (!waiting_.empty()) flush_.Schedule();
 }
 
+void HitLane::LinkQuiet(HitLink& link) {
+  if (listener_) listener_->LinkQuiet(link.fd());
+}
+
 void HitLane::LinkClosing(HitLink& link) {
   if (listener_) listener_->LinkClosing(link.fd());
 }

@@ -20,6 +20,7 @@ namespace wb::link {
 class LinkListener {
  public:
   virtual void LinkOpened(int fd) = 0;
+  virtual void LinkQuiet(int fd) = 0;  // see HitLinkOwner
   virtual void LinkClosing(int fd) = 0;
 
  protected:
@@ -60,6 +61,7 @@ class HitLane final : public Carrier, private HitLinkOwner {
 
   void LinkOpened(HitLink& link) override;
   void LinkFreed(HitLink& link) override;
+  void LinkQuiet(HitLink& link) override;
   void LinkClosing(HitLink& link) override;
   void LinkClosed(HitLink& link, http::Refusal why) override;
   Slot& SlotOf(const HitLink& link);

@@ -23,6 +23,8 @@ constexpr http::Refusal kTooSlow = {504, "the origin did not answer in time"};
 constexpr uint64_t kInitialBytes = 10 * 1448;
 constexpr uint64_t kMostBytes = 120 << 10;
 constexpr uint32_t kLeastMss = 536;
+// Below the least time after which an accelerator takes a reply for lost (5 ms).
+constexpr std::chrono::milliseconds kQuiet(2);
 constexpr uint32_t kMostPayload = WB_SCAN_BYTES - 8;  // that XDP looks at
 // A longer reply is none of the accelerator's: the object has changed since it was catalogued.
 constexpr uint64_t kMostReply = 4 * WB_BODY_MAX;
@@ -38,6 +40,7 @@ HitLink::HitLink(net::EventLoop& loop, std::span<char> scratch, const Routes& ro
       owner_(owner),
       timer_(loop, [this] { Late(); }),
       resume_(loop, [this] { Resume(); }),
+      quiet_(loop, [this] { Quiet(); }),
       reader_(limits_) {}
 
 HitLink::~HitLink() { loop_.Unwatch(*this); }
@@ -120,6 +123,7 @@ void HitLink::Drain() {
 }
 
 void HitLink::OnEvents(uint32_t events) {
+  ending_ = ending_ || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
   if (state_ == State::kConnecting) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
     if (net::ConnectError(fd_.get()) != 0) return Close(kNoConnection);
@@ -138,11 +142,15 @@ void HitLink::Read() {
     if (n <= 0) return Close(n == 0 ? kEnded : kBroken);
     freed = true;
     if (!Replies({scratch_.data(), static_cast<size_t>(n)})) return;
-    // A short read has emptied the socket; what comes later is another event.
-    if (static_cast<size_t>(n) < scratch_.size()) break;
+    // A short read has emptied the socket, and what comes later is another event; but an end that
+    // came with it is not.
+    if (static_cast<size_t>(n) < scratch_.size() && !ending_) break;
   }
   if (draining_ && idle()) return Close(kEnded);
-  if (freed) owner_.LinkFreed(*this);
+  if (!freed) return;
+  owner_.LinkFreed(*this);
+  quiet_at_ = loop_.now() + kQuiet;
+  if (!quiet_.armed()) quiet_.ArmAt(quiet_at_);
 }
 
 // False: it is closed.
@@ -154,6 +162,7 @@ bool HitLink::Replies(std::string_view input) {
     }
     const ResponseReader::Fed fed = reader_.Feed(input, *this);
     input.remove_prefix(fed.used);
+    read_ += fed.used;
     if (fed.state == ResponseReader::State::kMore) break;
     if (fed.state == ResponseReader::State::kRefused) {
       Close(fed.refusal);
@@ -173,6 +182,7 @@ bool HitLink::Replies(std::string_view input) {
       Close(kEnded);
       return false;
     }
+    if (std::exchange(read_, 0) != done.reply_bytes) owner_.LinkQuiet(*this);
     timer_.Disarm();
     if (waiting_.empty()) continue;
     reader_.Begin({});
@@ -216,6 +226,12 @@ void HitLink::OnBody(std::string_view payload) {
   if (Call* call = waiting_.front().call) call->OnBody(payload);
 }
 
+void HitLink::Quiet() {
+  if (!idle()) return;  // a request has been sent since
+  if (quiet_at_ > loop_.now()) return quiet_.ArmAt(quiet_at_);
+  owner_.LinkQuiet(*this);
+}
+
 // The client goes on, or is gone: then the rest is not worth reading.
 void HitLink::Resume() {
   if (state_ != State::kOpen) return;
@@ -229,6 +245,7 @@ void HitLink::Late() { Close(state_ == State::kOpen ? kTooSlow : kNoConnection);
 void HitLink::Close(http::Refusal why) {
   timer_.Disarm();
   resume_.Cancel();
+  quiet_.Disarm();
   if (state_ == State::kOpen) owner_.LinkClosing(*this);
   loop_.Unwatch(*this);
   fd_.reset();

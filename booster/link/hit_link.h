@@ -25,8 +25,11 @@ class HitLink;
 // Who has the link.
 class HitLinkOwner {
  public:
-  virtual void LinkOpened(HitLink& link) = 0;   // ready for requests
-  virtual void LinkFreed(HitLink& link) = 0;    // replies came: there is room again
+  virtual void LinkOpened(HitLink& link) = 0;  // ready for requests
+  virtual void LinkFreed(HitLink& link) = 0;   // replies came: there is room again
+  // The origin is to have its acknowledgment now: no request follows that would carry it, or a
+  // reply was not the accelerator's, so that the origin's kernel waits for it.
+  virtual void LinkQuiet(HitLink& link) = 0;
   virtual void LinkClosing(HitLink& link) = 0;  // one that was open, before it is
   // It is closed, and its calls have been told. May destroy the link.
   virtual void LinkClosed(HitLink& link, http::Refusal why) = 0;
@@ -80,6 +83,7 @@ class HitLink final : private net::Watcher, private ResponseSink {
   void Surrender();
   void Resume();
   void Late();
+  void Quiet();
   void Close(http::Refusal why);
 
   net::EventLoop& loop_;
@@ -91,6 +95,9 @@ class HitLink final : private net::Watcher, private ResponseSink {
   State state_ = State::kClosed;
   net::Timer timer_;  // for the connection, then for the reply at the front
   net::Deferred resume_;
+  net::Timer quiet_;
+  net::Clock::time_point quiet_at_;
+  uint64_t read_ = 0;  // bytes of the reply at the front
   ResponseReader reader_;
   std::deque<Waiting> waiting_;  // for replies, those chosen last
 
@@ -98,6 +105,7 @@ class HitLink final : private net::Watcher, private ResponseSink {
   std::string out_;       // what was chosen, or could not be written
   bool blocked_ = false;  // the socket takes no more
   bool draining_ = false;
+  bool ending_ = false;  // the origin has ended its side
   bool large_ = false;   // the reply at the front is not the accelerator's
   bool paused_ = false;  // and its client is slow
   size_t chosen_ = 0;    // requests of the next segment

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/link/keys.h"
 
-#include <algorithm>
-#include <span>
-
-#include "absl/strings/escaping.h"
 #include "booster/http/chars.h"
-#include "ctl/cache/object_key.h"
 
 namespace wb::link {
 namespace {
@@ -55,12 +50,8 @@ const Keys::Entry* Keys::Find(std::string_view host, std::string_view target,
   if (const auto at = old_.find(name_); at != old_.end()) {
     entry = at->second;
   } else {
-    const std::span secret(reinterpret_cast<const uint8_t*>(secret_.data()), secret_.size());
-    absl::StatusOr<std::string> hex = cache::LinkKey(secret, host, target, encoding);
-    if (!hex.ok()) return nullptr;
-    const std::string key = absl::HexStringToBytes(*hex);
-    std::copy(key.begin(), key.end(), entry.key.begin());
-    entry.hex = *std::move(hex);
+    if (!maker_.Make(host, target, encoding, &entry.key)) return nullptr;
+    entry.hex = HexOf(entry.key);
   }
   if (young_.size() >= kYoung) {
     old_ = std::move(young_);

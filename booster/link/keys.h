@@ -9,13 +9,13 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "booster/http/request.h"
-#include "booster/link/catalogue.h"
+#include "booster/link/link_key.h"
 
 namespace wb::link {
 
 class Keys {
  public:
-  explicit Keys(std::string secret) : secret_(std::move(secret)) {}
+  explicit Keys(const Secret& secret) : maker_(secret) {}
 
   struct Entry {
     Key key;
@@ -29,7 +29,7 @@ class Keys {
  private:
   const Entry* Find(std::string_view host, std::string_view target, std::string_view encoding);
 
-  const std::string secret_;
+  const KeyMaker maker_;
   std::string name_;  // what a key is made of
   // Two generations: when the young one is full it becomes the old one, and what is still asked for
   // comes over.

@@ -18,9 +18,7 @@ SHA256_CTX Keyed(const Secret& secret, uint8_t pad) {
   return context;
 }
 
-constexpr uint8_t Digit(char c) {
-  return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-}
+constexpr uint8_t Digit(char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); }
 
 }  // namespace
 

@@ -24,9 +24,9 @@ using Secret = std::array<uint8_t, 32>;
 // The first 16 bytes of HMAC-SHA-256(secret, host 0x00 target 0x00 accept-encoding).
 using Key = std::array<uint8_t, WB_KEY_HEX / 2>;
 
-// Of a secret: what every key begins with is computed once. OpenSSL's HMAC would take 570 to 620 ns
-// a key with a context that is used again, this takes 340, and needs no context that is written to:
-// any number of threads may share one.
+// Of a secret: what every key begins with is computed once. A key takes 220 ns of CPU (OpenSSL's
+// HMAC with a context that is used again 280, HMAC() 1,800), and there is no context that is
+// written to: any number of threads may share one.
 class KeyMaker {
  public:
   explicit KeyMaker(const Secret& secret);

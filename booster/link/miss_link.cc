@@ -61,6 +61,7 @@ void MissLink::Start(Call& call) {
 
 void MissLink::Connect() {
   state_ = State::kConnecting;
+  ending_ = false;
   absl::StatusOr<base::UniqueFd> fd = net::Dial(call_->origin->address);
   // A failure is told at the end of the turn, by the timer, so that Start() is done before.
   if (!fd.ok() || !loop_.Watch(fd->get(), kEvents, *this).ok()) return;
@@ -93,12 +94,14 @@ void MissLink::OnEvents(uint32_t events) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
     if (net::ConnectError(fd_.get()) != 0) return Close(kNoConnection);
     state_ = State::kOpen;
+    ending_ = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     touched_ = loop_.now();
     Write();
     if (call_) timer_.ArmIn(Patience());
     return;
   }
   if (!call_) return CloseIdle();  // ended by the origin, or what was not asked for
+  ending_ = ending_ || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
   if ((events & EPOLLOUT) && !out_.empty()) Write();
   if (call_ && (events & ~static_cast<uint32_t>(EPOLLOUT))) Read();
 }
@@ -175,8 +178,9 @@ void MissLink::Read() {
       if (fed.used < input.size()) body_open_ = true;
       return Answered();
     }
-    // A short read has emptied the socket; what comes later is another event.
-    if (static_cast<size_t>(n) < scratch_.size()) return;
+    // A short read has emptied the socket, and what comes later is another event; but an end that
+    // came with it is not.
+    if (static_cast<size_t>(n) < scratch_.size() && !ending_) return;
   }
 }
 

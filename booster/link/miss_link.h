@@ -81,6 +81,7 @@ class MissLink final : public Carrier, private net::Watcher, private ResponseSin
   bool body_open_ = false;  // more of the request's body is to come
   bool starved_ = false;    // its client was told of no room
   bool paused_ = false;
+  bool ending_ = false;  // the origin has ended its side
   bool tunnel_ = false;
 };
 

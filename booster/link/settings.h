@@ -7,12 +7,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "booster/http/message.h"
 #include "booster/link/catalogue.h"
 #include "booster/link/health.h"
+#include "booster/link/link_key.h"
 #include "booster/net/socket.h"
 
 namespace wb::link {
@@ -30,7 +32,7 @@ struct Deadlines {
 struct Origin {
   net::Address address;
   std::string name;                      // for logs and metrics
-  std::string secret;                    // of the booster link; empty: a plain web server
+  std::optional<Secret> secret;          // of the booster link; none: a plain web server
   std::shared_ptr<Catalogue> catalogue;  // none: a plain web server
   std::shared_ptr<Health> health;
 };

@@ -105,13 +105,14 @@ void EventLoop::Run() {
 }
 
 void EventLoop::Turn() {
+  ++turns_;
   Wait();
   FireTimers();
   RunDeferred();
 }
 
 int EventLoop::WaitMs() const {
-  if (!deferred_.empty()) return 0;
+  if (no_sleep_ || !deferred_.empty()) return 0;
   if (busy_.count() > 0 && Clock::now() - last_event_ < busy_) return 0;
   if (timers_.empty()) return -1;
   const Clock::duration left = timers_.front()->when_ - Clock::now();
@@ -123,8 +124,11 @@ int EventLoop::WaitMs() const {
 
 void EventLoop::Wait() {
   std::array<epoll_event, kEventsPerTurn> events;
-  const int n = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, WaitMs());
+  const int wait_ms = WaitMs();
+  const Clock::duration took = turn_begins_ ? Clock::now() - now_ : Clock::duration(0);
+  const int n = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, wait_ms);
   now_ = Clock::now();
+  if (turn_begins_) no_sleep_ = turn_begins_(took);
   if (n <= 0) return;
   last_event_ = now_;
   turn_.clear();

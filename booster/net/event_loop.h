@@ -98,14 +98,18 @@ class EventLoop {
   void Post(std::function<void()> run);
 
   void Run();   // until Stop()
-  void Turn();  // once: waits until there is something to do
+  void Turn();  // once: waits for something, and does what is to be done
   void Stop();  // from any thread
 
   // Of this turn: the time is read once after each wait.
   Clock::time_point now() const { return now_; }
+  uint64_t turns() const { return turns_; }  // so far
   // While it is above zero, the loop asks again and again instead of sleeping for so long after
   // something happened (busy polling).
   void set_busy(Clock::duration busy) { busy_ = busy; }
+  // Called at the beginning of each turn, with how long the one before took without its sleep.
+  // True: the next turn must not sleep.
+  void set_turn(std::function<bool(Clock::duration took)> turn) { turn_begins_ = std::move(turn); }
 
  private:
   friend class Timer;
@@ -126,9 +130,12 @@ class EventLoop {
   Clock::time_point now_;
   Clock::duration busy_{0};
   Clock::time_point last_event_;
+  std::function<bool(Clock::duration)> turn_begins_;
+  bool no_sleep_ = false;
   std::vector<Timer*> timers_;  // binary heap by when_
   std::vector<Deferred*> deferred_;
   std::vector<Watcher*> turn_;  // of the events at hand; null: removed meanwhile
+  uint64_t turns_ = 0;
   bool stopping_ = false;
 
   std::mutex posted_mutex_;

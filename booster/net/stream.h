@@ -47,6 +47,7 @@ class Stream {
   // Whether a request for `host` (lower case, without port) may be answered by this connection: TLS
   // has shown a certificate (RFC 9110, 7.4).
   virtual bool MayServe(std::string_view) const { return true; }
+  virtual bool resumed() const { return false; }  // TLS, by a ticket
 };
 
 }  // namespace wb::net

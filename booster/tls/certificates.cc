@@ -56,9 +56,7 @@ Owned<BIO> Memory(const std::string& text) {
 // OpenSSL would ask on the terminal.
 int NoPassphrase(char*, int, int, void*) { return -1; }
 
-absl::Status ReadChain(const std::string& path, Certificate& to) {
-  struct stat info {};
-  WB_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, &info));
+absl::Status ParseChain(const std::string& path, const std::string& text, Certificate& to) {
   const Owned<BIO> bio = Memory(text);
   to.chain.reset(sk_X509_new_null());
   ERR_clear_error();
@@ -83,10 +81,7 @@ absl::Status ReadChain(const std::string& path, Certificate& to) {
   return absl::OkStatus();
 }
 
-absl::Status ReadKey(const std::string& path, Certificate& to) {
-  struct stat info {};
-  WB_ASSIGN_OR_RETURN(std::string text, ReadFile(path, &info));
-  const absl::Cleanup wipe = [&] { OPENSSL_cleanse(text.data(), text.size()); };
+absl::Status CheckMode(const std::string& path, const struct stat& info) {
   if ((info.st_mode & 07777 & ~kKeyFileMode) != 0) {
     return absl::PermissionDeniedError(absl::StrFormat("%s: mode %04o is too open; chmod 0640 %s",
                                                        path, info.st_mode & 07777, path));
@@ -95,6 +90,10 @@ absl::Status ReadKey(const std::string& path, Certificate& to) {
     return absl::PermissionDeniedError(
         absl::StrCat(path, ": belongs to another user; chown root ", path));
   }
+  return absl::OkStatus();
+}
+
+absl::Status ParseKey(const std::string& path, const std::string& text, Certificate& to) {
   ERR_clear_error();
   to.key.reset(PEM_read_bio_PrivateKey(Memory(text).get(), nullptr, NoPassphrase, nullptr));
   const std::string why = TakeError();
@@ -139,34 +138,55 @@ void Warn(const Site& site, const Certificate& certificate, std::vector<std::str
   ERR_clear_error();
 }
 
-absl::StatusOr<std::shared_ptr<const Certificate>> ReadOne(const Site& site, SSL_CTX* context,
-                                                           std::vector<std::string>* warnings) {
+bool Digest(const std::string& text, std::array<uint8_t, 32>& to) {
+  return EVP_Digest(text.data(), text.size(), to.data(), nullptr, EVP_sha256(), nullptr) == 1;
+}
+
+using Known = absl::flat_hash_map<Certificate::Digests, std::shared_ptr<const Certificate>>;
+
+absl::StatusOr<std::shared_ptr<const Certificate>> ReadOne(const Site& site, const Known& known,
+                                                           SSL_CTX* context) {
+  struct stat info {};
+  WB_ASSIGN_OR_RETURN(const std::string chain, ReadFile(site.chain_file, &info));
+  WB_ASSIGN_OR_RETURN(std::string key, ReadFile(site.key_file, &info));
+  const absl::Cleanup wipe = [&] { OPENSSL_cleanse(key.data(), key.size()); };
+  WB_RETURN_IF_ERROR(CheckMode(site.key_file, info));
   auto made = std::make_shared<Certificate>();
-  WB_RETURN_IF_ERROR(ReadChain(site.chain_file, *made));
-  WB_RETURN_IF_ERROR(ReadKey(site.key_file, *made));
+  if (!Digest(chain, made->files[0]) || !Digest(key, made->files[1])) {
+    return Invalid(site.chain_file, TakeError());
+  }
+  if (const auto same = known.find(made->files); same != known.end()) return same->second;
+  WB_RETURN_IF_ERROR(ParseChain(site.chain_file, chain, *made));
+  WB_RETURN_IF_ERROR(ParseKey(site.key_file, key, *made));
   WB_RETURN_IF_ERROR(Try(site, *made, context));
-  Warn(site, *made, warnings);
   return made;
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Certificates>> Certificates::Load(
-    std::span<const Site> sites, std::string_view default_name,
+    std::span<const Site> sites, std::string_view default_name, const Certificates* previous,
     std::vector<std::string>* warnings) {
   WB_ASSIGN_OR_RETURN(const Owned<SSL_CTX> context, MakeServerContext());
   std::shared_ptr<Certificates> made(new Certificates);
   absl::flat_hash_map<std::pair<std::string, std::string>, std::shared_ptr<const Certificate>> read;
+  Known known;
+  if (previous != nullptr) {
+    for (const auto& [name, certificate] : previous->by_name_) {
+      known.try_emplace(certificate->files, certificate);
+    }
+  }
   std::vector<std::string> errors;
   for (const Site& site : sites) {
     auto& certificate = read[{site.chain_file, site.key_file}];
     if (certificate == nullptr) {
-      auto one = ReadOne(site, context.get(), warnings);
+      auto one = ReadOne(site, known, context.get());
       if (!one.ok()) {
         errors.emplace_back(one.status().message());
         continue;
       }
       certificate = *std::move(one);
+      Warn(site, *certificate, warnings);
     }
     for (const std::string& name : site.names) {
       if (!made->by_name_.try_emplace(absl::AsciiStrToLower(name), certificate).second) {

@@ -32,11 +32,14 @@ struct Certificate {
   Owned<STACK_OF(X509)> chain;  // above the leaf, as they are sent
   Owned<EVP_PKEY> key;
   std::array<uint8_t, 32> fingerprint;  // SHA-256 of the leaf
+  using Digests = std::array<std::array<uint8_t, 32>, 2>;
+  Digests files;  // SHA-256 of the two files
 };
 
 class Certificates {
  public:
-  // Reads them all, files shared by several sites once; it takes a while, so not on a loop's
+  // Reads them all, files shared by several sites once, and takes from `previous` (or null) those
+  // whose files are as they were. About 1 ms for a new one (OpenSSL 3.0), so not on a loop's
   // thread.
   //
   // InvalidArgument lists every error, one a line: a file that is missing, or unreadable as PEM; a
@@ -48,7 +51,7 @@ class Certificates {
   // A client that names no host (RFC 8446 section 9.2) gets the certificate of `default_name`; if
   // that is empty, no connection.
   [[nodiscard]] static absl::StatusOr<std::shared_ptr<const Certificates>> Load(
-      std::span<const Site> sites, std::string_view default_name,
+      std::span<const Site> sites, std::string_view default_name, const Certificates* previous,
       std::vector<std::string>* warnings);
 
   // `name` in lower case. Null: no site's.

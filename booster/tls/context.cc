@@ -14,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "webbooster/base/check.h"
 
 namespace wb::tls {
 namespace {
@@ -79,8 +78,8 @@ struct Callbacks {
     const Certificate* certificate =
         name.empty() ? certificates->Default() : certificates->Find(name);
     if (certificate == nullptr) {
-      return name.empty() ? refuse(TLS13_AD_MISSING_EXTENSION, "no server_name")
-                          : refuse(SSL_AD_UNRECOGNIZED_NAME, "a server_name of no domain here");
+      return refuse(SSL_AD_UNRECOGNIZED_NAME,
+                    name.empty() ? "no server_name" : "a server_name of no domain here");
     }
     hello.server_name = std::move(name);
     if (!Use(*certificate, ssl) || !BindSessions(*certificate, hello.server_name, ssl)) {

@@ -20,8 +20,8 @@ namespace wb::tls {
 // - a host of a site: its certificate;
 // - a host of no site: refused with unrecognized_name (RFC 6066 section 3). The wrong certificate
 //   would be refused by the client anyway, and would tell a stranger which domains are here;
-// - no host: the default certificate; without one, refused with missing_extension (RFC 8446 section
-//   9.2; handshake_failure in TLS 1.2).
+// - no host: the default certificate; without one, refused by the same alert (OpenSSL has no
+//   missing_extension, RFC 8446 section 9.2, to give at this point).
 // A session is resumed only under the certificate and host that it was made with (RFC 6066).
 class CertificateStore {
  public:

@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "booster/tls/tcp_stream.h"
-#include "webbooster/base/check.h"
 
 namespace wb::tls {
 namespace {
@@ -154,8 +153,9 @@ ssize_t TlsStream::Ended(int result) {
   std::string why = TakeError();
   if (hello_.refusal != nullptr) return Break(-EPROTO, hello_.refusal);
   if (plain_http_) return Break(-EPROTO, "plain HTTP on a port for TLS");
-  if (socket_error_ != 0) return Break(socket_error_, "");
+  // Before the socket: OpenSSL answers an end with an alert, which a closed one may refuse.
   if (end_of_file_) return Break(kTruncated, "the connection ended without close_notify");
+  if (socket_error_ != 0) return Break(socket_error_, "");
   return Break(-EPROTO, std::move(why));
 }
 
@@ -213,8 +213,8 @@ ssize_t TlsStream::Write(std::span<const iovec> pieces) {
   if (!out_.empty()) return -EAGAIN;
   size_t left = 0;
   for (const iovec& piece : pieces) left += piece.iov_len;
-  size_t taken = std::exchange(owed_, 0);
-  WB_CHECK(taken <= left, "a write goes on with the bytes that were not taken");
+  size_t taken = std::min(owed_, left);
+  owed_ -= taken;
   size_t skip = taken;  // of the piece at hand
   left -= taken;
   size_t i = 0;

@@ -58,7 +58,7 @@ class TlsStream : public net::Stream {
   // section 9.1.1).
   bool MayServe(std::string_view host) const override;
 
-  bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
+  bool resumed() const override { return SSL_session_reused(ssl_.get()) == 1; }
   std::string_view version() const { return SSL_get_version(ssl_.get()); }  // "TLSv1.3"
   std::string_view cipher() const { return SSL_get_cipher_name(ssl_.get()); }
 
@@ -89,8 +89,8 @@ class TlsStream : public net::Stream {
   bool plain_http_ = false;
   bool end_of_file_ = false;
   bool end_untold_ = false;  // Read met the end behind bytes
-  bool dry_ = false;     // nothing more can be made of what was received
-  bool ending_ = false;  // FIN when out_ is empty
+  bool dry_ = false;         // nothing more can be made of what was received
+  bool ending_ = false;      // FIN when out_ is empty
 };
 
 }  // namespace wb::tls

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "booster/link/link_key.h"
 #include "ctl/cache/generation.h"
-#include "ctl/cache/object_key.h"
 #include "spdlog/spdlog.h"
 
 namespace wb::accelerd {
@@ -76,10 +76,11 @@ std::optional<std::string> Content::Key(const ObjectKey& key, uint8_t encoding) 
   if (!key_) return std::nullopt;
   const config::Snapshot config = this->config();
   if (key.domain >= config->domains.size()) return std::nullopt;
-  auto hex = cache::LinkKey(*key_, config->domains[key.domain].name, key.target,
-                            EncodingValue(*config, encoding));
-  if (!hex.ok()) return std::nullopt;
-  return *std::move(hex);
+  link::Key made;
+  if (!link::KeyMaker(*key_).Make(config->domains[key.domain].name, key.target,
+                                  EncodingValue(*config, encoding), &made))
+    return std::nullopt;
+  return link::HexOf(made);
 }
 
 std::optional<uint16_t> Content::FindDomain(const std::string& host) const {

@@ -15,6 +15,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "booster/link/catalogue_server.h"
 #include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/bulk_path.h"
 #include "ctl/accelerd/clock.h"
@@ -24,7 +25,6 @@
 #include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
 #include "ctl/accelerd/last_will.h"
-#include "ctl/accelerd/notify.h"
 #include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
@@ -33,6 +33,7 @@
 #include "ctl/config/load.h"
 #include "ctl/metrics/collector.h"
 #include "ctl/metrics/exporter.h"
+#include "ctl/observe/notify.h"
 #include "spdlog/spdlog.h"
 #include "webbooster.skel.h"
 #include "webbooster/base/posix_error.h"
@@ -105,14 +106,18 @@ class Daemon {
     will_.Arm();
     rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);  // kernels before 5.11
-    std::optional<Content::BoosterKey> key;
     if (!config_.boosters.addresses.empty()) {
-      WB_ASSIGN_OR_RETURN(key, config::ReadBoosterKey(config_.boosters.key_file));
+      WB_ASSIGN_OR_RETURN(key_, config::ReadBoosterKey(config_.boosters.key_file));
     }
     WB_ASSIGN_OR_RETURN(programs_, kern::Programs::Load(LoadOptionsOf(config_)));
     // Nobody watched the files until now: nothing that was cached is answered until it is proved.
     programs_->control[0].mode = WB_MODE_DRAIN;
     store_ = std::make_unique<kern::ObjectStore>(*programs_);
+    if (config_.boosters.catalogue) {
+      catalogue_ = std::make_unique<link::CatalogueServer>(
+          [store = store_.get()](uint32_t slot) { return store->AnsweredUntil(slot); });
+      store_->Observe(*catalogue_);
+    }
     WB_ASSIGN_OR_RETURN(const config::Config arranged,
                         ArrangeAsBefore(config_, *programs_, *store_));
     WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(arranged));
@@ -121,7 +126,7 @@ class Daemon {
     WB_RETURN_IF_ERROR(store_->RestPorts(kern::ConnTable(*programs_).PortsInUse()));
     WB_RETURN_IF_ERROR(StartBulk());
     WB_ASSIGN_OR_RETURN(content_,
-                        Content::Create(arranged, *programs_, *store_, key, bulk_objects_.get()));
+                        Content::Create(arranged, *programs_, *store_, key_, bulk_objects_.get()));
     clock_ = std::make_unique<Clock>(*programs_);
     clock_->Tick();
     WB_RETURN_IF_ERROR(AttachAll());
@@ -129,9 +134,9 @@ class Daemon {
     filler_ = std::make_unique<Filler>(*content_);
     WB_ASSIGN_OR_RETURN(access_log_, AccessLog::Start(config_.access_log, *programs_));
     verifier_ = std::make_unique<Verifier>(*content_, *programs_);
-    service_ =
-        std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_, *interfaces_,
-                                       *bulk_, *bulk_objects_, *verifier_, access_log_.get());
+    service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_,
+                                              *interfaces_, *bulk_, *bulk_objects_, *verifier_,
+                                              access_log_.get(), catalogue_.get());
     content_->DrainWatch();
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;
@@ -183,12 +188,13 @@ class Daemon {
 
   void Stop() {
     spdlog::info("stopping");
-    NotifyManager("STOPPING=1");
+    observe::NotifyManager("STOPPING=1");
     if (programs_ == nullptr) return;
     const bool keep = content_ == nullptr || OnStop() == config::StopPolicy::kKeep;
     if (!keep) std::atomic_ref(programs_->control[0].mode).store(WB_MODE_DRAIN);
     if (reloader_ != nullptr) reloader_->Stop();
     if (endpoints_ != nullptr) endpoints_->Stop();
+    if (catalogue_ != nullptr) catalogue_->Stop();
     if (filler_ != nullptr) filler_->Stop();
     if (verifier_ != nullptr) verifier_->Stop();
     if (bulk_ != nullptr) bulk_->Stop(kBulkPatience);
@@ -248,14 +254,20 @@ class Daemon {
     const auto lease_changed = [timer = timer_.get()](const config::Config& config) {
       if (absl::Status s = SetTimer(timer, config); !s.ok()) spdlog::error("{}", s.ToString());
     };
-    reloader_ =
-        std::make_unique<Reloader>(Reloader::Parts{*programs_, *store_, *content_, *filler_,
-                                                   *interfaces_, *endpoints_, lease_changed},
-                                   path_, text_);
+    reloader_ = std::make_unique<Reloader>(
+        Reloader::Parts{*programs_, *store_, *content_, *filler_, *interfaces_, *endpoints_,
+                        catalogue_.get(), lease_changed},
+        path_, text_);
     service_->SetReloader(reloader_.get());
     WB_RETURN_IF_ERROR(endpoints_->Start(config_));
+    if (catalogue_ != nullptr) {
+      WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(config_));
+      WB_RETURN_IF_ERROR(catalogue_->SetPeers(names.boosters, key_));
+      WB_RETURN_IF_ERROR(
+          catalogue_->Start(config_.boosters.catalogue->host, config_.boosters.catalogue->port));
+    }
     spdlog::info("serving; control socket {}", config_.api.socket);
-    NotifyManager("READY=1");
+    observe::NotifyManager("READY=1");
     return absl::OkStatus();
   }
 
@@ -268,6 +280,8 @@ class Daemon {
   InstanceLock lock_;
   std::unique_ptr<kern::Programs> programs_;
   std::unique_ptr<kern::ObjectStore> store_;
+  std::optional<Content::BoosterKey> key_;            // at the start
+  std::unique_ptr<link::CatalogueServer> catalogue_;  // null: none is configured
   std::unique_ptr<BulkObjects> bulk_objects_;
   std::unique_ptr<BulkPath> bulk_;
   std::unique_ptr<Content> content_;

@@ -137,6 +137,10 @@ std::vector<std::string> Refusals(const Config& now, const Config& next) {
   text("cgroup", now.cgroup, next.cgroup, kRestartRemedy);
   text("api.socket", now.api.socket, next.api.socket, kRestartRemedy);
   text("api.allow", AllowedText(now.api), AllowedText(next.api), kRestartRemedy);
+  const auto where = [](const config::Boosters& b) {
+    return b.catalogue ? b.catalogue->ToString() : "";
+  };
+  text("boosters.catalogue", where(now.boosters), where(next.boosters), kRestartRemedy);
   if (now.access_log != next.access_log)
     refusals.push_back(Refusal("access_log", "that of the start", "another", kRestartRemedy));
   if (now.bulk != next.bulk)

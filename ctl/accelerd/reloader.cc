@@ -9,11 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "ctl/accelerd/notify.h"
 #include "ctl/accelerd/reload_plan.h"
 #include "ctl/accelerd/setup.h"
 #include "ctl/config/load.h"
 #include "ctl/kern/counters.h"
+#include "ctl/observe/notify.h"
 #include "spdlog/spdlog.h"
 #include "webbooster/base/posix_error.h"
 
@@ -84,9 +84,9 @@ absl::StatusOr<api::ReloadResult> Reloader::Reload() {
     absl::MutexLock stats_lock(&stats_mu_);
     if (stop_) return absl::CancelledError("accelerd is stopping");
   }
-  NotifyManager("RELOADING=1");
+  observe::NotifyManager("RELOADING=1");
   auto result = ReloadLocked();
-  NotifyManager("READY=1");
+  observe::NotifyManager("READY=1");
   absl::MutexLock stats_lock(&stats_mu_);
   stats_.last_reload_successful = result.ok();
   if (!result.ok()) {
@@ -178,6 +178,8 @@ absl::Status Reloader::Apply(const Loaded& loaded) {
     if (!Unused(id)) WB_RETURN_IF_ERROR(kern::ResetDomain(parts_.programs, id));
   }
   WB_RETURN_IF_ERROR(parts_.store.Enter(names));
+  if (parts_.catalogue != nullptr)
+    WB_RETURN_IF_ERROR(parts_.catalogue->SetPeers(names.boosters, loaded.key));
   SwitchDomains(*before, next);
 
   if (next.lease < before->lease) parts_.lease_changed(next);

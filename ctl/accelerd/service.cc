@@ -48,7 +48,7 @@ std::string ClassName(const config::Config& config, size_t encoding) {
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
                            Filler& filler, Interfaces& interfaces, const BulkPath& bulk,
                            const BulkObjects& bulk_objects, const Verifier& verifier,
-                           const AccessLog* access_log)
+                           const AccessLog* access_log, const link::CatalogueServer* catalogue)
     : programs_(programs),
       store_(store),
       content_(content),
@@ -58,6 +58,7 @@ AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, C
       bulk_objects_(bulk_objects),
       verifier_(verifier),
       access_log_(access_log),
+      catalogue_(catalogue),
       started_(absl::Now()) {}
 
 absl::StatusOr<api::VersionInfo> AccelService::Version() {
@@ -110,6 +111,7 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.repairs.request = reasons[WB_R_RESERVED];
   s.repairs.timer = reasons[WB_R_TIMER_RESENT];
   AddBulk(s.bulk);
+  AddCatalogue(s.catalogue);
   s.access_log.enabled = access_log_ != nullptr;
   if (access_log_ != nullptr) {
     s.access_log.written = access_log_->written();

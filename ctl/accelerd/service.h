@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "booster/link/catalogue_server.h"
 #include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/filler.h"
@@ -23,10 +24,11 @@ namespace wb::accelerd {
 
 class AccelService : public api::Service {
  public:
-  // `access_log`: null when there is none.
+  // `access_log`, `catalogue`: null when there is none.
   AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
                Interfaces& interfaces, const BulkPath& bulk, const BulkObjects& bulk_objects,
-               const Verifier& verifier, const AccessLog* access_log);
+               const Verifier& verifier, const AccessLog* access_log,
+               const link::CatalogueServer* catalogue);
 
   absl::StatusOr<api::ServerStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
@@ -53,6 +55,7 @@ class AccelService : public api::Service {
 
  private:
   void AddBulk(api::BulkStats& stats) const;
+  void AddCatalogue(api::CatalogueStats& stats) const;
   absl::Status Switch(const std::string& name, bool enabled);
   absl::StatusOr<uint64_t> PurgeTag(const api::PurgeRequest& request);
   absl::StatusOr<cache::ObjectKey> Parse(const std::string& url) const;
@@ -68,6 +71,7 @@ class AccelService : public api::Service {
   const Verifier& verifier_;
   std::atomic<Reloader*> reloader_ = nullptr;
   const AccessLog* const access_log_;
+  const link::CatalogueServer* const catalogue_;
   std::atomic<bool> tapped_ = false;  // a tap is open
   const absl::Time started_;
 

@@ -119,6 +119,19 @@ void AccelService::AddBulk(api::BulkStats& b) const {
   b.cwnd = DistributionOf(s.cwnd, 1);
 }
 
+void AccelService::AddCatalogue(api::CatalogueStats& c) const {
+  if (catalogue_ == nullptr) return;
+  const link::CatalogueServer::Stats s = catalogue_->stats();
+  c.enabled = true;
+  c.connections = s.connections;
+  c.entries = s.entries;
+  c.snapshots = s.snapshots;
+  c.sent_bytes = s.sent_bytes;
+  c.refused_address = s.refused_address;
+  c.refused_handshake = s.refused_handshake;
+  c.refused_limit = s.refused_limit;
+}
+
 void AccelService::PeerDenied(const api::DeniedPeer& peer) {
   denied_++;
   absl::MutexLock lock(&denied_mu_);

@@ -27,19 +27,20 @@ absl::Status Unreachable(std::string_view message) {
   return status;
 }
 
-absl::Status ExplainFailure(const std::string& path, httplib::Error error, Clock::duration spent,
+absl::Status ExplainFailure(const std::string& server, const std::string& path,
+                            httplib::Error error, Clock::duration spent,
                             std::chrono::seconds timeout) {
   if (error == httplib::Error::Connection) {
     // httplib does not say why; trying once more does.
     const absl::Status probe = ProbeSocket(path);
-    return Unreachable(absl::StrCat("accelerd cannot be reached: ",
-                                    probe.ok() ? "connection failed" : probe.message()));
+    return Unreachable(absl::StrCat(
+        server, " cannot be reached: ", probe.ok() ? "connection failed" : probe.message()));
   }
   if (spent >= timeout) {
     return absl::DeadlineExceededError(
-        absl::StrCat("no answer from accelerd within ", timeout.count(), " s"));
+        absl::StrCat("no answer from ", server, " within ", timeout.count(), " s"));
   }
-  return Unreachable(absl::StrCat("accelerd hung up: ", httplib::to_string(error)));
+  return Unreachable(absl::StrCat(server, " hung up: ", httplib::to_string(error)));
 }
 
 }  // namespace
@@ -64,8 +65,8 @@ std::string PercentEncode(std::string_view text) {
 
 Client::Client(std::string socket_path) : Client(std::move(socket_path), Timeouts{}) {}
 
-Client::Client(std::string socket_path, const Timeouts& timeouts)
-    : socket_path_(std::move(socket_path)), timeouts_(timeouts) {}
+Client::Client(std::string socket_path, const Timeouts& timeouts, std::string server)
+    : socket_path_(std::move(socket_path)), timeouts_(timeouts), server_(std::move(server)) {}
 
 absl::StatusOr<std::string> Client::Exchange(const std::string& method, const std::string& path,
                                              const std::string& body,
@@ -77,12 +78,14 @@ absl::StatusOr<std::string> Client::Exchange(const std::string& method, const st
     http.set_read_timeout(timeout);
     http.set_write_timeout(timeout);
     http.set_url_encode(false);  // PercentEncode() has done it.
-    const httplib::Headers headers = {{"Host", "accelerd"}};
+    const httplib::Headers headers = {{"Host", server_}};
     const Clock::time_point start = Clock::now();
     const httplib::Result result = method == "GET"
                                        ? http.Get(path, headers)
                                        : http.Post(path, headers, body, "application/json");
-    if (!result) return ExplainFailure(socket_path_, result.error(), Clock::now() - start, timeout);
+    if (!result) {
+      return ExplainFailure(server_, socket_path_, result.error(), Clock::now() - start, timeout);
+    }
     if (result->status != 200) return StatusFromErrorJson(result->status, result->body);
     return result->body;
   } catch (const std::exception& e) {
@@ -114,6 +117,18 @@ absl::StatusOr<ReasonList> Client::Reasons() { return Get<ReasonList>("/v1/reaso
 
 absl::StatusOr<ReloadResult> Client::Reload() {
   return Post<ReloadResult>("/v1/reload", "{}", timeouts_.reload);
+}
+
+absl::StatusOr<BoosterStatus> Client::GetBoosterStatus() {
+  return Get<BoosterStatus>("/v1/status");
+}
+
+absl::StatusOr<BoosterDomainList> Client::ListBoosterDomains() {
+  return Get<BoosterDomainList>("/v1/domains");
+}
+
+absl::StatusOr<BoosterReload> Client::ReloadBooster() {
+  return Post<BoosterReload>("/v1/reload", "{}", timeouts_.reload);
 }
 
 absl::StatusOr<DomainReport> Client::ShowDomain(const std::string& name) {

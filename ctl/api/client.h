@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ctl/api/booster.h"
 #include "ctl/api/json.h"
 #include "ctl/api/service.h"
 
@@ -35,7 +36,8 @@ class Client {
   };
 
   explicit Client(std::string socket_path);
-  Client(std::string socket_path, const Timeouts& timeouts);
+  // `server`: whom it asks, for messages.
+  Client(std::string socket_path, const Timeouts& timeouts, std::string server = "accelerd");
 
   absl::StatusOr<ServerStatus> GetStatus();
   absl::StatusOr<VersionInfo> Version();
@@ -58,6 +60,10 @@ class Client {
   absl::StatusOr<DomainReport> ShowDomain(const std::string& name);
   absl::StatusOr<ObjectReport> ShowObject(const std::string& url);
   absl::StatusOr<ConnectionList> ListConnections(const ConnectionFilter& filter);
+  // boosterd's. What else it has is called as accelerd's.
+  absl::StatusOr<BoosterStatus> GetBoosterStatus();
+  absl::StatusOr<BoosterDomainList> ListBoosterDomains();
+  absl::StatusOr<BoosterReload> ReloadBooster();
 
   // The text of the last successful reply, as the server wrote it.
   const std::string& last_json() const { return last_json_; }
@@ -73,6 +79,7 @@ class Client {
 
   const std::string socket_path_;
   const Timeouts timeouts_;
+  const std::string server_;
   std::string last_json_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "ctl/api/booster_fields.h"
 #include "ctl/api/fields.h"
 
 namespace wb::api {
@@ -231,6 +232,9 @@ WB_JSON_REPLY(ErrorReply)
 WB_JSON_REPLY(ObjectReport)
 WB_JSON_REPLY(DomainReport)
 WB_JSON_REPLY(ConnectionList)
+WB_JSON_REPLY(BoosterStatus)
+WB_JSON_REPLY(BoosterDomainList)
+WB_JSON_REPLY(BoosterReload)
 WB_JSON_REQUEST(EmptyBody)
 WB_JSON_REQUEST(WarmBody)
 WB_JSON_REQUEST(PurgeRequest)

@@ -61,11 +61,10 @@ std::optional<DeniedPeer> CheckPeer(int fd, const PeerPolicy& policy,
   return DeniedPeer{peer.uid, peer.gid, peer.pid};
 }
 
-std::string DenialOf(const DeniedPeer& peer) {
+std::string DenialOf(const DeniedPeer& peer, const std::string& program) {
   const std::string body = ErrorJson(absl::PermissionDeniedError(absl::StrCat(
-                               "user ", peer.uid,
-                               " may not control accelerd: root, accelerd's own user and those of "
-                               "api.allow in its configuration may"))) +
+                               "user ", peer.uid, " may not control ", program, ": root, ", program,
+                               "'s own user and those of api.allow in its configuration may"))) +
                            "\n";
   return absl::StrCat(
       "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ", body.size(),

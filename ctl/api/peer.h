@@ -28,7 +28,7 @@ std::optional<DeniedPeer> CheckPeer(int fd, const PeerPolicy& policy,
                                     const std::string& socket_path);
 
 // The whole HTTP response that such a peer gets.
-std::string DenialOf(const DeniedPeer& peer);
+std::string DenialOf(const DeniedPeer& peer, const std::string& program);
 
 }  // namespace wb::api
 

@@ -6,9 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "ctl/api/check.h"
-#include "ctl/api/errors.h"
 #include "ctl/api/json.h"
 #include "ctl/api/params.h"
 #include "ctl/api/report_routes.h"
@@ -163,13 +161,10 @@ JsonOr ListConnections(const Call& call) {
   return ListConnections(call.service, call.request.params);
 }
 
-// The server answers GET itself; this is for what it does not.
-JsonOr Tap(const Call&) { return absl::InternalError("the tap is a stream"); }
-
 struct Route {
   std::string_view method;
   std::string_view path;
-  JsonOr (*handle)(const Call&);
+  JsonOr (*handle)(const Call&);  // none: the tap, whose reply is a stream
   bool takes_params = false;
 };
 
@@ -183,7 +178,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/cache/object", ShowObject, true},
     {"GET", "/v1/connections", ListConnections, true},
     {"GET", "/v1/domains/*", ShowDomain},
-    {"GET", kTapPath, Tap, true},
+    {"GET", kTapPath, nullptr, true},
     {"POST", "/v1/domains/*/enable", EnableDomain},
     {"POST", "/v1/domains/*/disable", DisableDomain},
     {"POST", "/v1/cache/warm", Warm},
@@ -192,52 +187,39 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/interfaces/*/detach", Detach},
 };
 
-std::vector<std::string> Segments(std::string_view path) {
-  return absl::StrSplit(std::string(path), '/');
-}
-
-bool Matches(std::string_view pattern, std::string_view path, std::string& name) {
-  const std::vector<std::string> want = Segments(pattern);
-  const std::vector<std::string> have = Segments(path);
-  if (want.size() != have.size()) return false;
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (want[i] == "*") {
-      name = have[i];
-    } else if (want[i] != have[i]) {
-      return false;
-    }
-  }
-  return true;
-}
-
-ApiResponse ErrorResponse(const absl::Status& status) {
-  return {HttpStatus(status.code()), ErrorJson(status), ""};
+// Ends with the tap, or with the server: what goes wrong after the first byte can only be told by
+// an end without the last chunk.
+ApiResponse OpenTap(Service& service, const ApiRequest& request, const absl::Notification& stop) {
+  const absl::StatusOr<TapRequest> what = ParseTapQuery(request.params);
+  if (!what.ok()) return ErrorResponse(what.status());
+  absl::StatusOr<std::unique_ptr<TapStream>> tap = service.OpenTap(*what);
+  if (!tap.ok()) return ErrorResponse(tap.status());
+  ApiResponse response;
+  response.type = kTapType;
+  response.next = [&stop, tap = std::shared_ptr<TapStream>(*std::move(tap))] {
+    absl::StatusOr<std::string> bytes = tap->Next();
+    if (stop.HasBeenNotified()) return absl::StatusOr<std::string>(absl::CancelledError());
+    return bytes;
+  };
+  return response;
 }
 
 }  // namespace
 
-std::vector<RouteName> Routes() {
-  std::vector<RouteName> names;
-  for (const Route& route : kRoutes) names.push_back({route.method, route.path});
-  return names;
-}
+std::vector<RouteName> Routes() { return NamesOfRoutes(kRoutes); }
 
 ApiResponse Respond(Service& service, const ApiRequest& request, const absl::Notification& stop) {
-  Call call{service, request, stop, ""};
-  for (const Route& route : kRoutes) {
-    if (!Matches(route.path, request.path, call.name)) continue;
-    if (request.method != route.method) {
-      const std::string allow(route.method);
-      return {405, ErrorJson(absl::InvalidArgumentError("method must be " + allow)), allow};
-    }
-    if (!route.takes_params && !request.params.empty()) {
-      return ErrorResponse(absl::InvalidArgumentError("this path takes no query"));
-    }
-    const JsonOr json = route.handle(call);
-    if (!json.ok()) return ErrorResponse(json.status());
-    return {200, *json, ""};
-  }
-  return ErrorResponse(absl::NotFoundError("no such path in this API"));
+  return Dispatch(kRoutes, request, [&](const Route& route, const std::string& name) {
+    if (route.handle == nullptr) return OpenTap(service, request, stop);
+    return JsonResponse(route.handle(Call{service, request, stop, name}));
+  });
+}
+
+Server::Handler HandlerOf(Service& service) {
+  return {[&service](const ApiRequest& request, const absl::Notification& stop) {
+            return Respond(service, request, stop);
+          },
+          [&service](const DeniedPeer& peer) { service.PeerDenied(peer); }};
 }
 
 }  // namespace wb::api

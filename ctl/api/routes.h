@@ -4,38 +4,22 @@
 #ifndef CTL_API_ROUTES_H_
 #define CTL_API_ROUTES_H_
 
-#include <map>
-#include <string>
-#include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/synchronization/notification.h"
+#include "ctl/api/dispatch.h"
+#include "ctl/api/server.h"
 #include "ctl/api/service.h"
 
 namespace wb::api {
 
-struct ApiRequest {
-  std::string method;
-  std::string path;                                // Percent-decoded, without the query.
-  std::multimap<std::string, std::string> params;  // Of the query, decoded.
-  std::string body;
-};
-
-struct ApiResponse {
-  int http_status = 200;
-  std::string body;   // JSON
-  std::string allow;  // For 405: the method the path takes.
-};
-
-struct RouteName {
-  std::string_view method;
-  std::string_view path;  // "*" stands for one name.
-};
 // All that Respond() knows, for the test that compares it with docs/openapi.yaml.
 std::vector<RouteName> Routes();
 
 ApiResponse Respond(Service& service, const ApiRequest& request, const absl::Notification& stop);
+
+// What a Server needs; `service` is borrowed and must outlive that.
+Server::Handler HandlerOf(Service& service);
 
 }  // namespace wb::api
 

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // httplib parses requests and writes replies; accepting a connection's bytes (stream.h), the place
-// of the socket (socket.h) and what paths mean (routes.h) are ours.
+// of the socket (socket.h), how many wait, and what paths mean (the handler) are ours.
 #include "ctl/api/server.h"
 
 #include <httplib.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -23,7 +27,8 @@
 #include "ctl/api/routes.h"
 #include "ctl/api/socket.h"
 #include "ctl/api/stream.h"
-#include "ctl/api/tap_route.h"
+#include "webbooster/base/posix_error.h"
+#include "webbooster/base/unique_fd.h"
 
 namespace wb::api {
 namespace {
@@ -33,6 +38,7 @@ constexpr size_t kMaxPathChars = 1024;
 constexpr int kAnyPort =
     1;  // Means nothing on a UNIX socket, but httplib takes 0 for "tell me the port".
 constexpr int kBacklog = 128;
+constexpr size_t kMaxWaiting = 64;  // connections, for a thread
 // A peer that is turned away holds a thread for so long at most, and all of them so many at once:
 // the others are hung up on without waiting for their request.
 constexpr std::chrono::milliseconds kDenialTime{200};
@@ -88,6 +94,32 @@ bool AdmitBody(const httplib::Request& in, httplib::Response& out) {
   return false;
 }
 
+// Connections that wait for a thread are bounded: with more, nobody accepts, and the kernel's
+// backlog fills. Their bounds on time see to it that this does not last.
+class BoundedPool final : public httplib::TaskQueue {
+ public:
+  void enqueue(std::function<void()> run) override {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [this] { return waiting_ < kMaxWaiting; });
+    ++waiting_;
+    pool_.enqueue([this, run = std::move(run)] {
+      {
+        const std::lock_guard begun(mutex_);
+        --waiting_;
+      }
+      room_.notify_one();
+      run();
+    });
+  }
+  void shutdown() override { pool_.shutdown(); }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable room_;
+  size_t waiting_ = 0;
+  httplib::ThreadPool pool_{kServerThreads};
+};
+
 // Before routing: a reply must be whole and plain, and a request without a body says so.
 void Normalise(httplib::Request& in) {
   in.ranges.clear();
@@ -101,26 +133,28 @@ void Normalise(httplib::Request& in) {
 
 class Server::Impl final : private httplib::Server {
  public:
-  Impl(Service& service, const api::Server::Options& options)
-      : service_(service), options_(options) {}
+  Impl(api::Server::Handler handler, const api::Server::Options& options)
+      : handler_(std::move(handler)), options_(options) {}
   ~Impl() override { Stop(); }
 
   absl::Status Start();
   void Stop();
+  uint16_t port() const { return port_; }
 
  private:
   void SetHandlers();
   absl::Status Bind();
+  absl::Status BindTcp();
   void Handle(const httplib::Request& in, httplib::Response& out);
-  void StreamTap(const httplib::Request& in, httplib::Response& out);
   bool process_and_close_socket(socket_t sock) override;
   void Deny(BoundedStream& stream, const DeniedPeer& peer);
 
-  Service& service_;
+  const api::Server::Handler handler_;
   const api::Server::Options options_;
   const BoundedStream::Limits limits_{kMaxHeadBytes + kMaxBodyBytes, options_.read_time,
                                       options_.write_time};
   FileId file_;
+  uint16_t port_ = 0;
   absl::Notification stopping_;
   std::atomic<int> denying_ = 0;
   std::mutex stop_mutex_;  // Serialises Stop().
@@ -129,7 +163,7 @@ class Server::Impl final : private httplib::Server {
 
 absl::Status Server::Impl::Start() {
   SetHandlers();
-  if (absl::Status bound = Bind(); !bound.ok()) return bound;
+  if (absl::Status bound = options_.host.empty() ? Bind() : BindTcp(); !bound.ok()) return bound;
   thread_ = std::thread([this] { listen_after_bind(); });
   // stop() does nothing before listen_after_bind() has begun.
   while (!is_running()) std::this_thread::yield();
@@ -138,7 +172,7 @@ absl::Status Server::Impl::Start() {
 
 void Server::Impl::SetHandlers() {
   set_address_family(AF_UNIX);
-  new_task_queue = [] { return new httplib::ThreadPool(kServerThreads); };
+  new_task_queue = [] { return new BoundedPool; };
   set_payload_max_length(kMaxBodyBytes);
   set_error_handler(httplib::Server::HandlerWithResponse(ExplainRefusal));
   set_exception_handler(ExplainException);
@@ -177,49 +211,71 @@ absl::Status Server::Impl::Bind() {
   return absl::OkStatus();
 }
 
+// httplib's own way to bind does not say why it fails.
+absl::Status Server::Impl::BindTcp() {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  const std::string where = absl::StrCat(options_.host, " port ", options_.port);
+  if (const int error =
+          getaddrinfo(options_.host.c_str(), std::to_string(options_.port).c_str(), &hints, &found);
+      error != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot listen on ", where, ": ", gai_strerror(error)));
+  }
+  const absl::Cleanup free = [found] { freeaddrinfo(found); };
+  base::UniqueFd fd(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  sockaddr_in6 bound{};  // its port is at the same place as that of IPv4
+  socklen_t length = sizeof(bound);
+  if (!fd || setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+      bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd.get(), kBacklog) != 0 ||
+      getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &length) != 0) {
+    return base::PosixError("listen on", where);
+  }
+  port_ = ntohs(bound.sin6_port);
+  svr_sock_ = fd.release();
+  return absl::OkStatus();
+}
+
 void Server::Impl::Handle(const httplib::Request& in, httplib::Response& out) {
-  if (in.path == kTapPath && in.method == "GET") return StreamTap(in, out);
   const ApiResponse response =
-      Respond(service_, {in.method, in.path, in.params, in.body}, stopping_);
+      handler_.respond({in.method, in.path, in.params, in.body}, stopping_);
   out.status = response.http_status;
   if (!response.allow.empty()) out.set_header("Allow", response.allow);
-  out.set_content(response.body + "\n", kJsonType);
+  for (const auto& [name, value] : response.fields) out.set_header(name, value);
+  if (response.next) {
+    out.set_chunked_content_provider(response.type,
+                                     [next = response.next](size_t, httplib::DataSink& sink) {
+                                       const absl::StatusOr<std::string> bytes = next();
+                                       if (!bytes.ok()) return false;
+                                       if (!bytes->empty())
+                                         return sink.write(bytes->data(), bytes->size());
+                                       sink.done();
+                                       return true;
+                                     });
+  } else {
+    out.set_content(response.type == kJsonType ? response.body + "\n" : response.body,
+                    response.type);
+  }
 }
 
 // Nothing that it sent is looked at.
 void Server::Impl::Deny(BoundedStream& stream, const DeniedPeer& peer) {
-  service_.PeerDenied(peer);
-  const std::string denial = DenialOf(peer);
+  if (handler_.denied) handler_.denied(peer);
+  const std::string denial = DenialOf(peer, options_.program);
   stream.write(denial.data(), denial.size());  // Fits the buffer of a new socket.
   if (++denying_ <= kDenialThreads) stream.Linger(kDenialTime);
   --denying_;
 }
 
-// The stream ends with the reader, with the tap, or with us. What goes wrong after the first byte
-// can only be told by an end without the last chunk.
-void Server::Impl::StreamTap(const httplib::Request& in, httplib::Response& out) {
-  const absl::StatusOr<TapRequest> request = ParseTapQuery(in.params);
-  if (!request.ok()) return SetError(out, HttpStatus(request.status().code()), request.status());
-  absl::StatusOr<std::unique_ptr<TapStream>> tap = service_.OpenTap(*request);
-  if (!tap.ok()) return SetError(out, HttpStatus(tap.status().code()), tap.status());
-  out.status = 200;
-  out.set_chunked_content_provider(
-      kTapType,
-      [this, tap = std::shared_ptr<TapStream>(*std::move(tap))](size_t, httplib::DataSink& sink) {
-        const absl::StatusOr<std::string> bytes = tap->Next();
-        if (!bytes.ok() || stopping_.HasBeenNotified()) return false;
-        if (bytes->empty()) {
-          sink.done();
-          return true;
-        }
-        return sink.write(bytes->data(), bytes->size());
-      });
-}
-
 bool Server::Impl::process_and_close_socket(socket_t sock) {
   bool done = false;
   BoundedStream stream(sock, limits_, stopping_);
-  if (const auto denied = CheckPeer(sock, options_.allow, options_.socket_path)) {
+  const bool local = options_.host.empty();
+  if (const auto denied =
+          local ? CheckPeer(sock, options_.allow, options_.socket_path) : std::nullopt) {
     Deny(stream, *denied);
   } else if (!stopping_.HasBeenNotified()) {
     bool closed = false;
@@ -239,7 +295,7 @@ bool Server::Impl::process_and_close_socket(socket_t sock) {
 void Server::Impl::Stop() {
   const std::lock_guard<std::mutex> lock(stop_mutex_);
   if (!thread_.joinable()) return;
-  RemoveIfSame(options_.socket_path, file_);
+  if (options_.host.empty()) RemoveIfSame(options_.socket_path, file_);
   stopping_.Notify();
   stop();
   thread_.join();
@@ -249,11 +305,16 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(Service& service, const Options& options) {
-  auto impl = std::make_unique<Impl>(service, options);
+  return Start(HandlerOf(service), options);
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(Handler handler, const Options& options) {
+  auto impl = std::make_unique<Impl>(std::move(handler), options);
   if (absl::Status started = impl->Start(); !started.ok()) return started;
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
 void Server::Stop() { impl_->Stop(); }
+uint16_t Server::port() const { return impl_->port(); }
 
 }  // namespace wb::api

@@ -29,7 +29,7 @@ absl::Status CheckDirectory(int fd, const std::string& directory) {
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0 || (info.st_uid != 0 && info.st_uid != geteuid())) {
     return absl::FailedPreconditionError(absl::StrCat(
         "directory ", directory,
-        " of the control socket must belong to root or to accelerd's user and be writable by its "
+        " of the control socket must belong to root or to our own user and be writable by its "
         "owner only"));
   }
   return absl::OkStatus();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The place of the control socket in the file system: its directory, what an earlier accelerd left
+// The place of the control socket in the file system: its directory, what an earlier process left
 // there, and the removal of our own at the end. Whom the server answers there is for peer.h to say.
 #ifndef CTL_API_SOCKET_H_
 #define CTL_API_SOCKET_H_

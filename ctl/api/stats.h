@@ -84,6 +84,18 @@ struct AccessLogStats {
   uint64_t lost = 0;    // The ring buffer was full.
 };
 
+// What boosters are told of the cache.
+struct CatalogueStats {
+  bool enabled = false;
+  uint64_t connections = 0;  // Of boosters, now.
+  uint64_t entries = 0;      // Keys of objects that are told.
+  uint64_t snapshots = 0;    // Times that a booster was told all of them.
+  uint64_t sent_bytes = 0;
+  uint64_t refused_address = 0;    // Connections of others than boosters.addresses.
+  uint64_t refused_handshake = 0;  // Of boosters' addresses, but without the secret.
+  uint64_t refused_limit = 0;      // More than one address may have.
+};
+
 struct ConnectionStats {
   uint64_t followed = 0;  // Entries of the connection table now.
   uint64_t spliced = 0;   // Of these, those that were ever answered by XDP.
@@ -166,6 +178,7 @@ struct ServerStatus {
   ShadowStats shadow;
   AccessLogStats access_log;
   BulkStats bulk;
+  CatalogueStats catalogue;
 };
 
 // What accelerd has found out of a domain's web server as it fetches from it.

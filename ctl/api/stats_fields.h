@@ -70,6 +70,17 @@ void Fields(auto& a, Is<AccessLogStats> auto& s) {
   a("lost", s.lost);
 }
 
+void Fields(auto& a, Is<CatalogueStats> auto& s) {
+  a("enabled", s.enabled);
+  a("connections", s.connections);
+  a("entries", s.entries);
+  a("snapshots", s.snapshots);
+  a("sent_bytes", s.sent_bytes);
+  a("refused_address", s.refused_address);
+  a("refused_handshake", s.refused_handshake);
+  a("refused_limit", s.refused_limit);
+}
+
 void Fields(auto& a, Is<ConnectionStats> auto& s) {
   a("followed", s.followed);
   a("spliced", s.spliced);
@@ -149,6 +160,7 @@ void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("shadow", s.shadow);
   a("access_log", s.access_log);
   a("bulk", s.bulk);
+  a("catalogue", s.catalogue);
 }
 
 void Fields(auto& a, Is<FillStats> auto& s) {

@@ -155,6 +155,9 @@ struct Bulk {
 struct Boosters {
   std::vector<std::string> addresses;  // Trusted peers: canonical IPv4 or IPv6 literals, unique.
   std::string key_file;  // Absolute; required with addresses. Read it with ReadBoosterKey().
+  // Where boosters are told what is cached: an address of this machine, or all of them; none: they
+  // are not told.
+  std::optional<Endpoint> catalogue = std::nullopt;
   bool operator==(const Boosters&) const = default;
 };
 

@@ -161,8 +161,9 @@ Map::Map(const Value& value) : self_(value) {
       Value(&entry.key, false, self_.path(), self_.findings()).Error(why);
       continue;
     }
-    const Value key(&entry.key, true, PathOf(entry.key.scalar), self_.findings());
     const auto [first, is_new] = entries_.emplace(entry.key.scalar, &entry);
+    if (is_new && entry.key.refusal.empty()) continue;
+    const Value key(&entry.key, true, PathOf(entry.key.scalar), self_.findings());
     if (!is_new) {
       key.Error(Cat("duplicate key, first on line ", first->second->key.line));
     }

@@ -84,6 +84,10 @@ void ReadBoosters(const Value& value, Boosters* boosters) {
     key_file.Error("is required when boosters.addresses are given");
   }
   if (given && !trusting) key_file.Warn("has no effect without boosters.addresses");
+  const Value catalogue = map["catalogue"];
+  catalogue.TextOrEmpty(&boosters->catalogue,
+                        [](std::string_view text) { return ParseEndpoint(text, false); });
+  if (boosters->catalogue && !trusting) catalogue.Warn("tells nobody without boosters.addresses");
   map.Finish();
 }
 

@@ -72,14 +72,17 @@ absl::Status ObjectStore::AddBooster(const std::array<uint32_t, 4>& address_be32
 
 void ObjectStore::SetDomain(uint32_t domain, uint32_t flags) {
   std::atomic_ref(programs_.domains[domain].flags).store(flags, std::memory_order_release);
+  Recheck();
 }
 
 void ObjectStore::RaiseDomainGeneration(uint32_t domain) {
   std::atomic_ref(programs_.domains[domain].gen).fetch_add(1, std::memory_order_acq_rel);
+  Recheck();
 }
 
 void ObjectStore::RaiseGeneration(uint32_t index) {
   std::atomic_ref(programs_.generations[index]).fetch_add(1, std::memory_order_acq_rel);
+  Recheck();
 }
 
 bool ObjectStore::Purged(uint32_t slot) const {
@@ -132,6 +135,14 @@ uint64_t ObjectStore::Hits(uint32_t slot) const {
   return std::atomic_ref(programs_.variants[slot].hits).load(std::memory_order_relaxed);
 }
 
+uint64_t ObjectStore::AnsweredUntil(uint32_t slot) const {
+  wb_variant& v = programs_.variants[slot];
+  if (!(std::atomic_ref(v.flags).load(std::memory_order_acquire) & WB_VF_LIVE)) return 0;
+  const uint32_t domain = std::atomic_ref(programs_.domains[v.domain].flags).load();
+  if (!(domain & WB_DF_ENABLED) || Purged(slot)) return 0;
+  return v.expires_ns == 0 ? UINT64_MAX : v.expires_ns;
+}
+
 absl::Status ObjectStore::SetPath(uint16_t domain, std::string_view target,
                                   const std::array<uint32_t, WB_ENCODINGS>& variants) {
   wb_path_key key;
@@ -159,7 +170,14 @@ absl::Status ObjectStore::DropPath(uint16_t domain, std::string_view target) {
 
 absl::Status ObjectStore::SetKey(std::string_view hex, uint32_t slot) {
   if (hex.size() != WB_KEY_HEX) return absl::InvalidArgumentError("a link key has 32 digits");
-  return Update(programs_.skeleton()->maps.wb_keys, hex.data(), &slot);
+  WB_RETURN_IF_ERROR(Update(programs_.skeleton()->maps.wb_keys, hex.data(), &slot));
+  if (observer_ == nullptr) return absl::OkStatus();
+  const wb_part& get = programs_.variants[slot].part[WB_PART_GET];
+  if (get.bank == WB_BULK_BANK)
+    observer_->Drop(link::KeyOf(hex));
+  else
+    observer_->Set(link::KeyOf(hex), slot, get.len);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<size_t> ObjectStore::DropSomeKeys(size_t limit) {
@@ -168,6 +186,8 @@ absl::StatusOr<size_t> ObjectStore::DropSomeKeys(size_t limit) {
   size_t dropped = 0;
   while (dropped < limit && bpf_map_get_next_key(bpf_map__fd(map), nullptr, key.data()) == 0) {
     WB_RETURN_IF_ERROR(Delete(map, key.data()));
+    if (observer_ != nullptr)
+      observer_->Drop(link::KeyOf({reinterpret_cast<const char*>(key.data()), key.size()}));
     dropped++;
   }
   return dropped;
@@ -175,7 +195,9 @@ absl::StatusOr<size_t> ObjectStore::DropSomeKeys(size_t limit) {
 
 absl::Status ObjectStore::DropKey(std::string_view hex) {
   if (hex.size() != WB_KEY_HEX) return absl::InvalidArgumentError("a link key has 32 digits");
-  return Delete(programs_.skeleton()->maps.wb_keys, hex.data());
+  WB_RETURN_IF_ERROR(Delete(programs_.skeleton()->maps.wb_keys, hex.data()));
+  if (observer_ != nullptr) observer_->Drop(link::KeyOf(hex));
+  return absl::OkStatus();
 }
 
 }  // namespace wb::kern

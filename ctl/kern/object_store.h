@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cache as the BPF programs see it, written: hosts, encodings, domains, ports, boosters,
 // variants, paths, keys. A change of a variant's liveness or of a domain's generation is a store to
-// shared memory and holds for the next packet. Not thread-safe, but for Hits().
+// shared memory and holds for the next packet. Not thread-safe, but for Hits() and AnsweredUntil().
 #ifndef WEBBOOSTER_CTL_KERN_OBJECT_STORE_H_
 #define WEBBOOSTER_CTL_KERN_OBJECT_STORE_H_
 
@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "booster/link/key_observer.h"
 #include "ctl/kern/programs.h"
 
 namespace wb::kern {
@@ -50,6 +51,9 @@ class ObjectStore {
  public:
   explicit ObjectStore(Programs& programs) : programs_(programs) {}
 
+  // Is told of keys from now on; outlives this.
+  void Observe(link::KeyObserver& observer) { observer_ = &observer; }
+
   absl::Status SetHost(std::string_view host, uint16_t port, uint32_t domain);
   absl::Status SetEncoding(std::string_view value, uint32_t encoding);
   absl::Status SetPort(uint16_t port, wb_port value);
@@ -81,6 +85,10 @@ class ObjectStore {
   // Its bytes are about to be reused: replies under way are no longer repaired from it.
   void Reuse(uint32_t slot);
   uint64_t Hits(uint32_t slot) const;
+  // Until when (ns of CLOCK_MONOTONIC) the variant is answered on interfaces that answer; 0: it is
+  // not, UINT64_MAX: until further notice. Any thread, for a slot that a key has named within the
+  // last second: it is not written anew meanwhile.
+  uint64_t AnsweredUntil(uint32_t slot) const;
 
   // Points the target's classes of Accept-Encoding at variants (0: none).
   absl::Status SetPath(uint16_t domain, std::string_view target,
@@ -95,7 +103,12 @@ class ObjectStore {
   absl::StatusOr<size_t> DropSomeKeys(size_t limit);
 
  private:
+  void Recheck() const {
+    if (observer_ != nullptr) observer_->Recheck();
+  }
+
   Programs& programs_;
+  link::KeyObserver* observer_ = nullptr;
 };
 
 }  // namespace wb::kern

@@ -20,8 +20,11 @@ using base::PosixError;
 using base::UniqueFd;
 
 // Handle and priority of our filter, so that we find it again and leave others alone.
-constexpr uint32_t kTcHandle = 0x5742;
-constexpr uint32_t kTcPriority = 0x5742;
+struct Place {
+  uint32_t handle, priority;
+};
+constexpr Place kOurs = {0x5742, 0x5742};
+constexpr Place kEgressHook = {0x5743, 0x5743};
 // linux/bpf.h has them since 6.6; Debian 12's headers do not.
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
@@ -45,6 +48,16 @@ bool Carries(uint32_t ifindex, bpf_attach_type type, int program) {
          std::find(ids.begin(), ids.end(), info.id) != ids.end();
 }
 
+// Unimplemented: the kernel has no tcx.
+absl::StatusOr<UniqueFd> TcxLink(uint32_t ifindex, const std::string& name, bpf_attach_type type,
+                                 int program) {
+  DECLARE_LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = kBefore);
+  UniqueFd link(bpf_link_create(program, static_cast<int>(ifindex), type, &opts));
+  if (!link && errno == EINVAL) return absl::UnimplementedError("the kernel has no tcx");
+  if (!link) return PosixError("attach tcx to", name);
+  return link;
+}
+
 absl::Status AttachTcxLink(const TcSite& site, bpf_attach_type type, int program) {
   const std::string pin = Pin(site, type);
   if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
@@ -52,24 +65,30 @@ absl::Status AttachTcxLink(const TcSite& site, bpf_attach_type type, int program
       return absl::OkStatus();
     unlink(pin.c_str());  // of an interface that is gone, or of another namespace
   }
-  DECLARE_LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = kBefore);
-  UniqueFd link(bpf_link_create(program, static_cast<int>(site.ifindex), type, &opts));
-  if (!link && errno == EINVAL) return absl::UnimplementedError("the kernel has no tcx");
-  if (!link) return PosixError("attach tcx to", site.name);
+  WB_ASSIGN_OR_RETURN(const UniqueFd link, TcxLink(site.ifindex, site.name, type, program));
   if (bpf_obj_pin(link.get(), pin.c_str()) != 0) return PosixError("pin", pin);
   return absl::OkStatus();
 }
 
-absl::Status AttachFilter(const TcSite& site, bpf_tc_attach_point point, int program) {
-  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(site.ifindex),
+// Returns the program's id.
+absl::StatusOr<uint32_t> AttachFilter(uint32_t ifindex, const std::string& name,
+                                      bpf_tc_attach_point point, const Place& place, int program) {
+  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(ifindex),
                       .attach_point = point);
   if (int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
-    return PosixError("make the clsact qdisc of", site.name, -error);
+    return PosixError("make the clsact qdisc of", name, -error);
   DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = program, .flags = BPF_TC_F_REPLACE,
-                      .handle = kTcHandle, .priority = kTcPriority);
+                      .handle = place.handle, .priority = place.priority);
   if (int error = bpf_tc_attach(&hook, &opts); error != 0)
-    return PosixError("attach TC to", site.name, -error);
-  return absl::OkStatus();
+    return PosixError("attach TC to", name, -error);
+  return opts.prog_id;
+}
+
+void DetachFilter(uint32_t ifindex, bpf_tc_attach_point point, const Place& place) {
+  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(ifindex),
+                      .attach_point = point);
+  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = place.handle, .priority = place.priority);
+  (void)bpf_tc_detach(&hook, &opts);
 }
 
 void DetachTcx(const TcSite& site) {
@@ -81,12 +100,8 @@ void DetachTcx(const TcSite& site) {
 }
 
 void DetachClsact(const TcSite& site) {
-  for (bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(site.ifindex),
-                        .attach_point = point);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kTcHandle, .priority = kTcPriority);
-    (void)bpf_tc_detach(&hook, &opts);
-  }
+  for (bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS})
+    DetachFilter(site.ifindex, point, kOurs);
 }
 
 }  // namespace
@@ -97,8 +112,11 @@ absl::Status AttachTcx(const TcSite& site, const TcPrograms& programs) {
 }
 
 absl::Status AttachClsact(const TcSite& site, const TcPrograms& programs) {
-  WB_RETURN_IF_ERROR(AttachFilter(site, BPF_TC_EGRESS, programs.egress));
-  return AttachFilter(site, BPF_TC_INGRESS, programs.ingress);
+  const auto attach = [&site](bpf_tc_attach_point point, int program) {
+    return AttachFilter(site.ifindex, site.name, point, kOurs, program).status();
+  };
+  WB_RETURN_IF_ERROR(attach(BPF_TC_EGRESS, programs.egress));
+  return attach(BPF_TC_INGRESS, programs.ingress);
 }
 
 absl::StatusOr<TcHook> AttachTc(const TcSite& site, const TcPrograms& programs) {
@@ -112,6 +130,40 @@ absl::StatusOr<TcHook> AttachTc(const TcSite& site, const TcPrograms& programs) 
 void DetachTc(const TcSite& site) {
   DetachTcx(site);
   DetachClsact(site);
+}
+
+absl::StatusOr<EgressHook> EgressHook::AttachTcx(uint32_t ifindex, const std::string& name,
+                                                 int program) {
+  EgressHook hook;
+  WB_ASSIGN_OR_RETURN(hook.link_, TcxLink(ifindex, name, kTcxEgress, program));
+  return hook;
+}
+
+absl::StatusOr<EgressHook> EgressHook::AttachClsact(uint32_t ifindex, const std::string& name,
+                                                    int program) {
+  EgressHook hook;
+  WB_ASSIGN_OR_RETURN(hook.filter_program_,
+                      AttachFilter(ifindex, name, BPF_TC_EGRESS, kEgressHook, program));
+  hook.filter_ifindex_ = ifindex;
+  return hook;
+}
+
+absl::StatusOr<EgressHook> EgressHook::Attach(uint32_t ifindex, const std::string& name,
+                                              int program) {
+  absl::StatusOr<EgressHook> tcx = AttachTcx(ifindex, name, program);
+  if (absl::IsUnimplemented(tcx.status())) return AttachClsact(ifindex, name, program);
+  return tcx;
+}
+
+EgressHook::~EgressHook() {
+  if (filter_ifindex_ == 0) return;
+  DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(filter_ifindex_),
+                      .attach_point = BPF_TC_EGRESS);
+  DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kEgressHook.handle,
+                      .priority = kEgressHook.priority);
+  // It may be another process's by now, which has taken over.
+  if (bpf_tc_query(&hook, &opts) == 0 && opts.prog_id == filter_program_)
+    DetachFilter(filter_ifindex_, BPF_TC_EGRESS, kEgressHook);
 }
 
 }  // namespace wb::kern

@@ -10,81 +10,13 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "ctl/metrics/families.h"
 
 namespace wb::metrics {
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
-
-// Visible ASCII as it is, other bytes as %XX: one byte that is not UTF-8 would cost the whole
-// scrape, and interface names may hold any.
-std::string LabelValue(const std::string& text) {
-  std::string value;
-  for (const unsigned char c : text) {
-    if (c > 0x20 && c < 0x7f && c != '%') {
-      value.push_back(static_cast<char>(c));
-    } else {
-      absl::StrAppendFormat(&value, "%%%02X", c);
-    }
-  }
-  return value;
-}
-
-// Families in the making: Counter() and Gauge() begin one, Add() adds a sample to the last begun.
-class Families {
- public:
-  Families& Counter(const char* name, const char* help) {
-    return Begin(name, help, MetricType::Counter);
-  }
-  Families& Gauge(const char* name, const char* help) {
-    return Begin(name, help, MetricType::Gauge);
-  }
-  template <typename Number>
-  Families& Add(Number number, std::vector<ClientMetric::Label> labels = {}) {
-    ClientMetric sample;
-    for (ClientMetric::Label& label : labels) label.value = LabelValue(label.value);
-    sample.label = std::move(labels);
-    const auto value = static_cast<double>(number);
-    if (list_.back().type == MetricType::Counter) {
-      sample.counter.value = value;
-    } else {
-      sample.gauge.value = value;
-    }
-    list_.back().metric.push_back(std::move(sample));
-    return *this;
-  }
-  void Histogram(const char* name, const char* help, uint64_t count_of_all, double sum,
-                 const std::map<std::string, uint64_t>& buckets) {
-    Begin(name, help, MetricType::Histogram);
-    ClientMetric sample;
-    sample.histogram.sample_count = count_of_all;
-    sample.histogram.sample_sum = sum;
-    for (const auto& [bound, count] : buckets) {
-      double upper = std::numeric_limits<double>::infinity();
-      (void)absl::SimpleAtod(bound, &upper);
-      sample.histogram.bucket.push_back({count, upper});
-    }
-    std::ranges::sort(sample.histogram.bucket, {}, &ClientMetric::Bucket::upper_bound);
-    list_.back().metric.push_back(std::move(sample));
-  }
-  // A family without a sample is left out.
-  std::vector<MetricFamily> Take() {
-    std::erase_if(list_, [](const MetricFamily& family) { return family.metric.empty(); });
-    return std::move(list_);
-  }
-
- private:
-  Families& Begin(const char* name, const char* help, MetricType type) {
-    list_.push_back({name, help, type, {}});
-    return *this;
-  }
-
-  std::vector<MetricFamily> list_;
-};
 
 double Seconds(uint64_t ms) { return static_cast<double>(ms) / 1000; }
 
@@ -185,6 +117,21 @@ void AddBulk(const api::ServerStatus& s, Families* out) {
                  b.rtt_s.count, b.rtt_s.sum, b.rtt_s.buckets);
   out->Histogram("webbooster_bulk_cwnd_segments", "Congestion window at the end of a bulk reply",
                  b.cwnd.count, b.cwnd.sum, b.cwnd.buckets);
+}
+
+void AddCatalogue(const api::CatalogueStats& c, Families* out) {
+  out->Gauge("webbooster_catalogue_connections", "Boosters that are told what is cached")
+      .Add(c.connections);
+  out->Gauge("webbooster_catalogue_entries", "Keys of objects that boosters are told")
+      .Add(c.entries);
+  out->Counter("webbooster_catalogue_snapshots_total", "Times that a booster was told all keys")
+      .Add(c.snapshots);
+  out->Counter("webbooster_catalogue_sent_bytes_total", "Bytes sent to boosters for it")
+      .Add(c.sent_bytes);
+  out->Counter("webbooster_catalogue_refused_total", "Connections for it refused, by cause")
+      .Add(c.refused_address, {{"cause", "address"}})
+      .Add(c.refused_handshake, {{"cause", "handshake"}})
+      .Add(c.refused_limit, {{"cause", "limit"}});
 }
 
 void AddApi(const api::ServerStatus& s, Families* out) {
@@ -355,6 +302,7 @@ std::vector<MetricFamily> Collector::Collect() const {
   if (status) {
     AddDaemon(*status, name_, &out);
     AddBulk(*status, &out);
+    AddCatalogue(status->catalogue, &out);
     AddApi(*status, &out);
     AddConnections(*status, &out);
     AddCache(status->cache, &out);

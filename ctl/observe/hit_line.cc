@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
 #include <optional>
 
-#include "absl/strings/str_cat.h"
+#include "ctl/observe/log_line.h"
 #include "webbooster/abi/object.h"
 #include "webbooster/abi/observe.h"
 
@@ -59,97 +58,7 @@ std::string AddressText(const __u32 (&be32)[4]) {
             : inet_ntop(AF_INET6, be32, text, sizeof(text));
 }
 
-std::string TimeText(uint32_t second, const char* format) {
-  const time_t time = second;
-  tm local;
-  char text[64];
-  localtime_r(&time, &local);
-  return {text, strftime(text, sizeof(text), format, &local)};
-}
-
-struct Answer {
-  const wb_hit& hit;
-  uint32_t status, bytes, body;
-};
-
-void AppendQuoted(const std::optional<std::string_view>& text, std::string* out) {
-  out->append(" \"");
-  if (text) {
-    AppendEscaped(*text, out);
-  } else {
-    out->push_back('-');
-  }
-  out->push_back('"');
-}
-
-void AppendCombined(const Answer& a, const Request& r, std::string* out) {
-  absl::StrAppend(out, AddressText(a.hit.key.remote_be32), " - - [",
-                  TimeText(a.hit.second, "%d/%b/%Y:%H:%M:%S %z"), "]");
-  AppendQuoted(r.line, out);
-  absl::StrAppend(out, " ", a.status, " ", a.body);
-  AppendQuoted(r.referer, out);
-  AppendQuoted(r.user_agent, out);
-}
-
-void AppendField(const char* name, const std::optional<std::string_view>& text, std::string* out) {
-  absl::StrAppend(out, ",\"", name, "\":");
-  if (!text) {
-    out->append("null");
-    return;
-  }
-  out->push_back('"');
-  AppendJsonEscaped(*text, out);
-  out->push_back('"');
-}
-
-void AppendJson(const Answer& a, const Request& r, std::string* out) {
-  std::string time = TimeText(a.hit.second, "%Y-%m-%dT%H:%M:%S%z");
-  if (time.size() > 2) time.insert(time.size() - 2, ":");  // RFC 3339
-  absl::StrAppend(
-      out, "{\"time\":\"", time, "\",\"remote_addr\":\"", AddressText(a.hit.key.remote_be32),
-      "\",\"remote_port\":", ntohs(a.hit.key.remote_port_be16), ",\"server_addr\":\"",
-      AddressText(a.hit.key.local_be32), "\",\"server_port\":", ntohs(a.hit.key.local_port_be16));
-  AppendField("host", r.host, out);
-  AppendField("request", r.line, out);
-  absl::StrAppend(out, ",\"status\":", a.status, ",\"bytes_sent\":", a.bytes,
-                  ",\"body_bytes_sent\":", a.body);
-  AppendField("http_referer", r.referer, out);
-  AppendField("http_user_agent", r.user_agent, out);
-  out->push_back('}');
-}
-
-void AppendHex(const char* prefix, unsigned char byte, std::string* out) {
-  constexpr char kDigits[] = "0123456789ABCDEF";
-  out->append(prefix);
-  out->push_back(kDigits[byte >> 4]);
-  out->push_back(kDigits[byte & 15]);
-}
-
-bool Plain(unsigned char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
-
 }  // namespace
-
-void AppendEscaped(std::string_view text, std::string* out) {
-  for (const char c : text) {
-    if (Plain(static_cast<unsigned char>(c))) {
-      out->push_back(c);
-    } else {
-      AppendHex("\\x", static_cast<unsigned char>(c), out);
-    }
-  }
-}
-
-void AppendJsonEscaped(std::string_view text, std::string* out) {
-  for (const char c : text) {
-    if (Plain(static_cast<unsigned char>(c))) {
-      out->push_back(c);
-    } else if (c == '"' || c == '\\') {
-      out->append({'\\', c});
-    } else {
-      AppendHex("\\u00", static_cast<unsigned char>(c), out);
-    }
-  }
-}
 
 size_t AppendHitLines(const void* data, size_t size, config::LogFormat format, std::string* out) {
   wb_hit hit;
@@ -157,6 +66,8 @@ size_t AppendHitLines(const void* data, size_t size, config::LogFormat format, s
   memcpy(&hit, data, WB_HIT_HEAD);
   if (hit.text_len > size - WB_HIT_HEAD || hit.parts > WB_PARTS_MAX) return 0;
   std::string_view text(static_cast<const char*>(data) + WB_HIT_HEAD, hit.text_len);
+  const std::string remote = AddressText(hit.key.remote_be32);
+  const std::string local = AddressText(hit.key.local_be32);
   size_t lines = 0;
   for (unsigned i = 0; i < hit.parts; i++) {
     std::string_view one = text;
@@ -164,18 +75,23 @@ size_t AppendHitLines(const void* data, size_t size, config::LogFormat format, s
     text.remove_prefix(std::min(text.size(), one.size() + kHeadEnd.size()));
     if ((hit.chosen >> i & 1) == 0) continue;
     const wb_hit_part& part = hit.part[i];
-    const uint32_t status = part.kind == WB_PART_NOT_MODIFIED ? 304
-                            : part.kind == WB_PART_RANGE      ? 206
-                                                              : 200;
-    const Answer answer{hit, status, part.bytes,
-                        part.bytes - std::min<uint32_t>(part.bytes, part.header_len)};
+    const int status = part.kind == WB_PART_NOT_MODIFIED ? 304
+                       : part.kind == WB_PART_RANGE      ? 206
+                                                         : 200;
     const Request request = ParseRequest(one);
-    if (format == config::LogFormat::kJson) {
-      AppendJson(answer, request, out);
-    } else {
-      AppendCombined(answer, request, out);
-    }
-    out->push_back('\n');
+    AppendLogLine({.second = hit.second,
+                   .remote_addr = remote,
+                   .remote_port = ntohs(hit.key.remote_port_be16),
+                   .server_addr = local,
+                   .server_port = ntohs(hit.key.local_port_be16),
+                   .host = request.host,
+                   .request = request.line,
+                   .status = status,
+                   .bytes = part.bytes,
+                   .body_bytes = part.bytes - std::min<uint32_t>(part.bytes, part.header_len),
+                   .referer = request.referer,
+                   .user_agent = request.user_agent},
+                  format, out);
     lines++;
   }
   return lines;

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the data path's record of answered requests (abi/observe.h) to lines of an access log. All
-// of a request is hostile: whatever is not printable ASCII, and quotes and backslashes, are escaped
-// as nginx does, so that a line is always one line and its quotes are ours.
+// From the data path's record of answered requests (abi/observe.h) to lines of an access log.
 #ifndef WEBBOOSTER_CTL_OBSERVE_HIT_LINE_H_
 #define WEBBOOSTER_CTL_OBSERVE_HIT_LINE_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "ctl/config/config.h"
 
@@ -18,11 +14,6 @@ namespace wb::observe {
 // came from the ring buffer. Returns the number of lines; 0 for what is no such record.
 // `time_local` of nginx: the local time zone of the process. Thread-safe.
 size_t AppendHitLines(const void* data, size_t size, config::LogFormat format, std::string* out);
-
-// As nginx's log module: \xXX.
-void AppendEscaped(std::string_view text, std::string* out);
-// For a string of JSON: \uXXXX for each byte that is not printable ASCII.
-void AppendJsonEscaped(std::string_view text, std::string* out);
 
 }  // namespace wb::observe
 

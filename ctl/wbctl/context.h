@@ -23,16 +23,20 @@ enum ExitCode {
 };
 
 inline constexpr char kDefaultSocket[] = "/run/webbooster/accelerd.sock";
+inline constexpr char kBoosterSocket[] = "/run/webbooster/boosterd.sock";
 
 struct Context {
-  std::string socket = kDefaultSocket;
+  std::string socket;  // Empty: of the environment, or the usual one.
   bool json = false;
   std::optional<unsigned> timeout_s;  // Overrides the default of every command.
   ExitCode exit_code = kExitOk;
 
   api::Client MakeClient() const;
+  api::Client MakeBoosterClient() const;  // Asks boosterd.
   // Writes the error to standard error and sets the exit code that its kind has.
   void Fail(const std::string& what, const absl::Status& status);
+  // The same of findings, one a line, as `--check` of the daemons prints them.
+  void FailLines(const std::string& what, const absl::Status& status);
   // What a script gets on standard output with --json.
   void PrintJson(const std::string& text) const;
 };
@@ -51,6 +55,7 @@ void AddCompletionCommand(CLI::App& app, Context& context);
 void AddDoctorCommand(CLI::App& app, Context& context);
 void AddReasonsCommand(CLI::App& app, Context& context);
 void AddReloadCommand(CLI::App& app, Context& context);
+void AddBoosterCommands(CLI::App& app, Context& context);
 void AddTapCommand(CLI::App& app, Context& context);
 void AddVersionCommand(CLI::App& app, Context& context);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// wbctl: the operator's command. A thin client of accelerd's control API, plus the doctor, which
-// runs by itself.
+// wbctl: the operator's command. A thin client of the control APIs of accelerd and boosterd, plus
+// the doctor, which runs by itself.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <exception>
@@ -12,10 +12,7 @@ namespace wb::wbctl {
 namespace {
 
 void AddGlobalOptions(CLI::App& app, Context& context) {
-  app.add_option("--socket", context.socket, "accelerd's control socket")
-      ->envname("WB_SOCKET")
-      ->type_name("FILE")
-      ->capture_default_str();
+  app.add_option("--socket", context.socket, "control socket")->type_name("FILE");
   app.add_flag("--json", context.json, "print JSON as the API has it");
   app.add_option("--timeout", context.timeout_s, "seconds to wait for an answer")
       ->check(CLI::Range(1U, 86400U));
@@ -23,7 +20,7 @@ void AddGlobalOptions(CLI::App& app, Context& context) {
 
 int Run(int argc, char** argv) {
   Context context;
-  CLI::App app("Controls the Webbooster accelerator", "wbctl");
+  CLI::App app("Controls the Webbooster accelerator and booster", "wbctl");
   app.fallthrough();  // Global options may follow the command.
   app.require_subcommand(1);
   AddGlobalOptions(app, context);
@@ -36,6 +33,7 @@ int Run(int argc, char** argv) {
   AddReloadCommand(app, context);
   AddConnsCommand(app, context);
   AddTopCommand(app, context);
+  AddBoosterCommands(app, context);
   AddTapCommand(app, context);
   AddVersionCommand(app, context);
   AddCompletionCommand(app, context);

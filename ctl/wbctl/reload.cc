@@ -2,7 +2,6 @@
 // wbctl reload.
 #include <iostream>
 
-#include "absl/strings/str_split.h"
 #include "ctl/wbctl/context.h"
 #include "ctl/wbctl/table.h"
 
@@ -12,12 +11,7 @@ namespace {
 void Reload(Context& context) {
   api::Client client = context.MakeClient();
   const absl::StatusOr<api::ReloadResult> result = client.Reload();
-  if (!result.ok()) {
-    // One finding a line, as `accelerd --check` prints them.
-    const std::vector<std::string> lines = absl::StrSplit(result.status().message(), '\n');
-    for (size_t i = 0; i + 1 < lines.size(); i++) std::cerr << Printable(lines[i]) << "\n";
-    return context.Fail("reload", absl::Status(result.status().code(), lines.back()));
-  }
+  if (!result.ok()) return context.FailLines("reload", result.status());
   if (context.json) return context.PrintJson(client.last_json());
   for (const std::string& warning : result->warnings)
     std::cout << "warning: " << Printable(warning) << "\n";

@@ -35,6 +35,14 @@ void PrintTraffic(const api::ServerStatus& s) {
                       " by repeated request, " + Count(s.repairs.timer) + " by timer");
 }
 
+void PrintCatalogue(const api::CatalogueStats& c) {
+  if (!c.enabled) return;
+  Line("catalogue", Count(c.entries) + " keys told to " + Count(c.connections) + " boosters, " +
+                        Bytes(c.sent_bytes) + " sent, " +
+                        Count(c.refused_address + c.refused_handshake + c.refused_limit) +
+                        " connections refused");
+}
+
 void PrintBulk(const api::BulkStats& b) {
   if (b.memory == 0) return;
   Line("bulk", Count(b.done) + " replies (" + Bytes(b.bytes) + "), " + Count(b.active) +
@@ -68,6 +76,7 @@ void Print(const api::ServerStatus& s) {
   PrintTraffic(s);
   PrintCache(s.cache);
   PrintBulk(s.bulk);
+  PrintCatalogue(s.catalogue);
   if (s.interfaces.empty()) {
     Line("interfaces", "none attached");
     return;

@@ -11,8 +11,22 @@ STATIC_KEYS=(
   CLIENT_IF CLIENT_IP CLIENT_IP6 CLIENT_BOOSTER_IF CLIENT_BOOSTER_IP CLIENT_BOOSTER_IP6
   BOOSTER_IF BOOSTER_IP BOOSTER_IP6 BOOSTER_CLIENT_IF BOOSTER_CLIENT_IP BOOSTER_CLIENT_IP6
   ORIGIN_IF ORIGIN_IP ORIGIN_IP6 ORIGIN_BOOSTER_IF ORIGIN_BOOSTER_IP ORIGIN_BOOSTER_IP6
-  ORIGIN_PORT ORIGIN_DIRECT_PORT DOMAIN DOCROOT MTU TSO QUEUES
+  ORIGIN_PORT ORIGIN_DIRECT_PORT CATALOGUE_PORT DOMAIN DOCROOT MTU TSO QUEUES
   RUN_DIR PIN_DIR CGROUP BUILD_DIR WBCTL CONF KEY_FILE ACCELERD_SOCK ACCELERD_METRICS ACCELERD_LOG
+)
+# Empty in a lab without booster.
+BOOSTER_KEYS=(
+  BOOSTER_HTTP BOOSTER_HTTPS BOOSTERD_CONF BOOSTERD_SOCK BOOSTERD_METRICS BOOSTERD_LOG CA_CERT
+  NS_ORIGIN2 ORIGIN2_IF ORIGIN2_IP ORIGIN2_IP6 CLIENT_ORIGIN2_IF CLIENT_ORIGIN2_IP CLIENT_ORIGIN2_IP6
+  ORIGIN2_BOOSTER_IF ORIGIN2_BOOSTER_IP ORIGIN2_BOOSTER_IP6
+  BOOSTER_ORIGIN2_IF BOOSTER_ORIGIN2_IP BOOSTER_ORIGIN2_IP6 DOMAIN2 DOCROOT2
+  ORIGIN2_RUN_DIR ORIGIN2_PIN_DIR ORIGIN2_CGROUP ORIGIN2_CONF ORIGIN2_KEY_FILE
+  ORIGIN2_ACCELERD_SOCK ORIGIN2_ACCELERD_METRICS ORIGIN2_ACCELERD_LOG
+)
+# What changes while a lab is up.
+PID_KEYS=(
+  ACCELERD_PID NGINX_PID NGINX_WORKER_PIDS ORIGIN_NAPI_PIDS BOOSTERD_PID BOOSTER_NAPI_PIDS
+  ORIGIN2_ACCELERD_PID ORIGIN2_NGINX_PID ORIGIN2_NGINX_WORKER_PIDS ORIGIN2_NAPI_PIDS
 )
 
 say() {
@@ -35,6 +49,9 @@ need_tools() {
     setsid:util-linux mountpoint:util-linux pgrep:procps bpftool:bpftool gzip:gzip; do
     command -v "${tool%%:*}" >/dev/null || missing+=("${tool%%:*} (Debian package ${tool##*:})")
   done
+  [[ $WITH_BOOSTER == no ]] || for tool in openssl curl; do
+    command -v "$tool" >/dev/null || missing+=("$tool (Debian package $tool)")
+  done
   ((${#missing[@]} == 0)) || die "missing: ${missing[*]}"
   [[ -r /etc/nginx/mime.types ]] || die "missing: /etc/nginx/mime.types (package nginx-common)"
   [[ -d /proc/sys/net/ipv6 ]] || die "this kernel has no IPv6"
@@ -56,7 +73,7 @@ set_names() {
   ORIGIN_IP6=fd00:198:18::1 CLIENT_IP6=fd00:198:18::2
   ORIGIN_BOOSTER_IP6=fd00:198:18:1::1 BOOSTER_IP6=fd00:198:18:1::2
   BOOSTER_CLIENT_IP6=fd00:198:18:2::1 CLIENT_BOOSTER_IP6=fd00:198:18:2::2
-  ORIGIN_PORT=80 ORIGIN_DIRECT_PORT=8080 METRICS_PORT=9464
+  ORIGIN_PORT=80 ORIGIN_DIRECT_PORT=8080 METRICS_PORT=9464 CATALOGUE_PORT=9466
   RUN_DIR=$LAB_ROOT/$PREFIX
   PIN_DIR=/sys/fs/bpf/webbooster-$PREFIX
   local root
@@ -64,7 +81,9 @@ set_names() {
     die "cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup/unified"
   CGROUP=$root/wb-$PREFIX
   DOCROOT=${DOCROOT:-$RUN_DIR/www}
+  INSTANCE=$PREFIX
   set_accel_names
+  set_booster_names
 }
 
 set_accel_names() {
@@ -79,6 +98,39 @@ set_accel_names() {
   fi
 }
 
+set_booster_names() {
+  BOOSTERD=$BUILD_DIR/booster/boosterd/boosterd
+  BOOSTERD_CONF=$RUN_DIR/boosterd.yaml BOOSTERD_SOCK=$RUN_DIR/boosterd.sock
+  BOOSTERD_LOG=$RUN_DIR/boosterd.log BOOSTERD_METRICS=http://127.0.0.1:9465/metrics
+  BOOSTER_HTTP=$BOOSTER_CLIENT_IP:80 BOOSTER_HTTPS=$BOOSTER_CLIENT_IP:443
+  BOOSTER_RUN_DIR=$RUN_DIR/booster TLS_DIR=$RUN_DIR/tls CA_CERT=$RUN_DIR/tls/ca.pem
+  NS_ORIGIN2=$PREFIX-origin2
+  ORIGIN2_IF=${PREFIX}o2 CLIENT_ORIGIN2_IF=${PREFIX}c2
+  ORIGIN2_BOOSTER_IF=${PREFIX}o3 BOOSTER_ORIGIN2_IF=${PREFIX}b2
+  ORIGIN2_IP=198.18.3.1 CLIENT_ORIGIN2_IP=198.18.3.2
+  ORIGIN2_BOOSTER_IP=198.18.4.1 BOOSTER_ORIGIN2_IP=198.18.4.2
+  ORIGIN2_IP6=fd00:198:18:3::1 CLIENT_ORIGIN2_IP6=fd00:198:18:3::2
+  ORIGIN2_BOOSTER_IP6=fd00:198:18:4::1 BOOSTER_ORIGIN2_IP6=fd00:198:18:4::2
+  DOCROOT2=${DOCROOT2:-$RUN_DIR/www2}
+  ORIGIN2_RUN_DIR=$RUN_DIR/origin2 ORIGIN2_PIN_DIR=$PIN_DIR-origin2 ORIGIN2_CGROUP=$CGROUP-origin2
+  ORIGIN2_ACCELERD_METRICS=$ACCELERD_METRICS
+  local key
+  for key in CONF KEY_FILE ACCELERD_SOCK ACCELERD_LOG; do
+    printf -v "ORIGIN2_$key" %s "${!key/#"$RUN_DIR"/"$ORIGIN2_RUN_DIR"}"
+  done
+}
+
+# as_origin2 CMD...: a function of the lab's, for the second origin instead of the first.
+as_origin2() {
+  local NS_ORIGIN=$NS_ORIGIN2 RUN_DIR=$ORIGIN2_RUN_DIR PIN_DIR=$ORIGIN2_PIN_DIR \
+    CGROUP=$ORIGIN2_CGROUP INSTANCE=$INSTANCE-origin2 \
+    ORIGIN_IF=$ORIGIN2_IF ORIGIN_BOOSTER_IF=$ORIGIN2_BOOSTER_IF \
+    ORIGIN_BOOSTER_IP=$ORIGIN2_BOOSTER_IP BOOSTER_IP=$BOOSTER_ORIGIN2_IP \
+    BOOSTER_IP6=$BOOSTER_ORIGIN2_IP6 CONF=$ORIGIN2_CONF KEY_FILE=$ORIGIN2_KEY_FILE \
+    ACCELERD_SOCK=$ORIGIN2_ACCELERD_SOCK ACCELERD_LOG=$ORIGIN2_ACCELERD_LOG
+  "$@"
+}
+
 # NAME=VALUE for the shell; values that need no quotes get none, so that simple readers do as well.
 print_assignment() {
   if [[ $2 =~ ^[A-Za-z0-9_./:@%+,-]*$ ]]; then
@@ -90,7 +142,8 @@ print_assignment() {
 
 write_static_env() {
   local key
-  for key in "${STATIC_KEYS[@]}"; do
+  [[ $WITH_BOOSTER == yes ]] || local "${BOOSTER_KEYS[@]/%/=}"
+  for key in "${STATIC_KEYS[@]}" "${BOOSTER_KEYS[@]}"; do
     print_assignment "$key" "${!key}"
   done >"$RUN_DIR/lab.env.new"
   mv "$RUN_DIR/lab.env.new" "$RUN_DIR/lab.env"
@@ -105,16 +158,16 @@ require_up() {
   # shellcheck source=/dev/null
   source "$LAB_ROOT/$PREFIX/lab.env"
   [[ -n $CONF ]] || WITH_ACCEL=no
+  [[ -n $BOOSTERD_CONF ]] || WITH_BOOSTER=no
   set_accel_names
+  [[ $WITH_BOOSTER == no ]] || set_booster_names
 }
 
 lab_env() {
-  local key ACCELERD_PID NGINX_PID NGINX_WORKER_PIDS ORIGIN_NAPI_PIDS
-  ACCELERD_PID=$(accelerd_pid || true)
-  NGINX_PID=$(nginx_pid || true)
-  NGINX_WORKER_PIDS=$(nginx_worker_pids)
-  ORIGIN_NAPI_PIDS=$(napi_pids "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF")
-  local -a keys=("${STATIC_KEYS[@]}" ACCELERD_PID NGINX_PID NGINX_WORKER_PIDS ORIGIN_NAPI_PIDS)
+  local key
+  local -a keys=("${STATIC_KEYS[@]}" "${BOOSTER_KEYS[@]}" "${PID_KEYS[@]}")
+  local "${PID_KEYS[@]/%/=}"
+  read_pids
   if (($#)); then
     [[ " ${keys[*]} " == *" $1 "* ]] || die_usage "unknown key '$1'"
     printf '%s\n' "${!1}"
@@ -123,6 +176,21 @@ lab_env() {
   for key in "${keys[@]}"; do
     print_assignment "$key" "${!key}"
   done
+}
+
+read_pids() {
+  ACCELERD_PID=$(accelerd_pid || true)
+  NGINX_PID=$(nginx_pid || true)
+  NGINX_WORKER_PIDS=$(nginx_worker_pids)
+  ORIGIN_NAPI_PIDS=$(napi_pids "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF")
+  BOOSTER_NAPI_PIDS=$(napi_pids "$BOOSTER_IF" "$BOOSTER_CLIENT_IF")
+  [[ $WITH_BOOSTER == yes ]] || return 0
+  BOOSTERD_PID=$(boosterd_pid || true)
+  BOOSTER_NAPI_PIDS=$(napi_pids "$BOOSTER_IF" "$BOOSTER_CLIENT_IF" "$BOOSTER_ORIGIN2_IF")
+  ORIGIN2_ACCELERD_PID=$(as_origin2 accelerd_pid || true)
+  ORIGIN2_NGINX_PID=$(as_origin2 nginx_pid || true)
+  ORIGIN2_NGINX_WORKER_PIDS=$(as_origin2 nginx_worker_pids)
+  ORIGIN2_NAPI_PIDS=$(napi_pids "$ORIGIN2_IF" "$ORIGIN2_BOOSTER_IF")
 }
 
 lab_list() {
@@ -138,8 +206,10 @@ lab_list() {
 render() {
   local text key
   text=$(<"$1")
-  for key in PREFIX PIN_DIR RUN_DIR CGROUP IFS DOCROOT DOMAIN SOCK METRICS_PORT BOOSTER_IP \
-    BOOSTER_IP6 KEY_FILE NGINX_WORKERS FILE_CACHE SERVER_INCLUDE; do
+  for key in PREFIX INSTANCE PIN_DIR RUN_DIR CGROUP IFS DOCROOT DOMAIN SECOND_DOMAIN SOCK METRICS_PORT \
+    BOOSTER_IP BOOSTER_IP6 CATALOGUE_PORT KEY_FILE NGINX_WORKERS FILE_CACHE SERVER_INCLUDE SERVERS BOOSTER_RUN_DIR \
+    BOOSTERD_SOCK BOOSTER_CLIENT_IP BOOSTER_CLIENT_IP6 BOOSTER_IF BOOSTER_ORIGIN2_IF TLS_DIR DOMAIN2 \
+    ORIGIN ORIGIN2 ORIGIN_BOOSTER_IP ORIGIN2_BOOSTER_IP; do
     [[ $text != *"@$key@"* ]] || text=${text//"@$key@"/"$(placeholder "$key")"}
   done
   [[ ! $text =~ @[A-Z0-9_]+@ ]] || die "$1: unknown placeholder ${BASH_REMATCH[0]}"
@@ -153,8 +223,31 @@ placeholder() {
         "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF"
       ;;
     SOCK) printf %s "$ACCELERD_SOCK" ;;
+    SERVERS)
+      render "$SELF_DIR/lab/nginx-server.conf.in"
+      [[ $WITH_BOOSTER == no ]] || as_domain2 render "$SELF_DIR/lab/nginx-server.conf.in"
+      ;;
+    SECOND_DOMAIN)
+      [[ $WITH_BOOSTER == no ]] || as_domain2 render "$SELF_DIR/lab/accelerd-domain.yaml.in"
+      ;;
+    ORIGIN) origin_entry ;;
+    ORIGIN2) as_origin2 origin_entry ;;
     *) printf %s "${!1}" ;;
   esac
+}
+
+as_domain2() {
+  # shellcheck disable=SC2153  # set by main() of lab.sh
+  local DOMAIN=$DOMAIN2 DOCROOT=$DOCROOT2
+  "$@"
+}
+
+# An item of boosterd's `origins`.
+origin_entry() {
+  local accelerator=''
+  [[ $WITH_ACCEL == no ]] ||
+    accelerator=", key_file: $KEY_FILE, catalogue: \"$ORIGIN_BOOSTER_IP:$CATALOGUE_PORT\""
+  printf '{ address: "%s:80"%s }' "$ORIGIN_BOOSTER_IP" "$accelerator"
 }
 
 # wait_for TENTHS CMD...: true as soon as CMD is, false when so many tenths of a second have passed.

@@ -11,11 +11,13 @@ lab_down() {
     return 0
   fi
   saved_choices
-  down_accelerd
-  down_pid "$(nginx_pid)" 30
+  down_pid "$(boosterd_pid)" 50
+  down_origin
+  as_origin2 down_origin
   down_stragglers
   down_net
   down_bpf
+  as_origin2 down_bpf
   rm -rf --one-file-system "$RUN_DIR"
   rmdir --ignore-fail-on-non-empty "$LAB_ROOT" 2>/dev/null
   local left
@@ -29,7 +31,8 @@ lab_down() {
 # Prints what there is of the lab; false if nothing.
 lab_leftovers() {
   local found=1 thing
-  for thing in "$RUN_DIR" "$PIN_DIR" "$CGROUP" /run/netns/"$PREFIX"-{client,booster,origin}; do
+  for thing in "$RUN_DIR" "$PIN_DIR" "$CGROUP" "$ORIGIN2_PIN_DIR" "$ORIGIN2_CGROUP" \
+    /run/netns/"$PREFIX"-{client,booster,origin,origin2}; do
     [[ -e $thing ]] && printf '%s\n' "$thing" && found=0
   done
   return "$found"
@@ -40,6 +43,11 @@ saved_choices() {
   [[ -z ${WB_BUILD_DIR:-} && -r $RUN_DIR/lab.env ]] || return 0
   BUILD_DIR=$(sed -n "s/^BUILD_DIR='\{0,1\}\([^']*\)'\{0,1\}\$/\1/p" "$RUN_DIR/lab.env")
   set_accel_names
+}
+
+down_origin() {
+  down_accelerd
+  down_pid "$(nginx_pid)" 30
 }
 
 # Detaching first lets accelerd remove its own programs; without one the interfaces take them along.
@@ -67,10 +75,10 @@ down_pid() {
 straggler_pids() {
   {
     local ns
-    for ns in "$NS_CLIENT" "$NS_BOOSTER" "$NS_ORIGIN"; do
+    for ns in "$NS_CLIENT" "$NS_BOOSTER" "$NS_ORIGIN" "$NS_ORIGIN2"; do
       ip netns pids "$ns" 2>/dev/null
     done
-    cat "$CGROUP/cgroup.procs" 2>/dev/null
+    cat "$CGROUP/cgroup.procs" "$ORIGIN2_CGROUP/cgroup.procs" 2>/dev/null
   } | sort -un | grep -vx "$$"
 }
 
@@ -95,13 +103,14 @@ down_stragglers() {
 # their NAPI threads are gone too when the next lab of this prefix looks for its own.
 down_net() {
   local ns ifname
-  for ns in "$NS_ORIGIN" "$NS_BOOSTER" "$NS_CLIENT"; do
+  for ns in "$NS_ORIGIN" "$NS_ORIGIN2" "$NS_BOOSTER" "$NS_CLIENT"; do
     [[ -e /run/netns/$ns ]] || continue
-    for ifname in "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF" "$BOOSTER_CLIENT_IF"; do
+    for ifname in "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF" "$BOOSTER_CLIENT_IF" "$ORIGIN2_IF" \
+      "$ORIGIN2_BOOSTER_IF"; do
       ip -n "$ns" link delete "$ifname" 2>/dev/null
     done
   done
-  for ns in "$NS_ORIGIN" "$NS_BOOSTER" "$NS_CLIENT"; do
+  for ns in "$NS_ORIGIN" "$NS_ORIGIN2" "$NS_BOOSTER" "$NS_CLIENT"; do
     [[ ! -e /run/netns/$ns ]] || ip netns delete "$ns" || rm -f "/run/netns/$ns"
   done
 }

@@ -8,7 +8,9 @@
 net_up() {
   local ns
   allow_cubic
-  for ns in "$NS_CLIENT" "$NS_BOOSTER" "$NS_ORIGIN"; do
+  local -a spaces=("$NS_CLIENT" "$NS_BOOSTER" "$NS_ORIGIN")
+  [[ $WITH_BOOSTER == no ]] || spaces+=("$NS_ORIGIN2")
+  for ns in "${spaces[@]}"; do
     ip netns add "$ns"
     set_sysctls "$ns"
     ip -n "$ns" link set lo up
@@ -21,10 +23,23 @@ net_up() {
     "$NS_BOOSTER" "$BOOSTER_IF" "$BOOSTER_IP" "$BOOSTER_IP6"
   link_up "$NS_BOOSTER" "$BOOSTER_CLIENT_IF" "$BOOSTER_CLIENT_IP" "$BOOSTER_CLIENT_IP6" \
     "$NS_CLIENT" "$CLIENT_BOOSTER_IF" "$CLIENT_BOOSTER_IP" "$CLIENT_BOOSTER_IP6"
+  [[ $WITH_BOOSTER == no ]] || net_up_origin2
   set_offloads
   # Answers to spoofed sources need a way out, else SYN cookies never start and resets die here.
   ip -n "$NS_ORIGIN" route add default via "$CLIENT_IP" dev "$ORIGIN_IF"
   ip -n "$NS_ORIGIN" -6 route add default via "$CLIENT_IP6" dev "$ORIGIN_IF"
+}
+
+net_up_origin2() {
+  link_up "$NS_ORIGIN2" "$ORIGIN2_IF" "$ORIGIN2_IP" "$ORIGIN2_IP6" \
+    "$NS_CLIENT" "$CLIENT_ORIGIN2_IF" "$CLIENT_ORIGIN2_IP" "$CLIENT_ORIGIN2_IP6"
+  link_up "$NS_ORIGIN2" "$ORIGIN2_BOOSTER_IF" "$ORIGIN2_BOOSTER_IP" "$ORIGIN2_BOOSTER_IP6" \
+    "$NS_BOOSTER" "$BOOSTER_ORIGIN2_IF" "$BOOSTER_ORIGIN2_IP" "$BOOSTER_ORIGIN2_IP6"
+  offload "$NS_CLIENT" off "$CLIENT_ORIGIN2_IF"
+  offload "$NS_BOOSTER" off "$BOOSTER_ORIGIN2_IF"
+  offload "$NS_ORIGIN2" "$TSO" "$ORIGIN2_IF" "$ORIGIN2_BOOSTER_IF"
+  ip -n "$NS_ORIGIN2" route add default via "$CLIENT_ORIGIN2_IP" dev "$ORIGIN2_IF"
+  ip -n "$NS_ORIGIN2" -6 route add default via "$CLIENT_ORIGIN2_IP6" dev "$ORIGIN2_IF"
 }
 
 in_ns() {
@@ -72,13 +87,17 @@ link_up() {
 # XDP must see whole packets with finished checksums, hence no offloads where requests are sent; GRO
 # gives a veth its NAPI, without which the frames that XDP of its peer transmits vanish.
 set_offloads() {
-  in_ns "$NS_CLIENT" ethtool -K "$CLIENT_IF" tx off tso off gso off gro on >/dev/null
-  in_ns "$NS_BOOSTER" ethtool -K "$BOOSTER_IF" tx off tso off gso off gro on >/dev/null
-  in_ns "$NS_CLIENT" ethtool -K "$CLIENT_BOOSTER_IF" tx off tso off gso off gro on >/dev/null
+  offload "$NS_CLIENT" off "$CLIENT_IF" "$CLIENT_BOOSTER_IF"
+  offload "$NS_BOOSTER" off "$BOOSTER_IF"
   in_ns "$NS_BOOSTER" ethtool -K "$BOOSTER_CLIENT_IF" gro on >/dev/null
+  offload "$NS_ORIGIN" "$TSO" "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF"
+}
+
+# offload NS on|off IF...
+offload() {
   local ifname
-  for ifname in "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF"; do
-    in_ns "$NS_ORIGIN" ethtool -K "$ifname" tx "$TSO" tso "$TSO" gso "$TSO" gro on >/dev/null
+  for ifname in "${@:3}"; do
+    in_ns "$1" ethtool -K "$ifname" tx "$2" tso "$2" gso "$2" gro on >/dev/null
   done
 }
 
@@ -104,24 +123,38 @@ pin_prefix() {
 
 # NAPI threads come and go with GRO and XDP, and new ones run anywhere: call this after each change.
 lab_pin() {
+  local -a boosters=("$BOOSTER_IF" "$BOOSTER_CLIENT_IF") clients=("$CLIENT_IF" "$CLIENT_BOOSTER_IF")
+  if [[ $WITH_BOOSTER == yes ]]; then
+    boosters+=("$BOOSTER_ORIGIN2_IF") clients+=("$CLIENT_ORIGIN2_IF")
+    thread_napi "$NS_ORIGIN2" "$ORIGIN2_IF" "$ORIGIN2_BOOSTER_IF"
+  fi
   thread_napi "$NS_ORIGIN" "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF"
-  thread_napi "$NS_BOOSTER" "$BOOSTER_IF" "$BOOSTER_CLIENT_IF"
-  thread_napi "$NS_CLIENT" "$CLIENT_IF" "$CLIENT_BOOSTER_IF"
+  thread_napi "$NS_BOOSTER" "${boosters[@]}"
+  thread_napi "$NS_CLIENT" "${clients[@]}"
   can_pin || {
     say "warning: CPUs 0 and 1 are not both usable here; nothing is pinned"
     return 0
   }
   local pid
-  for pid in $(accelerd_pid || true) $(nginx_pid || true) $(nginx_worker_pids) \
-    $(napi_pids "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF"); do
+  for pid in $(origin_pids) $([[ $WITH_BOOSTER == no ]] || as_origin2 origin_pids); do
     pin_pid 0 "$pid"
   done
-  for pid in $(napi_pids "$BOOSTER_IF" "$BOOSTER_CLIENT_IF" "$CLIENT_IF" "$CLIENT_BOOSTER_IF"); do
+  for pid in $(boosterd_pid || true); do
+    pin_pid 1 "$pid"
+  done
+  for pid in $(napi_pids "${boosters[@]}" "${clients[@]}"); do
     pin_pid 1 "$pid"
     # They do not interrupt the load generator at each packet: the origin would pay for the interrupt, which a NIC's
     # driver does not need to send.
     chrt --batch --pid 0 "$pid" 2>/dev/null || true
   done
+}
+
+origin_pids() {
+  accelerd_pid || true
+  nginx_pid || true
+  nginx_worker_pids
+  napi_pids "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF"
 }
 
 pin_pid() {

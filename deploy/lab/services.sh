@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# nginx and accelerd of a lab. Both are entered with nsenter and not with `ip netns exec`, which
+# nginx, accelerd and boosterd of a lab. All are entered with nsenter and not with `ip netns exec`, which
 # mounts a new /sys and so hides pins and cgroups. A pid is believed only while its command line
 # names the run directory.
 
@@ -21,18 +21,23 @@ accelerd_pid() {
   pid_of "$RUN_DIR/accelerd.pid"
 }
 
+boosterd_pid() {
+  pid_of "$RUN_DIR/boosterd.pid"
+}
+
 nginx_worker_pids() {
   local pid
   ! pid=$(nginx_pid) || { pgrep -P "$pid" || true; } | paste -sd' '
 }
 
-# Pages of a few sizes. Each begins with its own name, so that a wrong object shows.
+# Pages of a few sizes. Each begins with its own name, so that a wrong object shows; make_docroot
+# MARK puts MARK before it.
 make_docroot() {
   local name size base=$RUN_DIR/pattern
   mkdir "$DOCROOT"
   seq -f '%011.0f' 0 9999 >"$base"
   while read -r name size; do
-    { printf '%s\n' "$name" && head -c "$size" "$base"; } >"$DOCROOT/$name"
+    { printf '%s\n' "${1:-}$name" && head -c "$size" "$base"; } >"$DOCROOT/$name"
     truncate -s "$size" "$DOCROOT/$name"
   done <<<$'1k.bin 1024\n11k.bin 11673\n14k.bin 14000\n100k.bin 102400'
   rm "$base"
@@ -69,11 +74,15 @@ nginx_start() {
   wait_for 50 nginx_pid >/dev/null || die "nginx wrote no pid"
 }
 
-check_accel_binaries() {
+check_binaries() {
   local file
-  for file in "$BUILD_DIR/ctl/accelerd/accelerd" "$WBCTL"; do
-    [[ -x $file ]] || die "no program $file: build it, set WB_BUILD_DIR, or up --without accel"
+  for file in "$@"; do
+    [[ -x $file ]] || die "no program $file: build it, set WB_BUILD_DIR, or see up --without"
   done
+}
+
+check_accel_binaries() {
+  check_binaries "$BUILD_DIR/ctl/accelerd/accelerd" "$WBCTL"
 }
 
 accelerd_configure() {
@@ -84,30 +93,7 @@ accelerd_configure() {
 }
 
 accelerd_start() {
-  local -a pin
-  pin_prefix pin 0
-  # setsid and nsenter exec, so the pid is accelerd's own.
-  setsid nsenter --net="/run/netns/$NS_ORIGIN" "${pin[@]}" \
-    "$BUILD_DIR/ctl/accelerd/accelerd" --config "$CONF" </dev/null >>"$ACCELERD_LOG" 2>&1 &
-  echo $! >"$RUN_DIR/accelerd.pid"
-  disown
-  if wait_for 150 accelerd_settled "$!" && accelerd_answers; then
-    return
-  fi
-  if [[ -d /proc/$! ]]; then
-    say "accelerd does not answer on $ACCELERD_SOCK"
-    kill -KILL "$!" 2>/dev/null || true
-  else
-    say "accelerd has ended"
-  fi
-  say "the end of its log:"
-  tail -n 30 "$ACCELERD_LOG" >&2
-  exit 1
-}
-
-# Started, or ended without having done so: either way there is nothing to wait for.
-accelerd_settled() {
-  [[ ! -d /proc/$1 ]] || accelerd_answers
+  daemon_start accelerd "$NS_ORIGIN" 0 "$BUILD_DIR/ctl/accelerd/accelerd" "$CONF"
 }
 
 accelerd_answers() {
@@ -115,13 +101,68 @@ accelerd_answers() {
     timeout -k 1 2 "$WBCTL" --socket "$ACCELERD_SOCK" status >/dev/null 2>&1
 }
 
-# accelerd_signal SIGNAL TENTHS: sends it and waits for the end; no accelerd running is fine.
-accelerd_signal() {
+# A certificate for each domain, of a CA made for this lab. All die with it: two days are enough.
+boosterd_configure() {
+  mkdir "$BOOSTER_RUN_DIR" "$TLS_DIR"
+  local -a new=(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2)
+  local name
+  (
+    umask 077
+    "${new[@]}" -subj "/CN=lab $PREFIX" -keyout "$TLS_DIR/ca.key" -out "$CA_CERT"
+    for name in "$DOMAIN" "$DOMAIN2"; do
+      "${new[@]}" -CA "$CA_CERT" -CAkey "$TLS_DIR/ca.key" -subj "/CN=$name" \
+        -addext "subjectAltName=DNS:$name" -addext basicConstraints=CA:FALSE \
+        -keyout "$TLS_DIR/$name.key" -out "$TLS_DIR/$name.pem"
+    done
+    chmod 0644 "$TLS_DIR"/*.pem
+  ) >"$TLS_DIR/log" 2>&1 || die "openssl makes no certificates: $(tail -n 5 "$TLS_DIR/log")"
+  render "${BOOSTER_CONF_TEMPLATE:-$SELF_DIR/lab/boosterd.yaml.in}" >"$BOOSTERD_CONF"
+}
+
+boosterd_start() {
+  daemon_start boosterd "$NS_BOOSTER" 1 "$BOOSTERD" "$BOOSTERD_CONF"
+}
+
+boosterd_answers() {
+  [[ -S $BOOSTERD_SOCK ]] &&
+    curl -sf -m 2 -o /dev/null --unix-socket "$BOOSTERD_SOCK" http://boosterd/v1/status 2>/dev/null
+}
+
+# daemon_start NAME NS CPU PROGRAM CONF: returns when NAME_answers.
+daemon_start() {
+  local log=$RUN_DIR/$1.log
+  local -a pin
+  pin_prefix pin "$3"
+  # setsid and nsenter exec, so the pid is the daemon's own.
+  setsid nsenter --net="/run/netns/$2" "${pin[@]}" "$4" --config "$5" </dev/null >>"$log" 2>&1 &
+  echo $! >"$RUN_DIR/$1.pid"
+  disown
+  if wait_for 150 daemon_settled "$1" "$!" && "$1_answers"; then
+    return
+  fi
+  if [[ -d /proc/$! ]]; then
+    say "$1 does not answer on its socket"
+    kill -KILL "$!" 2>/dev/null || true
+  else
+    say "$1 has ended"
+  fi
+  say "the end of its log:"
+  tail -n 30 "$log" >&2
+  exit 1
+}
+
+# Started, or ended without having done so: either way there is nothing to wait for.
+daemon_settled() {
+  [[ ! -d /proc/$2 ]] || "$1_answers"
+}
+
+# daemon_signal NAME SIGNAL TENTHS: sends it and waits for the end; none running is fine.
+daemon_signal() {
   local pid
-  pid=$(accelerd_pid) || return 0
-  kill -"$1" "$pid" 2>/dev/null || true
-  wait_for "$2" pid_gone "$pid" || die "accelerd $pid has not ended $(($2 / 10)) s after SIG$1"
-  rm -f "$RUN_DIR/accelerd.pid"
+  pid=$("$1_pid") || return 0
+  kill -"$2" "$pid" 2>/dev/null || true
+  wait_for "$3" pid_gone "$pid" || die "$1 $pid has not ended $(($3 / 10)) s after SIG$2"
+  rm -f "$RUN_DIR/$1.pid"
 }
 
 # A zombie is gone for us: who started it may be slow to collect it.

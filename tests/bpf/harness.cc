@@ -24,7 +24,9 @@
 // WB_BPF_OBJECT says so.
 extern "C" int bpf_object__open_skeleton(bpf_object_skeleton* s, const bpf_object_open_opts* opts) {
   static std::string object;
-  if (const char* path = getenv("WB_BPF_OBJECT")) {
+  // The object of that name: webbooster.bpf.o is what the skeleton calls webbooster_bpf.
+  const char* path = getenv("WB_BPF_OBJECT");
+  if (path != nullptr && std::filesystem::path(path).stem().stem().string() + "_bpf" == s->name) {
     std::ifstream file(path, std::ios::binary);
     object.assign(std::istreambuf_iterator<char>(file), {});
     s->data = object.data();

@@ -8,36 +8,45 @@
 
 #include <cstddef>
 
+#include "booster/link/ack_thinning.h"
 #include "tests/bpf/harness.h"
 #include "webbooster.skel.h"
 #include "webbooster/abi/bulk.h"
+// Names the structs above.
+#include "tc_ackthin.skel.h"
 
 namespace wb::bpf_test {
 namespace {
 
 class LoadTest : public BpfTest {};
 
+// Returns how many programs the object has.
+size_t ExpectBelow(bpf_object* object, const std::map<std::string, uint32_t>& ceilings) {
+  size_t programs = 0;
+  bpf_program* p = nullptr;
+  bpf_object__for_each_program(p, object) {
+    const std::string name = bpf_program__name(p);
+    SCOPED_TRACE(name);
+    ++programs;
+    EXPECT_TRUE(ceilings.contains(name)) << "a new program needs a ceiling";
+    if (!ceilings.contains(name)) continue;
+    bpf_prog_info info = {};
+    uint32_t len = sizeof(info);
+    EXPECT_EQ(bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len), 0);
+    testing::Test::RecordProperty(name, static_cast<int>(info.verified_insns));
+    EXPECT_GT(info.verified_insns, 0u);
+    EXPECT_LT(info.verified_insns, ceilings.at(name));
+    EXPECT_EQ(name, info.name) << "truncated by the kernel";
+  }
+  return programs;
+}
+
 TEST_F(LoadTest, VerifierProcessesFewerInstructionsThanTheCeiling) {
   const std::map<std::string, uint32_t> ceilings = {
       {"wb_xdp_ingress", 280000}, {"wb_tc_egress", 200000}, {"wb_tc_ingress", 20000},
       {"wb_xdp_segment", 4000},   {"wb_xdp_prove", 4000},   {"wb_xdp_admit", 8000},
       {"wb_xdp_timer", 60000},    {"wb_sockops", 10000}};
-  size_t programs = 0;
-  bpf_program* p = nullptr;
-  bpf_object__for_each_program(p, h.programs().skeleton()->obj) {
-    const std::string name = bpf_program__name(p);
-    SCOPED_TRACE(name);
-    ++programs;
-    ASSERT_TRUE(ceilings.contains(name)) << "a new program needs a ceiling";
-    bpf_prog_info info = {};
-    uint32_t len = sizeof(info);
-    ASSERT_EQ(bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len), 0);
-    RecordProperty(name, static_cast<int>(info.verified_insns));
-    EXPECT_GT(info.verified_insns, 0u);
-    EXPECT_LT(info.verified_insns, ceilings.at(name));
-    EXPECT_EQ(name, info.name) << "truncated by the kernel";
-  }
-  EXPECT_EQ(programs, ceilings.size());
+  EXPECT_EQ(ExpectBelow(h.programs().skeleton()->obj, ceilings), ceilings.size());
 }
 
 struct Member {
@@ -159,6 +168,21 @@ TEST_F(LoadTest, SharedStructsLieTheSameInBothLanguages) {
   ExpectLayout(types, "wb_host_key", sizeof(H), {M(H, host), M(H, port_be16), M(H, pad)});
   using A = wb_encoding_key;
   ExpectLayout(types, "wb_encoding_key", sizeof(A), {M(A, value)});
+}
+
+TEST_F(LoadTest, TheBoostersProgramThatThinsAcks) {
+  auto thinning = link::AckThinning::Load();
+  ASSERT_TRUE(thinning.ok()) << thinning.status();
+  EXPECT_EQ(ExpectBelow((*thinning)->skeleton().obj, {{"wb_tc_ackthin", 4000}}), 1u);
+  const btf* types = bpf_object__btf((*thinning)->skeleton().obj);
+  using T = wb_thin;
+  ExpectLayout(types, "wb_thin", sizeof(T),
+               {M(T, lock), M(T, flags), M(T, ack), M(T, seen), M(T, slow_left), M(T, window),
+                M(T, rcv_wscale), M(T, frame_len), M(T, ack_ns), M(T, held_ns), M(T, ifindex),
+                M(T, l4_off), M(T, frame)});
+  using C = wb_thin_settings;
+  ExpectLayout(types, "wb_thin_settings", sizeof(C),
+               {M(C, hold_ns), M(C, slow_start_bytes), M(C, most_bytes)});
 }
 
 #undef M

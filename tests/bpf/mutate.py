@@ -27,6 +27,11 @@ class Mutation:
     becomes: str
     tests: str  # --gtest_filter
 
+    @property
+    def object(self):
+        """What the tests load: accelerd's programs, or the booster's."""
+        return "tc_ackthin" if "ackthin" in self.file else "webbooster"
+
 
 SMOKE = "*HitIsAnsweredWith*:*QuiescenceTest.Idle*:*RetransmittedRequestGets*"
 ACK = "lib/ingress_ack.h"
@@ -34,6 +39,8 @@ DATA = "lib/ingress_data.h"
 JUDGE = "lib/ingress_judge.h"
 RANGE = "lib/range.h"
 SOCKOPS = "sockops_follow.bpf.c"
+THIN = "lib/ackthin.h"
+THIN_ENTRY = "tc_ackthin.bpf.c"
 OURS_ALONE = "return flights && !(st->flags & (WB_CF_PROBE_ACK | WB_CF_UNSYNCED | WB_CF_CLOSING)) && !st->resp_pending &&"
 MUTATIONS = [
     # Invariant 1: only known connections.
@@ -260,6 +267,52 @@ MUTATIONS = [
     Mutation("range-miss", "lib/response.h",
              "f->asked = s->status == 200 || s->status == 206 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;",
              "f->asked = s->status == 200 || s->status == 304 ? WB_ASKED_GRANTED : WB_ASKED_DENIED;", "*RangeThatIsAMiss*"),
+    # ACKs of booster links: only those are withheld that nobody misses.
+    Mutation("thin-flags", THIN, "if (p->flags != WB_TCP_ACK && !p->payload_len) return WB_T_CONTROL;", "",
+             "*EveryOtherFlagPasses*"),
+    Mutation("thin-reserved", THIN,
+             "if (((const __u8 *)tcp)[12] & 15) return WB_T_CONTROL; /* accurate ECN, or a flag yet unknown */", "",
+             "*EveryOtherFlagPasses*"),
+    Mutation("thin-data", THIN, "if (p->payload_len) return WB_T_DATA;", "", "*UntilARequestCarriesThem*"),
+    Mutation("thin-options", THIN, "*option == bpf_htonl(0x0101080a);", "1;", "*SackAndOptions*"),
+    Mutation("thin-ip-options", THIN, "if (p->ip_odd) return 0;", "", "*OddIpHeadersPass*"),
+    Mutation("thin-unknown", THIN, "if (!(e->flags & WB_TF_KNOWN)) return WB_T_SLOW_START;", "", "*TheFirstPacket*"),
+    Mutation("thin-duplicate", THIN, "if (!seq__lt(e->seen, p->ack)) return WB_T_DUPLICATE;", "", "*NothingNewPasses*"),
+    Mutation("thin-window", THIN, "if (ackthin__window(e, bpf_ntohs(p->window_be16)) >= 2 * left) return WB_T_WINDOW;",
+             "if (left > 1u << 31) return WB_T_WINDOW;", "*AWindowThatOpens*"),
+    Mutation("thin-slow-start", THIN, "if (e->slow_left) return WB_T_SLOW_START;", "", "*OneByOne*"),
+    Mutation("thin-quiet", THIN, "if (!(e->flags & WB_TF_BUSY)) return WB_T_QUIET;", "", "*QuietLink*"),
+    Mutation("thin-bytes", THIN, "if (waits >= wb_thin_settings.most_bytes || waits >= known / 4) return WB_T_BYTES;",
+             "if (waits >= known / 4) return WB_T_BYTES;", "*NoMoreIsWithheld*"),
+    Mutation("thin-quarter", THIN, "if (waits >= wb_thin_settings.most_bytes || waits >= known / 4) return WB_T_BYTES;",
+             "if (waits >= wb_thin_settings.most_bytes) return WB_T_BYTES;", "*AQuarterOfTheWindow*"),
+    Mutation("thin-late", THIN,
+             "if ((e->flags & WB_TF_HELD) && now - e->held_ns >= wb_thin_settings.hold_ns) return WB_T_LATE;", "",
+             "*WaitedTooLong*"),
+    Mutation("thin-followed", THIN,
+             "int followed = (e->flags & WB_TF_HELD) || now - e->ack_ns < wb_thin_settings.hold_ns;", "int followed = 1;",
+             "*IsReleasedPasses*:*QuietLink*"),
+    Mutation("thin-released", THIN, "if (reason == WB_T_RELEASED) e->flags &= ~WB_TF_BUSY;", "",
+             "*IsReleasedPasses*"),
+    Mutation("thin-loss", THIN, "if (!(e->flags & WB_TF_KNOWN) || reason == WB_T_DUPLICATE || reason == WB_T_OPTIONS)",
+             "if (!(e->flags & WB_TF_KNOWN))", "*SackAndOptions*"),
+    Mutation("thin-loss-duplicate", THIN,
+             "if (!(e->flags & WB_TF_KNOWN) || reason == WB_T_DUPLICATE || reason == WB_T_OPTIONS)",
+             "if (!(e->flags & WB_TF_KNOWN) || reason == WB_T_OPTIONS)", "*NothingNewPasses*"),
+    Mutation("thin-new", THIN, "if (!(e->flags & WB_TF_KNOWN) || reason == WB_T_DUPLICATE || reason == WB_T_OPTIONS)",
+             "if (reason == WB_T_DUPLICATE || reason == WB_T_OPTIONS)", "*TheFirstPacket*:*OneByOne*"),
+    Mutation("thin-overtaken", THIN,
+             "if ((e->flags & WB_TF_KNOWN) && seq__lt(p->ack, e->seen)) return; /* released, and overtaken */",
+             "", "*WasOvertaken*"),
+    Mutation("thin-seen", THIN, "if ((e->flags & WB_TF_KNOWN) && !seq__lt(e->seen, p->ack)) return;", "", "*NothingNewPasses*"),
+    Mutation("thin-mark", THIN_ENTRY, "if (reason == WB_T_WITHHELD && skb->mark == WB_THIN_MARK) reason = WB_T_RELEASED;", "",
+             "*IsReleasedPasses*"),
+    Mutation("thin-end", THIN_ENTRY, "bpf_map_delete_elem(&wb_thin_links, &p.key);", "", "*EndsTheEntry*"),
+    Mutation("thin-no-congestion", THIN_ENTRY, "return reason == WB_T_WITHHELD ? bpf_redirect(0, 0) : TC_ACT_UNSPEC;",
+             "return reason == WB_T_WITHHELD ? TC_ACT_SHOT : TC_ACT_UNSPEC;", "*UntilARequestCarriesThem*"),
+    Mutation("thin-since", THIN_ENTRY, "if (!(e->flags & WB_TF_HELD)) e->held_ns = now;", "e->held_ns = now;",
+             "*FromTheFirstThat*"),
+    Mutation("thin-kept", THIN_ENTRY, "__builtin_memcpy(e->frame, f->bytes, sizeof(e->frame));", "", "*TheNewestIsKept*"),
 ]
 
 
@@ -286,11 +339,12 @@ def build(source, mutation, folder, built):
         for rules in built.glob("*.bpf.d"):
             if f"bpf/{mutation.file}" not in rules.read_text():
                 shutil.copyfile(rules.with_suffix(".o"), out / rules.with_suffix(".o").name)
-    make = subprocess.run(["make", "-s", "-f", "Makefile.bpf", f"OUT={out}", f"{out}/webbooster.bpf.o"], cwd=folder,
+    wanted = out / f"{mutation.object if mutation else 'webbooster'}.bpf.o"
+    make = subprocess.run(["make", "-s", "-f", "Makefile.bpf", f"OUT={out}", str(wanted)], cwd=folder,
                           capture_output=True, text=True)
     if make.returncode:
         raise LookupError(f"{mutation and mutation.name}: does not compile:\n{make.stderr[-2000:]}")
-    return out / "webbooster.bpf.o"
+    return wanted
 
 
 def run(test, program, tests):

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// accelerd's configuration. Input: a file. Nothing throws or hangs, findings name a place in the
-// file, and what is accepted keeps within the limits that the rest of accelerd relies on.
+// The configurations of accelerd and, behind a byte 1, which no file can have, of boosterd. Input:
+// a file. Nothing throws or hangs, findings name a place in the file, and what is accepted keeps
+// within the limits that the rest of the daemon relies on.
+#include "booster/front/config_load.h"
+#include "booster/front/network.h"
 #include "ctl/config/load.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -49,14 +52,57 @@ void CheckAccepted(const config::Config& c) {
   }
 }
 
+void CheckNetworks(const std::vector<std::string>& networks) {
+  for (const std::string& text : networks) {
+    const absl::StatusOr<front::Network> network = front::ParseNetwork(text);
+    FUZZ_CHECK(network.ok() && network->ToString() == text, "a prefix that is not canonical");
+    FUZZ_CHECK(network->Contains(network->base), "an empty prefix");
+    FUZZ_CHECK(std::ranges::count(networks, text) == 1, "a prefix twice");
+  }
+}
+
+void CheckAccepted(const front::Config& c) {
+  FUZZ_CHECK(!c.listeners.empty() && c.listeners.size() <= front::kMaxListeners, "listeners");
+  FUZZ_CHECK(!c.domains.empty() && c.domains.size() <= front::kMaxDomains, "domains");
+  FUZZ_CHECK(In(c.timeouts.head, front::kTimeout), "timeout");
+  FUZZ_CHECK(In(c.limits.connections, front::kConnections), "connections");
+  FUZZ_CHECK(c.limits.target_bytes <= c.limits.head_bytes, "target");
+  FUZZ_CHECK(c.limits.memory_bytes >= front::kLeastBuffers * c.limits.buffer_bytes, "memory");
+  FUZZ_CHECK(!c.api.socket.empty() && c.api.socket[0] == '/', "socket");
+  CheckNetworks(c.trusted_proxies);
+  bool certificates = false;
+  for (const front::Domain& d : c.domains) {
+    FUZZ_CHECK(!d.name.empty() && d.name.size() <= front::kMaxNameChars, "name");
+    FUZZ_CHECK(!d.origins.empty() && d.origins.size() <= front::kMaxOrigins, "origins");
+    for (const front::Origin& origin : d.origins) {
+      FUZZ_CHECK(front::Address::Parse(origin.address.host) && origin.address.port != 0, "origin");
+      FUZZ_CHECK(origin.key_file.empty() == !origin.catalogue, "half an accelerator");
+    }
+    for (const front::Quota* quota : {&d.quota, &d.client_quota})
+      FUZZ_CHECK(quota->burst == 0 || quota->rate != 0, "a burst without a rate");
+    CheckNetworks(d.deny_clients);
+    certificates |= d.certificate.has_value();
+  }
+  for (const front::Listener& listener : c.listeners)
+    FUZZ_CHECK(!listener.tls || certificates, "TLS without a certificate");
+}
+
+template <typename Result>
+void Check(const Result& result, std::string_view text) {
+  CheckFindings(result.errors, text);
+  CheckFindings(result.warnings, text);
+  if (result.errors.empty()) CheckAccepted(result.config);
+}
+
 }  // namespace
 }  // namespace wb::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text = wb::fuzz::Text(data, size);
-  const wb::config::LoadResult result = wb::config::Parse(text);
-  wb::fuzz::CheckFindings(result.errors, text);
-  wb::fuzz::CheckFindings(result.warnings, text);
-  if (result.errors.empty()) wb::fuzz::CheckAccepted(result.config);
+  if (text.starts_with('\x01')) {
+    wb::fuzz::Check(wb::front::Parse(text.substr(1)), text.substr(1));
+  } else {
+    wb::fuzz::Check(wb::config::Parse(text), text);
+  }
   return 0;
 }

@@ -7,7 +7,6 @@ A schema of the file allows further fields (clients must ignore them); here none
 a new field of a reply must be written into the file.
 """
 
-import copy
 import json
 import os
 import pathlib
@@ -22,11 +21,11 @@ import urllib.request
 # Debian's packages, where another Python comes first.
 sys.path.append("/usr/lib/python3/dist-packages")
 
-import jsonschema
 import yaml
 
 import netlab
 from netlab import Lab, UnixConnection, check
+from schema import Schemas
 
 SIZES = [1024, 5000, 11673, 14000]
 LOCATIONS = """
@@ -45,31 +44,16 @@ def site(path):
 
 # The file.
 
-def close_schemas(schema):
-    """No object may have more fields than it lists."""
-    if isinstance(schema, dict):
-        if "properties" in schema:
-            schema.setdefault("additionalProperties", False)
-        for part in schema.values():
-            close_schemas(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            close_schemas(part)
-
-
 class Api:
     def __init__(self, lab):
         self.lab = lab
         self.file = yaml.safe_load((netlab.REPO / "docs" / "openapi.yaml").read_text())
-        self.components = copy.deepcopy(self.file["components"])
-        close_schemas(self.components)
+        self.schemas = Schemas(self.file)
         self.validated = set()
 
     def validate(self, name, value, where):
-        schema = {"$ref": f"#/components/schemas/{name}", "components": self.components}
-        errors = list(jsonschema.Draft202012Validator(schema).iter_errors(value))
-        check(not errors, f"{where} is no {name}: "
-              + "; ".join(f"{'/'.join(map(str, e.path))}: {e.message[:200]}" for e in errors[:3]))
+        errors = self.schemas.errors(name, value)
+        check(not errors, f"{where} is no {name}: {errors}")
 
     def exchange(self, method, path, body=None):
         connection = UnixConnection(self.lab.env["ACCELERD_SOCK"])

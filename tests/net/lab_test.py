@@ -8,6 +8,7 @@ pins, cgroups, run directories, and processes and kernel threads by name, argume
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shlex
@@ -20,6 +21,9 @@ import netlab
 from netlab import LAB_SH, check, say
 
 LAB_ROOT = pathlib.Path("/run/webbooster-lab")
+BOOSTER_KEYS = ("BOOSTER_HTTP", "BOOSTER_HTTPS", "BOOSTERD_SOCK", "BOOSTERD_METRICS", "BOOSTERD_CONF", "CA_CERT",
+                "BOOSTERD_PID", "ORIGIN2_IP", "ORIGIN2_IF", "ORIGIN2_ACCELERD_SOCK", "ORIGIN2_ACCELERD_PID",
+                "ORIGIN2_NGINX_PID", "ORIGIN2_KEY_FILE", "DOMAIN2")
 ISSUE_KEYS = ("ORIGIN_IP", "ORIGIN_IP6", "ORIGIN_DIRECT_PORT", "BOOSTER_IP", "CLIENT_IP", "ORIGIN_IF", "ACCELERD_SOCK",
               "ACCELERD_METRICS", "ACCELERD_PID", "NGINX_PID")
 # The same in all tests: each begins where the one before must have left nothing.
@@ -96,15 +100,17 @@ def usage():
     prefix = ONE
     wrong = ["", "fly", "up --bogus", "up --mtu", "up --mtu 100", "up --mtu 65536", "up --mtu big", "up --tso maybe",
              "up --tso", "up --queues 0", "up --domain -x", "up --domain a_b", "up --docroot /no/such", "up word",
-             "up --conf /no/such", "up --nginx-include /no/such", "up --without nginx", "up --prefix Upper",
+             "up --conf /no/such", "up --nginx-include /no/such", "up --without nginx", "up --without", "up --without=",
+             "up --without accel,nginx", "up --booster-conf /no/such", "up --domain shop.test", "up --prefix Upper",
              "up --prefix ninechars", "up --prefix 1st", "up --prefix=", "down word", "down --mtu 1500", "env A B",
-             "exec", "exec client", "accelerd", "accelerd start stop", "pin word", "list word", "-x"]
+             "exec", "exec client", "accelerd", "accelerd start stop", "boosterd", "accelerd2 start stop", "pin word", "list word", "-x"]
     for line in wrong:
         words = line.split(" ") if line else []
         if len(words) > 1 and words[0] != "exec" and "--prefix" not in line:
             words[1:1] = ["--prefix", prefix]
         lab_sh(*words, code=2)
-    for words in (["env"], ["env", "ORIGIN_IP"], ["exec", "client", "true"], ["accelerd", "start"], ["pin"]):
+    for words in (["env"], ["env", "ORIGIN_IP"], ["exec", "client", "true"], ["accelerd", "start"], ["boosterd", "start"],
+                  ["accelerd2", "start"], ["pin"]):
         lab_sh(words[0], "--prefix", prefix, *words[1:], code=3)
     lab_sh("down", "--prefix", prefix)
     expect_no_trace(prefix)
@@ -124,17 +130,22 @@ def fetch(prefix, target, host, port=80, family=4, client="client"):
     return int(status), body
 
 
+def wbctl_at(env, sock, *argv):
+    done = subprocess.run([env["WBCTL"], "--socket", env[sock], *argv], text=True, capture_output=True)
+    check(done.returncode == 0, f"wbctl {argv}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def hits_at(env, sock):
+    return json.loads(wbctl_at(env, sock, "--json", "status"))["hits_total"]
+
+
 def hits_of(prefix):
-    env = env_of(prefix)
-    text = subprocess.run([env["WBCTL"], "--socket", env["ACCELERD_SOCK"], "--json", "status"], check=True, text=True,
-                          capture_output=True).stdout
-    return int(text.split('"hits_total":')[1].split(",")[0].split("}")[0])
+    return hits_at(env_of(prefix), "ACCELERD_SOCK")
 
 
 def wbctl(prefix, *argv):
-    env = env_of(prefix)
-    done = subprocess.run([env["WBCTL"], "--socket", env["ACCELERD_SOCK"], *argv], text=True, capture_output=True)
-    check(done.returncode == 0, f"wbctl {argv}: {done.stdout}{done.stderr}")
+    wbctl_at(env_of(prefix), "ACCELERD_SOCK", *argv)
 
 
 def expect_hits(prefix, domain, target, body):
@@ -158,6 +169,7 @@ def expect_environment(prefix, docroot):
         check(lab_sh("env", "--prefix", prefix, key) == env[key] + "\n", f"env {key} differs")
     check(env["DOCROOT"] == str(docroot) and env["DOMAIN"] == "shop.test" and env["ORIGIN_DIRECT_PORT"] == "8080",
           str(env))
+    check(not any(env[key] for key in BOOSTER_KEYS), f"of a lab without booster: {env}")
     lab_sh("env", "--prefix", prefix, "NO_SUCH_KEY", code=2)
     for key, name in (("ACCELERD_PID", "accelerd"), ("NGINX_PID", "nginx")):
         comm = pathlib.Path(f"/proc/{env[key]}/comm").read_text(encoding="utf-8").strip()
@@ -195,6 +207,88 @@ def expect_exec(prefix):
             check(shown.endswith(f": {cpu}\n"), f"{host}: {shown}")
 
 
+def through_booster(prefix, url, family=4, *options):
+    """What curl gets from boosterd, by the lab's CA."""
+    env = env_of(prefix)
+    address = f"[{env['BOOSTER_CLIENT_IP6']}]" if family == 6 else env["BOOSTER_CLIENT_IP"]
+    return lab_sh("exec", "--prefix", prefix, "client", "curl", "-sSf", "-m", 5, "--cacert", env["CA_CERT"], "--resolve",
+                  f"*:80:{address}", "--resolve", f"*:443:{address}", *options, url)
+
+
+def expect_booster(prefix):
+    """Both domains by all ways in, each from its origin; daemons and NAPI threads are where they belong."""
+    env = env_of(prefix)
+    for key in BOOSTER_KEYS:
+        check(env.get(key), f"env lacks {key}: {env}")
+    check((env["BOOSTER_HTTP"], env["BOOSTER_HTTPS"]) == ("198.18.2.1:80", "198.18.2.1:443"), str(env))
+    for domain, address, first in ((env["DOMAIN"], "198.18.1.1", "1k.bin\n"),
+                                   (env["DOMAIN2"], "198.18.4.1", "shop.test 1k.bin\n")):
+        for scheme in ("http", "https"):
+            for family in (4, 6):
+                check(through_booster(prefix, f"{scheme}://{domain}/who", family) == address, f"{domain}: wrong origin")
+                check(through_booster(prefix, f"{scheme}://{domain}/1k.bin", family).startswith(first),
+                      f"{domain}: wrong object")
+    metrics = lab_sh("exec", "--prefix", prefix, "booster", "curl", "-sSf", "-m", 5, env["BOOSTERD_METRICS"])
+    check("webbooster_" in metrics, f"no metrics at {env['BOOSTERD_METRICS']}")
+    expect_origin2(prefix, env)
+    if os.cpu_count() > 1:
+        for key, cpu in (("BOOSTERD_PID", 1), ("BOOSTER_NAPI_PIDS", 1), ("ORIGIN2_ACCELERD_PID", 0),
+                         ("ORIGIN2_NGINX_WORKER_PIDS", 0), ("ORIGIN2_NAPI_PIDS", 0), ("ORIGIN_NAPI_PIDS", 0)):
+            # A NAPI thread for each interface.
+            check(len(env[key].split()) >= {"BOOSTER_NAPI_PIDS": 3, "ORIGIN2_NAPI_PIDS": 2}.get(key, 1), f"no {key}")
+            for pid in env[key].split():
+                check(os.sched_getaffinity(int(pid)) == {cpu}, f"{key} {pid} is not on CPU {cpu}")
+
+
+def expect_origin2(prefix, env):
+    """Both origins accelerate both domains, and count for themselves."""
+    for sock, address in (("ACCELERD_SOCK", env["ORIGIN_IP"]), ("ORIGIN2_ACCELERD_SOCK", env["ORIGIN2_IP"])):
+        for domain in (env["DOMAIN"], env["DOMAIN2"]):
+            url = f"http://{domain}/1k.bin"
+            wbctl_at(env, sock, "cache", "warm", url)
+            before = {name: hits_at(env, name) for name in ("ACCELERD_SOCK", "ORIGIN2_ACCELERD_SOCK")}
+            # Several: a request that overtakes the note of its connection is no hit.
+            lab_sh("exec", "--prefix", prefix, "client", "curl", "-sSf", "-m", 5, "--resolve", f"*:80:{address}",
+                   *["-o", "/dev/null", url] * 8)
+            grown = {name: hits_at(env, name) - count for name, count in before.items()}
+            check(grown.pop(sock) > 0 and not any(grown.values()), f"{domain} from {address}: {grown} hits elsewhere")
+
+
+def expect_verbs(prefix, daemon, key):
+    """Stop, kill and start of boosterd and of the second accelerd."""
+    first = env_of(prefix)[key]
+    for verb in ("stop", "kill"):
+        lab_sh(daemon, "--prefix", prefix, verb)
+        check(env_of(prefix)[key] == "", f"{daemon} runs after {verb}")
+        lab_sh(daemon, "--prefix", prefix, "start")
+        check(env_of(prefix)[key] not in ("", first), f"{daemon} was not started")
+    lab_sh(daemon, "--prefix", prefix, "start", code=1)
+    lab_sh(daemon, "--prefix", prefix, "fly", code=2)
+
+
+def boosted():
+    """boosterd before two origins; --without booster is what the other tests use."""
+    prefix = ONE
+    with netlab.scratch() as path, removed(prefix):
+        (path / "who").write_text("location = /who { add_header Cache-Control no-store; return 200 $server_addr; }\n",
+                                  encoding="ascii")
+        lab_sh("up", "--prefix", prefix, "--nginx-include", path / "who")
+        spaces = spaces_of(prefix)
+        check(len(spaces) == 4, f"{len(spaces)} namespaces")
+        expect_booster(prefix)
+        accelerd = env_of(prefix)["ACCELERD_PID"]
+        expect_verbs(prefix, "boosterd", "BOOSTERD_PID")
+        expect_verbs(prefix, "accelerd2", "ORIGIN2_ACCELERD_PID")
+        check(env_of(prefix)["ACCELERD_PID"] == accelerd, "the first origin's accelerd was touched")
+        expect_booster(prefix)
+        check(lab_sh("exec", "--prefix", prefix, "origin2", "hostname", "-I").split()[0] == "198.18.3.1", "no origin2")
+        programs = program_ids(prefix, "origin2")
+        check(programs and all(map(loaded, programs)), "the second origin is not accelerated")
+        lab_sh("down", "--prefix", prefix)
+        expect_no_trace(prefix, spaces)
+        wait_until("the programs are unloaded", lambda: not any(map(loaded, programs)))
+
+
 def expect_accelerd(prefix):
     """Stop, kill and start; nothing of it disturbs nginx."""
     first = env_of(prefix)["ACCELERD_PID"]
@@ -208,8 +302,8 @@ def expect_accelerd(prefix):
     lab_sh("accelerd", "--prefix", prefix, "fly", code=2)
 
 
-def program_ids(prefix):
-    shown = lab_sh("exec", "--prefix", prefix, "origin", "bpftool", "-j", "net", "show")
+def program_ids(prefix, host="origin"):
+    shown = lab_sh("exec", "--prefix", prefix, host, "bpftool", "-j", "net", "show")
     return {word.split(",")[0].rstrip("}]") for word in shown.split('"id":')[1:]}
 
 
@@ -223,8 +317,8 @@ def two_labs():
     with netlab.scratch() as path, removed(one, other):
         (path / "page.html").write_text("of the shop\n", encoding="ascii")
         ups = [subprocess.Popen([LAB_SH, "up", *words], stderr=subprocess.PIPE, text=True) for words in (
-            ["--prefix", one, "--docroot", str(path), "--domain", "shop.test", "--mtu", "3498", "--tso=on"],
-            [f"--prefix={other}"])]
+            ["--prefix", one, "--docroot", str(path), "--domain", "shop.test", "--mtu", "3498", "--tso=on",
+             "--without=booster"], [f"--prefix={other}", "--without", "booster"])]
         for process in ups:
             _, text = process.communicate(timeout=90)
             check(process.returncode == 0, f"up exits {process.returncode}: {text}")
@@ -241,6 +335,9 @@ def two_labs():
         expect_hits(one, "shop.test", "/page.html", "of the shop\n")
         expect_exec(other)
         expect_accelerd(other)
+        for daemon in ("boosterd", "accelerd2"):
+            lab_sh(daemon, "--prefix", other, "start", code=1)
+        lab_sh("exec", "--prefix", other, "origin2", "true", code=2)
         # A process that a user left in a lab goes with it, and only with it.
         left = [subprocess.Popen([LAB_SH, "exec", "--prefix", prefix, "booster", "sleep", "600"])
                 for prefix in (one, other)]
@@ -266,14 +363,15 @@ def two_labs():
 
 
 def failed_up():
-    """A configuration that accelerd refuses, and nginx's; up says why and takes back what it made."""
+    """Configurations that accelerd, boosterd and nginx refuse; up says why and takes back what it made."""
     prefix = ONE
     with netlab.scratch() as path:
         (path / "accelerd.yaml").write_text("domains: [{ name: site.test, no_such_key: 1 }]\n", encoding="ascii")
         (path / "unknown.yaml").write_text("instance: @NO_SUCH_PLACE@\n", encoding="ascii")
         (path / "nginx.conf").write_text("no_such_directive on;\n", encoding="ascii")
-        for words in (("--conf", path / "accelerd.yaml"), ("--conf", path / "unknown.yaml"),
-                      ("--nginx-include", path / "nginx.conf", "--without", "accel")):
+        for words in (("--conf", path / "accelerd.yaml"), ("--conf", path / "unknown.yaml", "--without=booster"),
+                      ("--booster-conf", path / "accelerd.yaml"), ("--booster-conf", path / "unknown.yaml"),
+                      ("--nginx-include", path / "nginx.conf", "--without", "accel", "--without", "booster")):
             with removed(prefix):
                 lab_sh("up", "--prefix", prefix, *words, code=1)
                 expect_no_trace(prefix)
@@ -283,7 +381,9 @@ def killed_up():
     """By SIGTERM up cleans up itself; by SIGKILL it leaves a half, which up refuses and down removes."""
     moments = (("namespace", lambda p: pathlib.Path(f"/run/netns/{p}-client")),
                ("nginx", lambda p: LAB_ROOT / p / "nginx.pid"),
-               ("accelerd", lambda p: LAB_ROOT / p / "accelerd.pid"))
+               ("accelerd", lambda p: LAB_ROOT / p / "accelerd.pid"),
+               ("second nginx", lambda p: LAB_ROOT / p / "origin2/nginx.pid"),
+               ("boosterd", lambda p: LAB_ROOT / p / "boosterd.pid"))
     for number, what in ((signal.SIGTERM, moments[1]), *((signal.SIGKILL, moment) for moment in moments)):
         prefix = ONE
         name, path = what[0], what[1](prefix)
@@ -315,8 +415,11 @@ def lost_run_directory():
     prefix = ONE
     with removed(prefix):
         lab_sh("up", "--prefix", prefix, "--without", "accel")
-        check(env_of(prefix)["ACCELERD_PID"] == "", "accelerd runs although it was not wanted")
+        env = env_of(prefix)
+        check(env["ACCELERD_PID"] == env["ORIGIN2_ACCELERD_PID"] == "", "accelerd runs although it was not wanted")
         lab_sh("accelerd", "--prefix", prefix, "start", code=1)
+        lab_sh("accelerd2", "--prefix", prefix, "start", code=1)
+        check(through_booster(prefix, "https://shop.test/1k.bin").startswith("shop.test 1k.bin\n"), "no origin")
         spaces = spaces_of(prefix)
         subprocess.run(["rm", "-rf", LAB_ROOT / prefix], check=True)
         lab_sh("env", "--prefix", prefix, code=3)
@@ -326,4 +429,4 @@ def lost_run_directory():
 
 
 if __name__ == "__main__":
-    sys.exit(netlab.main([usage, two_labs, failed_up, killed_up, lost_run_directory]))
+    sys.exit(netlab.main([usage, two_labs, boosted, failed_up, killed_up, lost_run_directory]))

@@ -101,18 +101,21 @@ class UnixConnection(http.client.HTTPConnection):
 
 class Lab:
     """wire: options of the bad wire between client and origin (wire.c), or None. The other
-    arguments are options of `lab.sh up`; conf and nginx_include are texts, not files. bulk: whether
-    objects above 16 KiB are sent by accelerd, and not misses.
+    arguments are options of `lab.sh up`; conf, booster_conf and nginx_include are texts, not files.
+    bulk: whether objects above 16 KiB are sent by accelerd, and not misses. booster: whether there
+    are boosterd and the second origin.
     """
 
-    def __init__(self, docroot, wire=None, conf=None, nginx_include=None, bulk=False, **options):
+    def __init__(self, docroot, wire=None, conf=None, nginx_include=None, bulk=False, booster=False,
+                 booster_conf=None, **options):
         if conf is None:
             conf = (REPO / "deploy" / "lab" / "accelerd.yaml.in").read_text()
         if not bulk and "\nbulk:" not in conf:
             conf = "bulk: { memory: 0 }\n" + conf
         self.docroot = str(docroot)
         self.wire_options = wire
-        self.texts = {"conf": conf, "nginx-include": nginx_include}
+        self.texts = {"conf": conf, "nginx-include": nginx_include, "booster-conf": booster_conf}
+        self.booster = booster
         self.options = options
         self.prefix = _new_prefix()
         self.env = {}
@@ -120,6 +123,8 @@ class Lab:
 
     def __enter__(self):
         command = [LAB_SH, "up", "--prefix", self.prefix, "--docroot", self.docroot]
+        if not self.booster:
+            command += ["--without", "booster"]
         for name, text in self.texts.items():
             if text is not None:
                 file = self._files.enter_context(tempfile.NamedTemporaryFile("w", suffix=name))
@@ -140,9 +145,10 @@ class Lab:
 
     def __exit__(self, kind, error, trace):
         if kind is not None and self.env:
-            log = pathlib.Path(self.env["ACCELERD_LOG"])
-            if log.exists():
-                say("the end of accelerd's log:\n" + "\n".join(log.read_text().splitlines()[-15:]))
+            for name in ("ACCELERD_LOG", "ORIGIN2_ACCELERD_LOG", "BOOSTERD_LOG"):
+                log = pathlib.Path(self.env[name] or "/nonexistent")
+                if log.exists():
+                    say(f"the end of {name}:\n" + "\n".join(log.read_text().splitlines()[-15:]))
         # An orphaned relay would hold its namespace.
         subprocess.run([WIRE_SH, "remove", self.prefix], stdout=subprocess.DEVNULL)
         subprocess.run([LAB_SH, "down", "--prefix", self.prefix], check=kind is None)
@@ -180,7 +186,14 @@ class Lab:
                                 stderr=subprocess.PIPE)
 
     def accelerd(self, verb):
-        subprocess.run([LAB_SH, "accelerd", "--prefix", self.prefix, verb], check=True)
+        self.daemon("accelerd", verb)
+
+    def boosterd(self, verb):
+        self.daemon("boosterd", verb)
+
+    def daemon(self, name, verb):
+        """name: accelerd, accelerd2 or boosterd."""
+        subprocess.run([LAB_SH, name, "--prefix", self.prefix, verb], check=True)
         self.refresh()
 
     def wire(self, verb, *options):

@@ -29,7 +29,7 @@ class TestCa {
     int rsa_bits = 0;  // 0: P-256
     std::chrono::seconds from{-3600};
     std::chrono::seconds until{3600};  // of now
-    std::string passphrase;            // of the key
+    std::string passphrase = {};       // of the key
   };
   // For DNS names, wildcards included.
   Issued Issue(const std::vector<std::string>& names, const Options& options) const;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // docs/CONFIGURATION.md against the parser: keys, defaults, ranges; and the example.
+#include "tests/unit/config_document.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <map>
 #include <regex>
 #include <set>
@@ -21,41 +22,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-struct Row {
-  std::string key, type, default_value, range;
-};
-
-std::string Unquoted(std::string cell) {
-  cell = std::regex_replace(cell, std::regex("^ +| +$"), "");
-  if (cell.size() > 1 && cell.front() == '`' && cell.back() == '`')
-    cell = cell.substr(1, cell.size() - 2);
-  return cell;
-}
-
-// The rows of the table of keys in docs/CONFIGURATION.md.
-std::vector<Row> DocumentedKeys() {
-  std::ifstream file(Repository() / "docs/CONFIGURATION.md");
-  std::vector<Row> rows;
-  bool in_table = false;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("| key |")) in_table = true;
-    if (!line.starts_with("|")) in_table = false;
-    if (!in_table || !line.starts_with("| `")) continue;
-    std::vector<std::string> cells;
-    std::stringstream stream(line);
-    for (std::string cell; std::getline(stream, cell, '|');) cells.push_back(Unquoted(cell));
-    EXPECT_EQ(cells.size(), 6U) << line;
-    if (cells.size() == 6) rows.push_back({cells[1], cells[2], cells[3], cells[4]});
-  }
-  return rows;
-}
-
-// 64MiB -> 65MiB and the like.
-std::string WithNumber(const std::string& value, int64_t change) {
-  size_t digits = 0;
-  const int64_t number = std::stoll(value, &digits);
-  return std::to_string(number + change) + value.substr(digits);
-}
+std::vector<Row> DocumentedKeys() { return KeysOf("Configuration of accelerd"); }
 
 TEST(ConfigDocumentTest, DefaultsAreTheParsers) {
   int compared = 0;
@@ -87,15 +54,13 @@ TEST(ConfigDocumentTest, RequiredKeysAreRequired) {
 
 TEST(ConfigDocumentTest, RangesAreTheParsers) {
   int compared = 0;
-  const std::regex pattern("([0-9]+[a-zA-Z]*)\\.\\.([0-9]+[a-zA-Z]*)");
   for (const Row& row : DocumentedKeys()) {
-    std::smatch match;
-    if (!std::regex_match(row.range, match, pattern)) continue;
-    const std::string min = match[1], max = match[2];
-    for (const std::string& value : {min, max}) {
+    const std::vector<std::string> bounds = Bounds(row);
+    if (bounds.empty()) continue;
+    for (const std::string& value : bounds) {
       EXPECT_THAT(Parse(FileWith(row.key, value)).errors, IsEmpty()) << row.key << " " << value;
     }
-    for (const std::string& value : {WithNumber(min, -1), WithNumber(max, 1)}) {
+    for (const std::string& value : {WithNumber(bounds[0], -1), WithNumber(bounds[1], 1)}) {
       EXPECT_THAT(OnlyError(FileWith(row.key, value)), HasSubstr("out of range"))
           << row.key << value;
     }
@@ -122,11 +87,7 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
   for (const auto& [prefix, yaml] : maps) {
     std::string text = std::regex_replace(yaml, std::regex("@@@"), "qqqqqqqq");
     if (prefix != "domains[].") text = kDomain + text;
-    const std::string error = OnlyError(text);
-    const size_t list = error.find("; known: ");
-    ASSERT_NE(list, std::string::npos) << error;
-    std::stringstream keys(error.substr(list + 9));
-    for (std::string key; std::getline(keys, key, ',');) known.insert(prefix + Unquoted(key));
+    known.merge(KnownKeys(prefix, OnlyError(text)));
   }
   for (const Row& row : DocumentedKeys()) documented.insert(row.key);
   for (const char* map :

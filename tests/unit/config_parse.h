@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of the configuration share.
+// What the tests of the configurations share.
 #ifndef TESTS_UNIT_CONFIG_PARSE_H_
 #define TESTS_UNIT_CONFIG_PARSE_H_
 
@@ -14,18 +14,18 @@ inline constexpr char kDomain[] = "domains: [{name: a.test}]\n";
 
 inline std::filesystem::path Repository() { return WB_SOURCE_DIR; }
 
-inline std::string Text(const LoadResult& result) {
+inline std::string Text(const Findings& result) {
   std::string text;
   for (const Finding& e : result.errors) text += FormatFinding("f", e) + "\n";
   return text;
 }
 
-// The only error of `yaml`, or all of them if there is not one.
-inline std::string OnlyError(const std::string& yaml) {
-  const LoadResult result = Parse(yaml);
+// The only error, or all of them if there is not one.
+inline std::string OnlyError(const Findings& result) {
   return result.errors.size() == 1 ? FormatFinding("f", result.errors[0])
                                    : "not one:\n" + Text(result);
 }
+inline std::string OnlyError(const std::string& yaml) { return OnlyError(Parse(yaml)); }
 
 inline std::string Repeat(const std::string& part, size_t times) {
   std::string text;

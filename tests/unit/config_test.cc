@@ -60,7 +60,7 @@ keepalive_refresh: 1m
 drain_deadline: 1h
 verification: {one_in: 100, rate: 2, quarantine: 1m}
 on_stop: detach
-boosters: {addresses: ["fd00:0:0::8", 192.0.2.1], key_file: /etc/k}
+boosters: {addresses: ["fd00:0:0::8", 192.0.2.1], key_file: /etc/k, catalogue: "[0::]:9466"}
 accept_encodings: []
 domains:
   - {name: a.test, aliases: [b.test], ports: [80, 8080], origin: "[0::1]:81",
@@ -83,7 +83,7 @@ domains:
   want.drain_deadline = hours(1);
   want.verification = {100, 2, minutes(1)};
   want.on_stop = StopPolicy::kDetach;
-  want.boosters = {{"fd00::8", "192.0.2.1"}, "/etc/k"};
+  want.boosters = {{"fd00::8", "192.0.2.1"}, "/etc/k", Endpoint{"::", 9466}};
   want.accept_encodings = {};
   want.domains = {{"a.test",
                    {"b.test"},
@@ -167,7 +167,10 @@ TEST(ConfigParseTest, RefusesBadValues) {
        {"{addresses: [host], key_file: /k}", "{addresses: ['::'], key_file: /k}",
         "{addresses: ['::ffff:1.2.3.4'], key_file: /k}", "{addresses: [224.0.0.1], key_file: /k}",
         "{addresses: [fd00::1, 'fd00:0::1'], key_file: /k}", "{addresses: [10.0.0.1], key_file: k}",
-        "{addresses: [10.0.0.1]}", "{addresses: [10.0.0.1], key_file: ''}"}},
+        "{addresses: [10.0.0.1]}", "{addresses: [10.0.0.1], key_file: ''}",
+        "{addresses: [10.0.0.1], key_file: /k, catalogue: 'origin.test:9466'}",
+        "{addresses: [10.0.0.1], key_file: /k, catalogue: '0.0.0.0'}",
+        "{addresses: [10.0.0.1], key_file: /k, catalogue: '0.0.0.0:0'}"}},
       {"accept_encodings",
        {"['']", "[' a']", "[\"a\\tb\"]", "[gzip, gzip]", "[" + Repeat("a", 64) + "]", "gzip",
         "[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o]"}},
@@ -215,12 +218,14 @@ TEST(ConfigParseTest, WarnsOfTheDoubtful) {
 api: {mode: 0666}
 metrics: {listen: "0.0.0.0:9464"}
 keepalive_refresh: 75s
-boosters: {key_file: /k}
+boosters:
+  key_file: /k
+  catalogue: "0.0.0.0:9466"
 )");
   EXPECT_EQ(Text(result), "");
   std::vector<int> lines;
   for (const Finding& w : result.warnings) lines.push_back(w.line);
-  EXPECT_THAT(lines, ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_THAT(lines, ElementsAre(1, 2, 3, 4, 6, 7));
   EXPECT_THAT(Parse(kDomain).warnings, IsEmpty());
   // Whoever says whom to answer knows what an open socket is for.
   EXPECT_THAT(Parse(std::string(kDomain) + "api: {mode: 0666, allow: []}").warnings, IsEmpty());

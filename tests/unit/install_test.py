@@ -50,14 +50,21 @@ def check_pages(root):
             check(known, f"wbctl(1) lacks {option['name']} of {command['path']}")
     for title in ("EXIT STATUS", "SEE ALSO", "accelerd cannot be reached"):
         check(title in text, f"wbctl(1) lacks {title}")
-    keys = re.findall(r"^\| `([a-z_.\[\]]+)` \|", (REPO / "docs/CONFIGURATION.md").read_text(), re.M)
-    check(len(keys) > 30, f"found only {keys}")
-    text = man_text(root / "share/man/man5/accelerd.yaml.5")
-    for key in keys:
-        check(key in text, f"accelerd.yaml(5) lacks {key}")
+    parts = re.split(r"^# Configuration of (\w+)\n", (REPO / "docs/CONFIGURATION.md").read_text(), flags=re.M)
+    check(parts[1::2] == ["accelerd", "boosterd"], f"CONFIGURATION has the parts {parts[1::2]}")
+    for daemon, part in zip(parts[1::2], parts[2::2]):
+        keys = re.findall(r"^\| `([a-z_0-9.\[\]]+)` \|", part, re.M)
+        check(len(keys) > 30, f"found only {keys}")
+        text = man_text(root / f"share/man/man5/{daemon}.yaml.5")
+        for key in keys:
+            check(key in text, f"{daemon}.yaml(5) lacks {key}")
     text = man_text(root / "share/man/man8/accelerd.8")
     for word in ("--config", "--check", "When something is wrong".upper(), "wbctl(1)"):
         check(word in text, f"accelerd(8) lacks {word}")
+    check("Operating boosterd" not in text, "accelerd(8) has boosterd's")
+    text = man_text(root / "share/man/man8/boosterd.8")
+    for word in ("--config", "not reloaded:", "when something is wrong".upper(), "wbctl(1)"):
+        check(word in text, f"boosterd(8) lacks {word}")
 
 
 def check_completions(root):
@@ -67,6 +74,14 @@ def check_completions(root):
         check(done.returncode == 0 and not done.stderr, f"{place}: {done.stderr}")
     done = run("shellcheck", "-s", "bash", root / "share/bash-completion/completions/wbctl")
     check(done.returncode == 0, done.stdout)
+
+
+def check_units():
+    for unit in sorted((REPO / "deploy/systemd").glob("*.service")):
+        done = run("systemd-analyze", "verify", "--man=no", unit)
+        # The programs are not in /usr/sbin here.
+        said = [line for line in done.stderr.splitlines() if "is not executable" not in line]
+        check(not said, f"{unit.name}: {said}")
 
 
 def main():
@@ -79,9 +94,11 @@ def main():
         root = pathlib.Path(directory)
         done = run("cmake", "--install", BUILD, "--prefix", root)
         check(done.returncode == 0, done.stderr)
-        check(run(root / "sbin/accelerd", "--version").returncode == 0, "accelerd does not run")
-        example = root / "share/doc/webbooster/examples/accelerd.yaml"
-        check(example.is_file(), "no example")
+        for daemon in ("accelerd", "boosterd"):
+            check(run(root / "sbin" / daemon, "--version").returncode == 0, f"{daemon} does not run")
+            example = root / f"share/doc/webbooster/examples/{daemon}.yaml"
+            check(example.is_file(), f"no example for {daemon}")
+        check_units()
         check_pages(root)
         check_completions(root)
     print("1 passed, 0 failed")

@@ -16,7 +16,7 @@ TEST_F(MetricsRulesTest, RulesAndExampleAreValid) {
   const std::string dir = (kRoot / "deploy/prometheus").string();
   EXPECT_EQ(Promtool("check rules " + dir + "/webbooster.rules.yml"), 0) << output_;
   EXPECT_EQ(Promtool("check config " + dir + "/prometheus.yml"), 0) << output_;
-  EXPECT_THAT(output_, HasSubstr("1 rule files found"));
+  EXPECT_THAT(output_, HasSubstr("2 rule files found"));
 }
 
 std::string RulesText() {

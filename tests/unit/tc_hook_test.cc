@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -100,6 +101,57 @@ TEST_F(TcHookTest, ClsactIsReplacedAndLeavesOthers) {
     DetachTc(site);
     EXPECT_THAT(Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).clsact),
                 ElementsAre("other"));
+  });
+}
+
+std::vector<std::string> EgressTcx(const TcSite& site) {
+  return Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).tcx);
+}
+
+std::vector<std::string> EgressClsact(const TcSite& site) {
+  return Names(doctor::ReadTc(site.ifindex, doctor::Direction::kEgress).clsact);
+}
+
+TEST_F(TcHookTest, AnEgressHookIsFirstAndGoesWithItsOwner) {
+  OnVeth([&](const TcSite& site) {
+    const base::UniqueFd one = Load("one"), two = Load("two");
+    auto first = EgressHook::AttachTcx(site.ifindex, site.name, one.get());
+    if (!first.ok()) {  // this kernel is older than 6.6
+      EXPECT_TRUE(absl::IsUnimplemented(first.status())) << first.status();
+      return;
+    }
+    {
+      auto second = EgressHook::Attach(site.ifindex, site.name, two.get());
+      ASSERT_TRUE(second.ok()) << second.status();
+      EXPECT_EQ(second->kind(), TcHook::kTcx);
+      const EgressHook moved = *std::move(second);
+      EXPECT_THAT(EgressTcx(site), ElementsAre("two", "one"));
+    }
+    EXPECT_THAT(EgressTcx(site), ElementsAre("one"));
+    EXPECT_THAT(EgressClsact(site), IsEmpty());
+    EXPECT_TRUE(std::filesystem::is_empty(pins_));
+  });
+}
+
+TEST_F(TcHookTest, AnEgressHookOfClsactLeavesThatOfItsSuccessor) {
+  OnVeth([&](const TcSite& site) {
+    const base::UniqueFd other = Load("other"), one = Load("one"), two = Load("two");
+    ASSERT_TRUE(AttachClsact(site, {other.get(), other.get()}).ok());
+    {
+      auto first = EgressHook::AttachClsact(site.ifindex, site.name, one.get());
+      ASSERT_TRUE(first.ok()) << first.status();
+      EXPECT_EQ(first->kind(), TcHook::kClsact);
+      const EgressHook moved = *std::move(first);
+      EXPECT_THAT(EgressClsact(site), ElementsAre("other", "one"));
+    }
+    EXPECT_THAT(EgressClsact(site), ElementsAre("other"));
+    std::optional<EgressHook> first, second;
+    first.emplace(*EgressHook::AttachClsact(site.ifindex, site.name, one.get()));
+    second.emplace(*EgressHook::AttachClsact(site.ifindex, site.name, two.get()));
+    first.reset();
+    EXPECT_THAT(EgressClsact(site), ElementsAre("other", "two"));
+    second.reset();
+    EXPECT_THAT(EgressClsact(site), ElementsAre("other"));
   });
 }
 

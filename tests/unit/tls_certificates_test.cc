@@ -22,13 +22,13 @@ class TlsCertificatesTest : public TlsTest {
  protected:
   std::string ErrorOf(const std::vector<Site>& sites, std::string_view default_name = "") {
     warnings_.clear();
-    const auto loaded = Certificates::Load(sites, default_name, &warnings_);
+    const auto loaded = Certificates::Load(sites, default_name, nullptr, &warnings_);
     EXPECT_EQ(loaded.status().code(), absl::StatusCode::kInvalidArgument);
     return std::string(loaded.status().message());
   }
   std::vector<std::string> WarningsOf(const std::vector<Site>& sites) {
     warnings_.clear();
-    EXPECT_TRUE(Certificates::Load(sites, "", &warnings_).ok());
+    EXPECT_TRUE(Certificates::Load(sites, "", nullptr, &warnings_).ok());
     return warnings_;
   }
   std::vector<std::string> warnings_;
@@ -135,6 +135,21 @@ TEST_F(TlsCertificatesTest, DoubtsAreWarnings) {
   test::Issued issued = ca_.Issue(name);
   issued.chain_pem += ca_.Issue({"other.test"}).chain_pem;
   EXPECT_THAT(only(issued), ElementsAre("certificate 3 did not issue the one before it"));
+}
+
+TEST_F(TlsCertificatesTest, ReloadReadsAnewWhatHasChanged) {
+  const Site old = Write("old", {"old.test"}, ca_.Issue({"old.test"}, {.until = -hours(1)}));
+  const auto before = Load({www_, shop_, old});
+  Write("shop", shop_.names, ca_.Issue({"shop.test"}));
+  const auto after =
+      Certificates::Load(std::vector{www_, shop_, old}, "", before.get(), &warnings_);
+  ASSERT_TRUE(after.ok());
+  EXPECT_EQ((*after)->Find("example.com"), before->Find("example.com"));
+  EXPECT_NE((*after)->Find("shop.test")->fingerprint, before->Find("shop.test")->fingerprint);
+  EXPECT_THAT(warnings_, ElementsAre(old.chain_file + ": the certificate has expired"));
+  // A file that is as it was can still be readable by others now.
+  chmod(www_.key_file.c_str(), 0644);
+  EXPECT_FALSE(Certificates::Load(std::vector{www_}, "", before.get(), &warnings_).ok());
 }
 
 TEST_F(TlsCertificatesTest, AllErrorsAtOnce) {

@@ -31,8 +31,8 @@ struct Offer {
   std::string host = "www.example.com";  // "": none
   std::vector<std::string> protocols = {"h2", "http/1.1"};
   int version = 0;  // 0: any
-  std::string groups;
-  std::string ciphers;  // of TLS 1.2
+  std::string groups = {};
+  std::string ciphers = {};  // of TLS 1.2
   SSL_SESSION* resume = nullptr;
   bool verify = true;
 };
@@ -41,6 +41,11 @@ class Client {
  public:
   // Trusts `ca`.
   Client(const test::TestCa& ca, base::UniqueFd fd, const Offer& offer);
+
+  // Or OpenSSL would forget the session.
+  ~Client() { SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
 
   SSL* ssl() const { return ssl_.get(); }
   int fd() const { return fd_.get(); }
@@ -53,7 +58,9 @@ class Client {
   void Write(std::string_view* from, size_t most = 16384);
   const std::string& error() const { return error_; }
   // The last ticket; resumable sessions of TLS 1.3 arrive with the first Read.
-  SSL_SESSION* session() const { return session_.get(); }
+  SSL_SESSION* session() const {
+    return session_ != nullptr ? session_.get() : SSL_get_session(ssl_.get());
+  }
   std::string alpn() const;
 
  private:
@@ -66,6 +73,7 @@ class Client {
   Owned<SSL> ssl_;
   std::unique_ptr<SSL_SESSION, FreeSession> session_;
   std::string error_;
+  size_t refused_ = 0;
 };
 
 class TlsTest : public testing::Test {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ctl/accelerd/notify.h"
+#include "ctl/observe/notify.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -13,7 +13,7 @@
 #include "webbooster/base/posix_error.h"
 #include "webbooster/base/unique_fd.h"
 
-namespace wb::accelerd {
+namespace wb::observe {
 namespace {
 
 absl::Status Send(const std::string& path, std::string_view state) {
@@ -39,4 +39,4 @@ void NotifyManager(std::string_view state) {
   if (absl::Status status = Send(path, state); !status.ok()) spdlog::warn("{}", status.ToString());
 }
 
-}  // namespace wb::accelerd
+}  // namespace wb::observe

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where boosterd is asked: the control socket, and the port with the status page and the metrics.
+#ifndef BOOSTER_BOOSTERD_ADMIN_H_
+#define BOOSTER_BOOSTERD_ADMIN_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "booster/boosterd/metrics.h"
+#include "booster/boosterd/monitor.h"
+#include "booster/boosterd/worker.h"
+#include "ctl/api/booster.h"
+#include "ctl/api/server.h"
+
+namespace wb::boosterd {
+
+class Admin final : private api::BoosterService {
+ public:
+  // Borrowed; they outlive it, and the workers run as long as it lives. `reload` is called on a
+  // thread of the control socket.
+  struct Parts {
+    const std::vector<std::unique_ptr<Worker>>& workers;
+    const AccessLog& log;
+    std::function<absl::StatusOr<api::BoosterReload>()> reload;
+  };
+  // Answers from the return on. Errors are those of api::Server::Start().
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Admin>> Start(
+      std::shared_ptr<const front::Snapshot> snapshot, Parts parts);
+  ~Admin() override;  // no request is under way, and none will be
+
+  // Thread-safe.
+  void Adopt(std::shared_ptr<const front::Snapshot> snapshot) {
+    monitor_.Adopt(std::move(snapshot));
+  }
+  void SetDraining() { monitor_.SetDraining(); }
+
+  uint16_t port() const;  // of the status page; 0: none
+
+ private:
+  Admin(std::shared_ptr<const front::Snapshot> snapshot, Parts parts);
+  api::ApiResponse Serve(const api::ApiRequest& request);
+
+  absl::StatusOr<api::BoosterStatus> GetStatus() override;
+  absl::StatusOr<api::VersionInfo> Version() override;
+  absl::StatusOr<api::BoosterReload> Reload() override;
+  void PeerDenied(const api::DeniedPeer& peer) override;
+
+  const Parts parts_;
+  Monitor monitor_;
+  Metrics metrics_;
+  std::atomic<uint64_t> denied_ = 0;  // peers of the control socket
+  std::atomic<int64_t> denied_told_ns_ = 0;
+  std::unique_ptr<api::Server> port_server_;
+  std::unique_ptr<api::Server> socket_server_;
+};
+
+}  // namespace wb::boosterd
+
+#endif  // BOOSTER_BOOSTERD_ADMIN_H_
