@@ -55,12 +55,6 @@ int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, 
   return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-// Without this, nghttp2 would leave such a field out and go on.
-int OnInvalidHeader(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*,
-                    size_t, uint8_t, void*) {
-  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-}
-
 int OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   H2Session& session = Of(user);
   const bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
@@ -145,7 +139,6 @@ const nghttp2_session_callbacks* Callbacks() {
     nghttp2_session_callbacks_set_on_begin_frame_callback(made, OnBeginFrame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(made, OnBeginHeaders);
     nghttp2_session_callbacks_set_on_header_callback(made, OnHeader);
-    nghttp2_session_callbacks_set_on_invalid_header_callback(made, OnInvalidHeader);
     nghttp2_session_callbacks_set_on_frame_recv_callback(made, OnFrame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, OnData);
     nghttp2_session_callbacks_set_on_frame_send_callback(made, OnFrameSent);
