@@ -77,6 +77,7 @@ wb_inline int ingress__direct(struct wb_ingress *in, struct wb_scan *s, struct w
   struct wb_requests *q = &in->w->q;
   __u32 index = 0, kind = 0, encoding = 0;
   __u32 len = in->w->p.payload_len;
+  s->booster = !!(in->r.st->flags & WB_CF_BOOSTER);
   int rc = request__scan(s, len);
   if (rc < 0) return rc;
   q->head = s->head;
@@ -180,6 +181,7 @@ wb_inline void ingress__note_early(struct xdp_md *ctx, struct wb_ingress *in) {
     note.seq = before->seq;
   } else if (len && len <= WB_SCAN_BYTES - 8 && !(p->flags & (WB_TCP_FIN | WB_TCP_RST | WB_TCP_URG)) &&
              !bpf_xdp_load_bytes(ctx, p->payload_off, s->buf, len)) {
+    s->booster = 0;
     note.known = request__scan(s, len) >= 0 && s->end == len && !(s->seen & (1u << WB_F_LENGTH));
     note.head = s->head;
   }

@@ -68,7 +68,7 @@ wb_inline int request__odd(struct wb_scan *s) {
 }
 
 /* Length of the name, colon included, of a field that changes nothing in the answer; else 0. */
-wb_inline __u32 request__harmless(const __u64 *w) {
+wb_inline __u32 request__harmless(const __u64 *w, __u8 booster) {
 #define FIELD(name) \
   if (SCAN_IS(w, name)) return sizeof(name) - 1
   switch (w[0] & 0xff) {
@@ -111,6 +111,10 @@ wb_inline __u32 request__harmless(const __u64 *w) {
       FIELD("wb-key:");
       break;
   }
+  if (!booster) return 0;
+  FIELD("forwarded:");
+  FIELD("x-forwarded-for:");
+  FIELD("x-forwarded-proto:");
 #undef FIELD
   return 0;
 }
@@ -136,7 +140,7 @@ wb_inline int request__field(struct wb_scan *s) {
     request__leave(s, WB_R_REQ_FIELD);
   } else if (KNOWN("range:")) {
     field = WB_F_RANGE;
-  } else if ((n = request__harmless(w))) {
+  } else if ((n = request__harmless(w, s->booster))) {
   } else if (KNOWN("cookie:")) {
     s->seen |= WB_SEEN_COOKIE;
   } else if (KNOWN("transfer-encoding:") || KNOWN("upgrade:") || KNOWN("expect:") || KNOWN("http2-settings:") ||

@@ -50,7 +50,8 @@ struct wb_scan {
   __u8 other_method;
   __u8 chunked; /* of a response */
   __u8 cut;     /* the text ended before what was looked for */
-  __u8 pad0[2];
+  __u8 booster; /* on a booster link: what the booster adds itself changes no answer, as with a key */
+  __u8 pad0[1];
   __s32 why;
   __u32 status; /* of a response */
   struct wb_value value[8]; /* by enum wb_field */

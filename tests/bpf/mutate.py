@@ -181,6 +181,7 @@ MUTATIONS = [
     Mutation("checksum-generic", JUDGE,
              "if (!err && (!sum || (sum == 2 && !q->bulk && !fanout__table(in->r.st->if_slot, job->nseg)))) err = -WB_R_CHECKSUM;",
              "if (!err && !sum) err = -WB_R_CHECKSUM;", "*ChecksumMustHold*"),
+    Mutation("forwarded-of-anybody", "lib/request.h", "if (!booster) return 0;", "", "*WhatABoosterAdds*"),
     Mutation("field-twice", "lib/request.h", "if (s->seen & (1u << field)) return request__odd(s);", "",
              "*OddFields*"),
     Mutation("control-characters", "lib/scan.h",

@@ -165,6 +165,19 @@ TEST_F(RequestTest, HeadAndFieldsOfThePositiveListAreAnswered) {
   EXPECT_EQ(h.DomainStats(kDomain).hits_head, 1u);
 }
 
+TEST_F(RequestTest, WhatABoosterAddsIsTakenFromBoostersOnly) {
+  const Object o = h.Publish("/a");
+  const std::string request =
+      Get("/a",
+          "Forwarded: for=198.18.0.9;proto=http\r\nX-Forwarded-For: 198.18.0.9\r\n"
+          "X-Forwarded-Proto: http\r\n");
+  Timeline booster(h, {.booster = true});
+  booster.In(0, 0, request).Answered(0, {o.get}, 0, Len(request));
+  Expect({{request, "request_field"}});
+  Timeline other(h, {.booster = true});
+  other.In(0, 0, Get("/a", "X-Forwarded-Host: evil\r\n")).PassesUntouched({{"request_field", 1}});
+}
+
 TEST_F(RequestTest, LongestTargetIsAnswered) {
   const std::string target = "/" + std::string(WB_TARGET_MAX - 2, 'a');
   const Object o = h.Publish(target);

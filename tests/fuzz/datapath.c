@@ -88,6 +88,7 @@ static long shim_probe_read(void *to, __u32 n, const void *from) {
 struct dp_request dp_scan_request(const uint8_t *text, uint32_t len, uint8_t stale) {
   struct dp_request r = {0};
   memset(&scan, stale, sizeof(scan));
+  scan.booster = 0;
   memcpy(scan.buf, text, len);
   memset(&scan.buf[len], 0, 8); /* as ingress__data leaves it */
   r.verdict = request__scan(&scan, len);
