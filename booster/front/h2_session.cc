@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kReadsPerTurn = 4;
 constexpr size_t kBytesPerTurn = 256 << 10;
+constexpr auto kNever = net::Clock::time_point::max();
 constexpr size_t kLeastShare = 16 << 10;
 constexpr size_t kFramesWaiting = 400;  // and one for each stream
 // For a request that was sent before our GOAWAY arrived (RFC 9113, 6.8): when the client does not
@@ -25,12 +26,13 @@ H2Session::H2Session(Connection& connection)
       snapshot_(services_.snapshot),
       guard_(now()),
       h2_(MakeH2(*this)),
+      look_(kNever),
       idle_since_(now()),
       data_sent_(now()),
       flush_(services_.loop, [this] { Flush(); }),
       again_(services_.loop, [this] { OnInput(); }) {
   flush_.Schedule();
-  connection_.SetDeadline(ShortestWait());
+  LookBy(now() + ShortestWait());
 }
 
 H2Session::~H2Session() { streams_.clear(); }
@@ -39,6 +41,13 @@ H2Session::~H2Session() { streams_.clear(); }
 std::chrono::milliseconds H2Session::ShortestWait() const {
   const Timeouts& timeouts = snapshot_->config.timeouts;
   return std::min({timeouts.head, timeouts.idle, timeouts.body, timeouts.write});
+}
+
+void H2Session::LookBy(net::Clock::time_point when) {
+  if (when >= look_) return;
+  look_ = when;
+  const auto delay = std::chrono::ceil<std::chrono::milliseconds>(when - now());
+  connection_.SetDeadline(std::max(delay, std::chrono::milliseconds(1)));
 }
 
 size_t H2Session::Share() const {
@@ -182,7 +191,7 @@ void H2Session::OnDrain() {
   nghttp2_submit_ping(h2_.get(), NGHTTP2_FLAG_NONE, nullptr);
   flush_.Schedule();
   drain_until_ = now() + kDrainTime;
-  connection_.SetDeadline(kDrainTime);
+  LookBy(drain_until_);
 }
 
 void H2Session::Ponged() {
@@ -198,6 +207,7 @@ void H2Session::GoAway() {
 }
 
 void H2Session::OnDeadline() {
+  look_ = kNever;
   if (over_ || ending_) return;
   const Timeouts& timeouts = snapshot_->config.timeouts;
   const auto time = now();
@@ -216,8 +226,7 @@ void H2Session::OnDeadline() {
     stream->Late();
   }
   if (draining_ && !going_ && due(drain_until_)) GoAway();
-  next = std::max(next, time + std::chrono::milliseconds(1));
-  connection_.SetDeadline(std::chrono::ceil<std::chrono::milliseconds>(next - time));
+  LookBy(next);
 }
 
 }  // namespace wb::front

@@ -45,6 +45,8 @@ class H2Session final : public Session {
   const Snapshot& snapshot() const { return *snapshot_; }
   net::Clock::time_point now() const { return services_.loop.now(); }
   void FlushLater() { flush_.Schedule(); }
+  // Due() of a stream is sooner than any wait of the configuration.
+  void LookBy(net::Clock::time_point when);
   // How much of a response a stream may keep before its exchange is paused.
   size_t Share() const;
   void Buffered(size_t more);
@@ -84,6 +86,7 @@ class H2Session final : public Session {
   size_t filled_ = 0;             // of the scratch memory, while frames are gathered
   size_t turn_bytes_ = 0;         // gathered in this turn
   size_t buffered_ = 0;           // of all streams
+  net::Clock::time_point look_;   // when OnDeadline() comes
   net::Clock::time_point idle_since_;
   net::Clock::time_point data_sent_;    // when DATA was written last
   net::Clock::time_point drain_until_;  // then no more streams are taken

@@ -86,7 +86,7 @@ void H2Stream::HeadDone(bool end) {
   if (const http::Refusal refusal = transaction_.Begin(head, "HTTP/2.0")) {
     if (!transaction_.held()) return Refuse(refusal);
     held_ = refusal;
-    return;
+    return session_.LookBy(Due());
   }
   exchange_ = session_.services().upstream.Start(transaction_.ask(), *this);
   Upload();

@@ -103,6 +103,9 @@ Front::Front(const std::function<void(Config&)>& change, std::string_view alpn)
   snapshot->limits.body_bytes = limits.body_bytes;
   snapshot->domains = {{"www.example.com", 0}, {"shop.test", 1}};
   snapshot->slots = {0, 1};
+  for (const Domain& domain : snapshot->config.domains) {
+    snapshot->policies.push_back(std::make_shared<Policy>(domain, clients_));
+  }
   auto routes = std::make_shared<link::Routes>();
   routes->via = "wb";
   snapshot->routes = std::move(routes);
@@ -111,9 +114,10 @@ Front::Front(const std::function<void(Config&)>& change, std::string_view alpn)
   auto made = std::make_unique<MemoryStream>();
   stream = made.get();
   stream->protocol = alpn;
-  connection_ =
-      std::make_unique<Connection>(*services, *static_cast<ConnectionOwner*>(this), std::move(made),
-                                   Peer{.address = "192.0.2.1", .encrypted = true}, false);
+  connection_ = std::make_unique<Connection>(
+      *services, *static_cast<ConnectionOwner*>(this), std::move(made),
+      Peer{.address = "192.0.2.1", .ip = *Address::Parse("192.0.2.1"), .encrypted = true},
+      ClientTable::Place(), false);
   connection_->Begin();
 }
 

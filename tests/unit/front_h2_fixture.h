@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "booster/front/client_table.h"
 #include "booster/front/connection.h"
 #include "booster/front/services.h"
 #include "booster/link/exchange.h"
@@ -125,6 +126,7 @@ class Front final : private ConnectionOwner, private AccessLog {
   void ConnectionEnded(Connection& connection) override;
   void Write(const LogRecord& record) override;
 
+  ClientTable clients_{1024};
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<Connection> ended_;
 };

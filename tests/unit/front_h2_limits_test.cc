@@ -213,6 +213,18 @@ TEST(FrontH2DeadlineTest, EveryWaitHasOne) {
   }
 }
 
+// Though every wait of the configuration is longer.
+TEST(FrontH2DeadlineTest, RefusalByQuotaIsHeldForAWhile) {
+  Front front([](Config& config) { config.domains[0].quota = {.rate = 1, .burst = 1}; });
+  front.Send(Preface() + Headers(1, Get()) + Headers(3, Get()));
+  EXPECT_EQ(front.upstream.exchanges.size(), 1u);
+  const auto answered = [&] { return front.stream->out.find("503 Service") != std::string::npos; };
+  EXPECT_FALSE(answered());
+  const auto begin = net::Clock::now();
+  EXPECT_TRUE(front.Wait(answered));
+  EXPECT_LT(net::Clock::now() - begin, std::chrono::seconds(5));
+}
+
 TEST(FrontH2DeadlineTest, ClientThatTakesNothing) {
   Front front([](Config& config) { config.timeouts.write = milliseconds(20); });
   H2Client client(front);
