@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """wget mirrors the site of a lab: from the port that is not accelerated, then through the accelerator twice, with
-conditional requests (-N), over IPv6, and without compression (which wget undoes before it saves a file). All mirrors
+conditional requests (-N), over IPv6, and without compression (which wget undoes before it saves a file), and through
+the booster over IPv4 and IPv6. All mirrors
 must hold the same files with the same bytes and the same Last-Modified, and wget must get as many answers of each
 status. Part of deploy/quickstart.sh.
 
@@ -93,6 +94,7 @@ def differences(reference, mirror, conditional):
 def run(lab, directory):
     """Rows of what was asked and how much of it were hits; texts of what differs."""
     ip, ip6 = lab.env["ORIGIN_IP"], f"[{lab.env['ORIGIN_IP6']}]"
+    booster, booster6 = lab.env["BOOSTER_CLIENT_IP"], f"[{lab.env['BOOSTER_CLIENT_IP6']}]"
     port = lab.env["ORIGIN_PORT"]
     problems, rows, references = [], [], {}
     # One of each, because a site may have some pages only in one form.
@@ -108,7 +110,9 @@ def run(lab, directory):
                                                    ("conditional", "again", ip, "gzip", files),
                                                    ("IPv6", "ipv6", ip6, "gzip", ()),
                                                    ("not compressed", "plain", ip, "none", ()),
-                                                   ("not compressed, IPv6", "plain6", ip6, "none", ())):
+                                                   ("not compressed, IPv6", "plain6", ip6, "none", ()),
+                                                   ("through the booster", "boosted", booster, "gzip", ()),
+                                                   ("through the booster, IPv6", "boosted6", booster6, "gzip", ())):
         mirror = Mirror(lab, os.path.join(directory, tree), host, port, compression, targets)
         found = differences(references[compression], mirror, bool(targets))
         problems += [f"{name}: {text}" for text in found]

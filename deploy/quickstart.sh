@@ -108,20 +108,20 @@ site() {
 lab_up() {
   local root
   root=$(site)
-  say 'A lab: nginx and accelerd serve the documentation, precompressed, as site.test'
+  say 'A lab: nginx and accelerd serve the documentation, precompressed, as site.test, and boosterd stands before them'
   if [[ $PREFIX == qs || -e /run/webbooster-lab/$PREFIX/quickstart ]]; then
     "$LAB" down --prefix "$PREFIX" 9>&- 2>/dev/null
   fi
   # `up` removes what it made when it fails, and refuses a lab that is not ours.
   STAGE=up
-  watched timeout -k 10 120 "$LAB" up --prefix "$PREFIX" --docroot "$root" --without booster
+  watched timeout -k 10 120 "$LAB" up --prefix "$PREFIX" --docroot "$root"
   OWN=yes STAGE=''
   touch "/run/webbooster-lab/$PREFIX/quickstart"
 }
 
 # A client that everybody knows. What it saves is compared, file by file.
 mirror() {
-  say 'wget mirrors all of it: from port 8080, then through the accelerator (port 80) six times'
+  say 'wget mirrors all of it: from port 8080, then through the accelerator (port 80) six times, and through the booster twice'
   watched timeout -k 10 900 python3 "$REPO_DIR/bench/mirror.py" --prefix "$PREFIX" --directory "$WORK/mirrors" \
     --json "$WORK/mirror.json" || die 'the mirrors differ, as shown above'
 }
@@ -165,7 +165,9 @@ how_to_play() {
 
 The lab is up. Play:
   $LAB exec --prefix $PREFIX client curl -i --resolve site.test:80:${e[ORIGIN_IP]} http://site.test/about.html
+  $LAB exec --prefix $PREFIX client curl -i --cacert ${e[CA_CERT]} --resolve site.test:443:${e[BOOSTER_CLIENT_IP]} https://site.test/about.html
   ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} status
+  ${e[WBCTL]} booster status --socket ${e[BOOSTERD_SOCK]}
   ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} cache list --limit 10
   ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} reasons
   ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} cache purge --all

@@ -81,7 +81,8 @@ def expect_table(text):
     check(number(r"mismatches with port 8080 +(\d+)\n", text) == 0, "bytes differ")
     requests = number(r"wget, first  .*?(\d+) requests", text)
     check(requests > 300, f"only {requests} requests are no site")
-    for name, least in (("again", 200), ("IPv6", 200), ("not compressed, IPv6", 40)):
+    for name, least in (("again", 200), ("IPv6", 200), ("not compressed, IPv6", 40),
+                        ("through the booster", 200), ("through the booster, IPv6", 200)):
         check(number(rf"wget, {name}  .*?, (\d+) hits", text) >= least, f"wget, {name}: no hits")
     # Files too large for a hit are a 304 all the same, but that is the web server's.
     check(number(r"wget, conditional .*?(\d+) x 304", text) > 300, "no answers 304")
