@@ -32,7 +32,7 @@ namespace wb::link {
 
 inline constexpr size_t kMaxOfAddress = 8;
 
-class CatalogueServer : public KeyObserver {
+class CatalogueServer final : public KeyObserver {
  public:
   // IPv4 as IPv4-mapped IPv6; network byte order.
   using Address = std::array<uint32_t, 4>;

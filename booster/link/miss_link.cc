@@ -3,6 +3,8 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
+
 #include "booster/http/write.h"
 #include "webbooster/base/check.h"
 
@@ -17,6 +19,7 @@ constexpr http::Refusal kTooSlow = {504, "the origin did not answer in time"};
 
 constexpr size_t kRoom = 64 << 10;  // of a request's body, that waits to be sent
 constexpr int kReadsPerTurn = 8;
+constexpr int kLooks = 8;  // within a deadline: whether the origin is still up
 constexpr unsigned kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 }  // namespace
@@ -56,7 +59,7 @@ void MissLink::Start(Call& call) {
   } else {
     Connect();
   }
-  if (call_) timer_.ArmIn(Patience());
+  if (call_) timer_.ArmIn(Patience() / kLooks);
 }
 
 void MissLink::Connect() {
@@ -84,7 +87,12 @@ void MissLink::Check() {
     touched_ = loop_.now();
   }
   const net::Clock::time_point due = touched_ + Patience();
-  if (due > loop_.now()) return timer_.ArmAt(due);
+  if (due > loop_.now()) {
+    // Another origin may answer in time what one that has been found dead meanwhile will not.
+    const bool down = !call_->origin->health->up() && !reader_->started();
+    if (down && call_->Repeatable() && call_->Idempotent()) return Close(kTooSlow);
+    return timer_.ArmAt(std::min(due, loop_.now() + Patience() / kLooks));
+  }
   if (state_ != State::kConnecting) return Close(kTooSlow);
   Close(fd_ ? kConnectTooSlow : kNoConnection);
 }
@@ -97,7 +105,7 @@ void MissLink::OnEvents(uint32_t events) {
     ending_ = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     touched_ = loop_.now();
     Write();
-    if (call_) timer_.ArmIn(Patience());
+    if (call_) timer_.ArmIn(Patience() / kLooks);
     return;
   }
   if (!call_) return CloseIdle();  // ended by the origin, or what was not asked for

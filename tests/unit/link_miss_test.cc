@@ -157,6 +157,23 @@ TEST_F(LinkTest, ASilentOriginIs504WithinTheDeadline) {
   EXPECT_TRUE(link->ended());
 }
 
+TEST_F(LinkTest, WhatAnOriginOwesThatIsDownIsAskedElsewhere) {
+  FakeOrigin hung, other;
+  const auto down = AddOrigin(hung);
+  AddOrigin(other);
+  Begin();
+  Asked asked(Get("/"));
+  Start(asked);
+  const auto link = Accept(hung);
+  Await(*link);
+  for (int i = 0; i < 3; ++i) down->health->Failed(loop_->now());
+  const auto fresh = Accept(other);
+  EXPECT_TRUE(Await(*fresh).starts_with("GET / "));
+  fresh->Write(Reply("in time"));
+  ASSERT_TRUE(Until([&] { return asked.heard.ended; }));
+  EXPECT_EQ(asked.heard.body, "in time");
+}
+
 TEST_F(LinkTest, AResponseThatIsCutIsAFailure) {
   FakeOrigin origin;
   AddOrigin(origin);
