@@ -30,6 +30,7 @@ from booster_hostile_cases import Nothing, Refuse, Reject, Relay
 ORIGIN_PORT = 9000
 SEED = int(os.environ.get("WB_HOSTILE_SEED", "1"))
 NUMBER = re.compile("/(?:h|smuggled)/([0-9]{5})")
+SETTLE_S = 0.05
 PATIENCE_S = 10
 MORE_MEMORY_KIB = 96 << 10  # that boosterd may take for any attack here
 
@@ -247,6 +248,8 @@ def http2_case(field, case):
                 require(client.read_until(lambda: client.closed, PATIENCE_S), "GOAWAY, but no end")
                 return [], True
             elif stream.reset in outcome.resets or stream.status in getattr(outcome, "statuses", ()):
+                # A GOAWAY may follow what the stream was told.
+                client.read_until(lambda: client.closed or client.goaway >= 0, SETTLE_S)
                 probes = [probe_h2(field, client)] if client.goaway < 0 and not client.closed else []
                 return [*getattr(outcome, "may", ()), *probes], True
             elif client.closed and client.goaway < 0 and getattr(outcome, "closes", False):
