@@ -59,7 +59,8 @@ std::string Plural(uint64_t number, const char* word) {
 // Of a rate: three digits at least as far as they mean something.
 std::string Number(double value) {
   if (value >= 100) return Grouped(static_cast<uint64_t>(value + 0.5));
-  return absl::StrFormat(value >= 10 || value == 0 ? "%.0f" : "%.1f", value);
+  return value >= 10 || value == 0 ? absl::StrFormat("%.0f", value)
+                                   : absl::StrFormat("%.1f", value);
 }
 
 std::string Bytes(double bytes) {
@@ -78,7 +79,7 @@ std::string Latency(const DomainTotals& recent, double part) {
 
 std::string Percent(double part) {
   if (part > 0 && part < 0.0001) return "&lt; 0.01 %";
-  return absl::StrFormat(part == 0 ? "%.0f %%" : "%.2f %%", part * 100);
+  return part == 0 ? "0 %" : absl::StrFormat("%.2f %%", part * 100);
 }
 
 std::string Duration(std::chrono::seconds time) {
