@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 #include <vector>
 
@@ -58,7 +59,7 @@ std::string Plural(uint64_t number, const char* word) {
 
 // Of a rate: three digits at least as far as they mean something.
 std::string Number(double value) {
-  if (value >= 100) return Grouped(static_cast<uint64_t>(value + 0.5));
+  if (value >= 100) return Grouped(static_cast<uint64_t>(std::llround(value)));
   return value >= 10 || value == 0 ? absl::StrFormat("%.0f", value)
                                    : absl::StrFormat("%.1f", value);
 }
