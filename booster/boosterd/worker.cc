@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/boosterd/worker.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -55,6 +56,7 @@ Worker::Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
                std::shared_ptr<const front::Snapshot> snapshot)
     : shared_(shared),
       loop_(std::move(loop)),
+      spare_(open("/dev/null", O_RDONLY | O_CLOEXEC)),
       scratch_(kScratchBytes),
       counters_(front::kMaxDomains),
       log_(*loop_, shared.log),
@@ -146,6 +148,12 @@ void Worker::Accept(const ListeningSocket& socket) {
                               &client.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd) {
       Admit(std::move(fd), client, socket);
+    } else if ((errno == EMFILE || errno == ENFILE) && spare_) {
+      // Left alone, it would wake us again and again: it is ended by the descriptor kept for this.
+      spare_.reset();
+      base::UniqueFd(accept4(socket.fd.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset();
+      spare_.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+      counters_.ended[static_cast<size_t>(front::End::kLimit)].Add();
     } else if (errno == EAGAIN || errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                errno == ENOMEM) {
       return;

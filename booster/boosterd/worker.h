@@ -85,6 +85,7 @@ class Worker final : private front::ConnectionOwner {
 
   Shared& shared_;
   const std::unique_ptr<net::EventLoop> loop_;
+  base::UniqueFd spare_;  // given up for a connection that there is no descriptor for
   std::vector<char> scratch_;
   front::WorkerCounters counters_;
   WorkerLog log_;
