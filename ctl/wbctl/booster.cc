@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // wbctl booster status|domains|reload: the same client, asking boosterd.
+#include <cmath>
 #include <iostream>
 
 #include "ctl/wbctl/context.h"
@@ -10,9 +11,9 @@ namespace {
 
 constexpr auto kRight = Table::Align::kRight;
 
-std::string Rate(double per_s) { return Count(static_cast<uint64_t>(per_s + 0.5)) + "/s"; }
+std::string Rate(double per_s) { return Count(static_cast<uint64_t>(std::llround(per_s))) + "/s"; }
 
-std::string ByteRate(double per_s) { return Bytes(static_cast<uint64_t>(per_s + 0.5)) + "/s"; }
+std::string ByteRate(double per_s) { return Bytes(static_cast<uint64_t>(std::llround(per_s))) + "/s"; }
 
 uint64_t Responses(const api::BoosterDomain& d) {
   uint64_t all = 0;
