@@ -69,7 +69,7 @@ struct Timeouts {
   milliseconds idle = seconds(60);       // between requests
   milliseconds body = seconds(30);       // without a byte of the request's body
   milliseconds write = seconds(30);      // without the client taking a byte
-  milliseconds connect = seconds(1);     // to an origin
+  milliseconds connect = seconds(2);     // to an origin
   milliseconds response =
       seconds(30);                   // for an origin's response to begin, and without a byte of it
   milliseconds tunnel = hours(1);    // without a byte either way

@@ -15,6 +15,7 @@ int64_t Nanoseconds(net::Clock::time_point time) {
 }  // namespace
 
 void Health::Succeeded(bool check, net::Clock::time_point now) {
+  answered_ns_.store(Nanoseconds(now), std::memory_order_relaxed);
   if (failures_.load(std::memory_order_relaxed) != 0) failures_ = 0;
   if (up() || !check) return;
   if (++successes_ < rules_.rise) return;
@@ -23,7 +24,8 @@ void Health::Succeeded(bool check, net::Clock::time_point now) {
   if (!up_.exchange(true)) ++changes_;
 }
 
-void Health::Failed(net::Clock::time_point) {
+void Health::Failed(net::Clock::time_point begun) {
+  if (Nanoseconds(begun) < answered_ns_.load(std::memory_order_relaxed)) return;
   successes_ = 0;
   if (++failures_ < rules_.fall) return;
   if (up_.exchange(false)) ++changes_;

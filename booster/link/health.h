@@ -25,7 +25,9 @@ class Health {
   // A check or a request that was answered, or not (no connection, no answer in time, no HTTP).
   // Only checks bring an origin up again: requests are not sent to one that is down.
   void Succeeded(bool check, net::Clock::time_point now);
-  void Failed(net::Clock::time_point now);
+  // A failure of what began before the last answer is not counted: lost packets fail many
+  // connections of one burst at the same time, in a row, of an origin that answers the others.
+  void Failed(net::Clock::time_point begun);
 
   bool up() const { return up_.load(std::memory_order_relaxed); }
   uint64_t changes() const { return changes_.load(std::memory_order_relaxed); }
@@ -39,6 +41,7 @@ class Health {
   std::atomic<uint32_t> failures_ = 0;   // in a row
   std::atomic<uint32_t> successes_ = 0;  // in a row, while down
   std::atomic<uint64_t> changes_ = 0;
+  std::atomic<int64_t> answered_ns_ = INT64_MIN;  // last, of the clock
   std::atomic<int64_t> up_since_ns_ = INT64_MIN;  // of the clock; least: from the beginning
 };
 

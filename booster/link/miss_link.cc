@@ -52,7 +52,7 @@ void MissLink::Start(Call& call) {
   limits_ = call.routes().limits;
   if (!reader_) reader_ = std::make_unique<ResponseReader>(limits_);
   reader_->Begin({.head = head.method == "HEAD", .upgrade = head.upgrade});
-  touched_ = loop_.now();
+  touched_ = begun_ = loop_.now();
   used_before_ = state_ == State::kOpen;
   if (used_before_) {
     Write();
@@ -197,6 +197,7 @@ void MissLink::OnHead(const http::ResponseHead& head) {
     tunnel_ = body_open_ = true;
     timer_.ArmIn(call_->routes().deadlines.tunnel);
   }
+  if (!head.interim()) call_->origin->health->Succeeded(false, loop_.now());
   call_->OnHead(head);
 }
 
@@ -216,7 +217,6 @@ void MissLink::Answered() {
   const bool reusable = reader_->keep_alive() && !body_open_ && out_.empty() && !tunnel_;
   timer_.Disarm();
   touched_ = loop_.now();
-  call->origin->health->Succeeded(false, loop_.now());
   call->Done(reader_->trailers());
   if (!reusable) return Close(kEnded, true);
   owner_.LinkIdle(*this);
@@ -234,7 +234,7 @@ void MissLink::Close(http::Refusal why, bool told) {
   if (call && !told) {
     // One that had been idle may have been ended meanwhile, which is no failure.
     const bool failed = !reader_->started() && (!used_before_ || why.status == 504);
-    if (failed) call->origin->health->Failed(loop_.now());
+    if (failed) call->origin->health->Failed(begun_);
     call->Lost(why, sent_);
   }
   owner_.LinkClosed(*this);

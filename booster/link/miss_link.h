@@ -74,6 +74,7 @@ class MissLink final : public Carrier, private net::Watcher, private ResponseSin
   http::Limits limits_;
   net::Timer timer_;
   net::Deferred resume_;
+  net::Clock::time_point begun_;  // the call
   net::Clock::time_point touched_;
   std::string out_;
   bool used_before_ = false;

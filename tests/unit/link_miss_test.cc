@@ -121,6 +121,18 @@ TEST_F(LinkTest, AnOriginThatIsDownIsLeftOut) {
   EXPECT_EQ(one.Accept(), nullptr);
 }
 
+// Packets of a burst are lost together.
+TEST_F(LinkTest, FailuresOfWhatBeganBeforeAnAnswerAreNotCounted) {
+  FakeOrigin one;
+  Health& health = *AddOrigin(one)->health;
+  const net::Clock::time_point begun = loop_->now();
+  health.Succeeded(false, begun + std::chrono::milliseconds(1));
+  for (int i = 0; i < 9; ++i) health.Failed(begun);
+  EXPECT_TRUE(health.up());
+  for (int i = 0; i < 3; ++i) health.Failed(begun + std::chrono::milliseconds(2));
+  EXPECT_FALSE(health.up());
+}
+
 TEST_F(LinkTest, WeightsAreKept) {
   FakeOrigin light, heavy;
   AddOrigin(light);
