@@ -193,6 +193,7 @@ void MissLink::Read() {
 }
 
 void MissLink::OnHead(const http::ResponseHead& head) {
+  if (!call_) return;  // it went at an interim one
   if (head.status == 101) {
     tunnel_ = body_open_ = true;
     timer_.ArmIn(call_->routes().deadlines.tunnel);

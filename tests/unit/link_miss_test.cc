@@ -286,6 +286,20 @@ TEST_F(LinkTest, ABodyIsTakenOnlyByAConnectionThatIs) {
   EXPECT_EQ(put.heard.body, "stored");
 }
 
+TEST_F(LinkTest, AClientThatGoesAtAnInterimResponseDoesNotGetTheFinalOneBehindIt) {
+  FakeOrigin origin;
+  AddOrigin(origin);
+  Begin();
+  Asked asked(Get("/a"));
+  asked.heard.on_head = [&] { asked.Cancel(); };
+  Start(asked);
+  const auto link = Accept(origin);
+  Await(*link);
+  link->Write("HTTP/1.1 103 Early Hints\r\n\r\n" + Reply("x"));
+  ASSERT_TRUE(Until([&] { return link->ended(); }));
+  EXPECT_EQ(asked.heard.heads, std::vector<int>{103});
+}
+
 TEST_F(LinkTest, ACancelledExchangeEndsItsConnectionWithinACallback) {
   FakeOrigin origin;
   AddOrigin(origin);
