@@ -9,7 +9,7 @@ set -Eeuo pipefail
 
 REPO_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 BUILD_DIR=$REPO_DIR/build
-LIMIT_S=${WB_TESTS_LIMIT_S:-3600}
+LIMIT_S=${WB_TESTS_LIMIT_S:-4500}
 export PYTHONDONTWRITEBYTECODE=1
 WORK=''
 

@@ -10,9 +10,9 @@ import sys
 import time
 
 import netlab
+from booster_lab import ORIGIN, TO, resident
 from netlab import Lab, check, say
 
-TO = "BOOSTER_CLIENT"
 PLAIN, TLS, SLOW = 8000, 2000, 1000
 SMALL = [f"/s{size}.html" for size in (1, 700, 1400, 3000)]
 LARGE = 2_000_000  # more than boosterd and the sockets on the way keep
@@ -23,13 +23,6 @@ limits: {{ client_connections: {2 * (PLAIN + TLS)}, buffer: 64KiB }}
 """
 # Measured: 6.2 and 20.2 KiB for an idle client, up to 35 KiB for a slow one.
 PLAIN_BYTES, TLS_BYTES, SLOW_BYTES = 12 << 10, 40 << 10, 96 << 10
-
-
-def resident(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise netlab.TestFailure("boosterd is gone")
 
 
 def ask_once(lab, sock):
@@ -75,7 +68,7 @@ def slow_clients(lab, count):
 
 
 def origin_connections(lab):
-    return len(lab.must("origin", "ss", "-Htn", "state", "established", "src", "198.18.1.1").splitlines())
+    return len(lab.must("origin", "ss", "-Htn", "state", "established", "src", ORIGIN).splitlines())
 
 
 def a_crowd_is_borne():

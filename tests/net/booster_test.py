@@ -16,9 +16,9 @@ import sys
 import time
 
 import netlab
+from booster_lab import ORIGIN, ORIGIN2, TO, resident, restart_with
 from netlab import Lab, check, finish_load, say
 
-TO = "BOOSTER_CLIENT"
 SMALL = [f"/s{size}.html" for size in (1, 700, 1400, 3000, 9000)]
 SIZES = (1, 700, 1400, 3000, 9000, 15000, 40000, 300000)
 # Of one connection: the one of whoever relays.
@@ -127,28 +127,9 @@ def accelerators_come_and_go():
         finish_load(load)
 
 
-TWO_ORIGINS = """
-instance: two
-runtime_dir: {run}
-api: {{ socket: {sock} }}
-metrics: {{ listen: "127.0.0.1:9465" }}
-listeners: [{{ address: "{at}:80" }}]
-timeouts: {{ connect: 300ms, response: 1s }}
-domains:
-  - name: site.test
-    origins: [{{ address: "198.18.1.1:80" }}, {{ address: "198.18.4.1:80" }}]
-    health: {{ path: /s1.html, interval: 100ms, timeout: 300ms, rise: 2, fall: 2, slow_start: 0ms }}
-    {more}
-"""
-
-
-def with_config(lab, more=""):
-    """Other rules for the running boosterd, by a restart."""
-    config = pathlib.Path(lab.env["BOOSTERD_CONF"])
-    config.write_text(TWO_ORIGINS.format(run=config.parent / "booster", sock=lab.env["BOOSTERD_SOCK"],
-                                         at=lab.address(host=TO), more=more))
-    lab.boosterd("stop")
-    lab.boosterd("start")
+def with_two_origins(lab, more=""):
+    health = "health: { path: /s1.html, interval: 100ms, timeout: 300ms, rise: 2, fall: 2, slow_start: 0ms }"
+    restart_with(lab, [f"{ORIGIN}:80", f"{ORIGIN2}:80"], f"{health}\n    {more}")
 
 
 def stop_and_go(pids, number):
@@ -159,7 +140,7 @@ def stop_and_go(pids, number):
 def other_origins_take_over():
     """One of two origins hangs, then its web server is gone: GETs are answered all the same."""
     with netlab.scratch() as path, Lab(site(path), booster=True, without="accel") as lab:
-        with_config(lab)
+        with_two_origins(lab)
         load = lab.start(*lab.load_command(SMALL, 8, "--connections", 8, "--timeout", 5, to=TO))
         time.sleep(1)
         workers = lab.nginx_workers()
@@ -203,17 +184,10 @@ def a_stop_lets_downloads_end():
         check(answer.body == (path / "s300000.html").read_bytes(), "the download was cut")
 
 
-def resident(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
 def slow_clients_hold_memory_only():
     """Thousands that are idle, drip a head or do not read; the others are served, and memory is bounded."""
     with netlab.scratch() as path, Lab(site(path), booster=True) as lab:
-        with_config(lab, "quota: { rate: 0 }")
+        with_two_origins(lab, "quota: { rate: 0 }")
         pid = lab.env["BOOSTERD_PID"]
         before = resident(pid)
         idle, half, greedy = [], [], []
@@ -239,7 +213,7 @@ def slow_clients_hold_memory_only():
 
 def quotas_refuse_the_one_who_asks_too_much():
     with netlab.scratch() as path, Lab(site(path), booster=True) as lab:
-        with_config(lab, "client_quota: { rate: 10, burst: 20 }")
+        with_two_origins(lab, "client_quota: { rate: 10, burst: 20 }")
         connection = lab.connect(80, to=TO)
         answers = [connection.request(lab.request("/s700.html")).status for _ in range(30)]
         check(answers.count(200) >= 20 and 429 in answers, f"{answers}")
