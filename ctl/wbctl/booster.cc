@@ -13,7 +13,9 @@ constexpr auto kRight = Table::Align::kRight;
 
 std::string Rate(double per_s) { return Count(static_cast<uint64_t>(std::llround(per_s))) + "/s"; }
 
-std::string ByteRate(double per_s) { return Bytes(static_cast<uint64_t>(std::llround(per_s))) + "/s"; }
+std::string ByteRate(double per_s) {
+  return Bytes(static_cast<uint64_t>(std::llround(per_s))) + "/s";
+}
 
 uint64_t Responses(const api::BoosterDomain& d) {
   uint64_t all = 0;
