@@ -40,7 +40,8 @@ api::BoosterOrigin OriginOf(const OriginView& origin, uint32_t weight) {
           .busy = origin.busy,
           .hits = origin.hits,
           .misses = origin.misses,
-          .retries = origin.retries};
+          .retries = origin.retries,
+          .coalesced = origin.coalesced};
 }
 
 api::BoosterDomain DomainOf(const View& view, size_t index) {

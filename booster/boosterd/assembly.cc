@@ -65,6 +65,7 @@ absl::StatusOr<std::shared_ptr<const front::Snapshot>> Assembly::Make(const fron
   routes->deadlines = {config.timeouts.connect, config.timeouts.response, config.timeouts.tunnel};
   routes->links = config.links;
   routes->miss_links = config.miss_links;
+  routes->shared_bytes = config.limits.buffer_bytes;
   auto snapshot = std::make_shared<front::Snapshot>();
   snapshot->config = config;
   snapshot->limits = RequestLimits(config.limits);
@@ -73,6 +74,7 @@ absl::StatusOr<std::shared_ptr<const front::Snapshot>> Assembly::Make(const fron
     link::DomainRoute route;
     route.name = domain.name;
     route.ignore_cookies = domain.cookies == config::CookiePolicy::kIgnore;
+    route.coalesce = domain.coalesce;
     for (const front::Origin& origin : domain.origins) {
       absl::StatusOr<std::shared_ptr<const link::Origin>> made = OriginOf(domain, origin);
       if (!made.ok()) {

@@ -65,6 +65,7 @@ struct OriginView {
   uint64_t hits = 0;
   uint64_t misses = 0;
   uint64_t retries = 0;
+  uint64_t coalesced = 0;
 };
 
 struct DomainView {

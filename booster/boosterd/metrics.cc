@@ -130,6 +130,9 @@ void AddOrigins(const std::vector<OriginView>& origins, Families* out) {
   out->Counter("webbooster_booster_origin_retries_total",
                "Requests that failed at the origin and were sent again");
   each(&OriginView::retries);
+  out->Counter("webbooster_booster_origin_coalesced_total",
+               "Requests answered by the response to an identical one");
+  each(&OriginView::coalesced);
   out->Gauge("webbooster_booster_origin_requests_waiting", "Requests that wait for a link");
   each(&OriginView::waiting);
   out->Gauge("webbooster_booster_origin_links", "Permanent links for hits that are open");
@@ -143,9 +146,9 @@ void AddOrigins(const std::vector<OriginView>& origins, Families* out) {
 
 void Sum(const OriginView& from, OriginView* to) {
   to->up = to->up && from.up;
-  for (const auto member :
-       {&OriginView::changes, &OriginView::keys, &OriginView::links, &OriginView::waiting,
-        &OriginView::busy, &OriginView::hits, &OriginView::misses, &OriginView::retries})
+  for (const auto member : {&OriginView::changes, &OriginView::keys, &OriginView::links,
+                            &OriginView::waiting, &OriginView::busy, &OriginView::hits,
+                            &OriginView::misses, &OriginView::retries, &OriginView::coalesced})
     to->*member += from.*member;
 }
 

@@ -269,6 +269,7 @@ void Monitor::AddOrigins(View* view) const {
       one.hits += figures.hits;
       one.misses += figures.misses;
       one.retries += figures.retries;
+      one.coalesced += figures.coalesced;
     }
   }
 }

@@ -173,6 +173,7 @@ void AppendOrigin(const OriginView& origin, uint32_t weight, std::string* out) {
                      " hits"));
   }
   if (origin.retries > 0) say(absl::StrCat(Grouped(origin.retries), " retried"));
+  if (origin.coalesced > 0) say(absl::StrCat(Grouped(origin.coalesced), " coalesced"));
   out->append("</span></li>\n");
 }
 

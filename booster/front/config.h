@@ -136,6 +136,7 @@ struct Domain {
   std::vector<Origin> origins;             // at least one
   Health health;
   config::CookiePolicy cookies = config::CookiePolicy::kPass;  // as the accelerator's of that name
+  bool coalesce = true;  // identical requests that miss at once share a response that may be shared
   Priority priority =
       Priority::kNormal;  // whose requests go on longest when the booster is overloaded
   Quota quota;            // of all clients together

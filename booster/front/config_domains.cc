@@ -179,6 +179,7 @@ PlacedDomain ReadDomain(const Value& value, Domain* domain, Tables* tables) {
   }
   ReadHealth(map["health"], &domain->health);
   map["cookies"].Enum(&domain->cookies, config::kCookiePolicies);
+  map["coalesce"].Boolean(&domain->coalesce);
   map["priority"].Enum(&domain->priority, kPriorities);
   ReadQuota(map["quota"], &domain->quota);
   ReadQuota(map["client_quota"], &domain->client_quota);

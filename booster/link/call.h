@@ -61,6 +61,7 @@ class Call final : public Exchange, public Gate::Guest {
 
   const Ask& ask() const { return ask_; }
   const Routes& routes() const { return *routes_; }
+  const std::shared_ptr<const Routes>& shared_routes() const { return routes_; }
   const http::RequestHead& head() const { return *ask_.head; }
   bool HasBody() const { return head().framing != http::Framing::kNone; }
   // RFC 9110, 9.2.2. Such a request may be sent a second time.
@@ -86,6 +87,7 @@ class Call final : public Exchange, public Gate::Guest {
   int attempts = 0;
   std::unique_ptr<Gate::Place> place;  // while it waits for its turn
   net::Clock::time_point begun;
+  bool alone = false;  // not to be coalesced
 
   // The hit lane's.
   std::string wire;  // the compact request

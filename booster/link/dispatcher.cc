@@ -23,6 +23,7 @@ Dispatcher::Dispatcher(net::EventLoop& loop, std::shared_ptr<const Routes> route
       gate_(gate),
       scratch_(kScratchBytes),
       bury_(loop, [this] { Bury(); }),
+      coalescer_(loop, *this),
       fail_(loop, [this] { FailAll(); }) {
   Adopt(std::move(routes));
 }
@@ -90,10 +91,35 @@ void Dispatcher::Send(Call& call) {
     // None, or one that a reload has taken away since.
     return FailLater(call, kNoOrigin);
   }
-  if (call.attempts == 1 && SendByKey(call, route, paths->second)) return;
+  if (call.attempts == 1 && !call.alone) {
+    if (SendByKey(call, route, paths->second)) return;
+    const Coalescer::Answer answer = coalescer_.Take(call);
+    if (answer == Coalescer::Answer::kJoined && route.origins.size() > 1) {
+      credits_[call.ask().domain].swap(credits_before_);  // it takes nobody's turn
+    }
+    if (answer != Coalescer::Answer::kAlone) return;
+  }
+  SendWhole(call);
+}
+
+void Dispatcher::SendWhole(Call& call) {
+  const auto paths = paths_.find(call.origin);
+  if (paths == paths_.end()) return FailLater(call, kNoOrigin);
   counts_.misses.fetch_add(1, std::memory_order_relaxed);
   ++paths->second.misses;
   paths->second.pool->Add(call);
+}
+
+void Dispatcher::SendAlone(Call& call) {
+  call.alone = true;
+  call.attempts = 0;
+  call.origin = nullptr;
+  Send(call);
+}
+
+void Dispatcher::Coalesced(const std::shared_ptr<const Origin>& origin, size_t calls) {
+  counts_.coalesced.fetch_add(calls, std::memory_order_relaxed);
+  if (const auto at = paths_.find(origin); at != paths_.end()) at->second.coalesced += calls;
 }
 
 bool Dispatcher::SendByKey(Call& call, const DomainRoute& route, Paths& paths) {
@@ -118,6 +144,7 @@ std::shared_ptr<const Origin> Dispatcher::Choose(uint32_t domain, const DomainRo
   const auto now = loop_.now();
   std::vector<double>& credits = credits_[domain];
   credits.resize(route.origins.size());
+  credits_before_ = credits;
   // Of those that are up and not `but`; else of those that are up; else of all.
   for (const int pass : {0, 1, 2}) {
     double total = 0;
@@ -152,7 +179,7 @@ std::vector<OriginFigures> Dispatcher::Report() const {
   std::vector<OriginFigures> report;
   report.reserve(paths_.size());
   for (const auto& [origin, paths] : paths_) {
-    OriginFigures figures = {origin, paths.hits, paths.misses, paths.retries};
+    OriginFigures figures = {origin, paths.hits, paths.misses, paths.retries, paths.coalesced};
     figures.waiting = paths.pool->waiting();
     figures.busy = paths.pool->busy();
     if (paths.lane) {

@@ -12,6 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "booster/link/call.h"
+#include "booster/link/coalescer.h"
 #include "booster/link/exchange.h"
 #include "booster/link/hit_lane.h"
 #include "booster/link/keys.h"
@@ -23,9 +24,10 @@ namespace wb::link {
 
 // Of one worker; read by others at any time.
 struct DispatchCounts {
-  std::atomic<uint64_t> hits = 0;     // requests sent by key
-  std::atomic<uint64_t> misses = 0;   // requests sent whole
-  std::atomic<uint64_t> retries = 0;  // of these, not for the first time
+  std::atomic<uint64_t> hits = 0;       // requests sent by key
+  std::atomic<uint64_t> misses = 0;     // requests sent whole
+  std::atomic<uint64_t> retries = 0;    // of these, not for the first time
+  std::atomic<uint64_t> coalesced = 0;  // answered by the response to another one
 };
 
 // Of one origin: requests as above, since it is named, and what there is now.
@@ -33,13 +35,14 @@ struct OriginFigures {
   std::shared_ptr<const Origin> origin;
   uint64_t hits = 0;
   uint64_t misses = 0;
-  uint64_t retries = 0;  // requests that failed there, and went on elsewhere
-  size_t links = 0;      // for hits, open
-  size_t waiting = 0;    // requests, for a link
-  size_t busy = 0;       // connections for misses that carry one
+  uint64_t retries = 0;    // requests that failed there, and went on elsewhere
+  uint64_t coalesced = 0;  // requests that were answered by the response to another one
+  size_t links = 0;        // for hits, open
+  size_t waiting = 0;      // requests, for a link
+  size_t busy = 0;         // connections for misses that carry one
 };
 
-class Dispatcher final : public Upstream, private CallOwner, private Carrier {
+class Dispatcher final : public Upstream, private CallSender, private Carrier {
  public:
   // `listener`: of links for hits; `gate`: before all requests. None, or they outlive it.
   Dispatcher(net::EventLoop& loop, std::shared_ptr<const Routes> routes, LinkListener* listener,
@@ -58,15 +61,18 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
 
  private:
   struct Paths {
-    uint64_t hits = 0, misses = 0, retries = 0;
+    uint64_t hits = 0, misses = 0, retries = 0, coalesced = 0;
     std::unique_ptr<HitLane> lane;
     std::unique_ptr<MissPool> pool;
     std::unique_ptr<Keys> keys;
   };
 
-  // CallOwner
+  // CallSender
   void Retry(Call& call, http::Refusal why) override;
   void Admitted(Call& call) override { Send(call); }
+  void SendWhole(Call& call) override;
+  void SendAlone(Call& call) override;
+  void Coalesced(const std::shared_ptr<const Origin>& origin, size_t calls) override;
   // Carrier, of calls that wait for their turn or have failed already.
   size_t Room(const Call&) const override { return 0; }
   void SendBody(Call&, std::string_view, bool) override {}
@@ -92,6 +98,8 @@ class Dispatcher final : public Upstream, private CallOwner, private Carrier {
   std::vector<Paths> retired_;
   net::Timer bury_;
   std::vector<std::vector<double>> credits_;  // of the domains' origins: smooth weighted turns
+  std::vector<double> credits_before_;        // the last turn, of its domain
+  Coalescer coalescer_;
   std::vector<std::pair<Call*, http::Refusal>> failed_;
   net::Deferred fail_;
   DispatchCounts counts_;

@@ -13,6 +13,27 @@
 
 namespace wb::link {
 
+// What an accelerator may answer whatever the request's fields say: GET without a body, with
+// nothing but Accept-Encoding, once, that could change the reply. By this alone two requests are
+// the same.
+class RequestName {
+ public:
+  // False: another kind of request. `scheme` as of Ask. The views hold until the next call.
+  bool Read(const http::RequestHead& head, std::string_view scheme, bool ignore_cookies);
+
+  const std::string& text() const { return text_; }  // all three, with NUL between them
+  std::string_view host() const { return View().substr(0, host_); }
+  std::string_view target() const { return View().substr(host_ + 1, target_ - host_ - 1); }
+  std::string_view encoding() const { return View().substr(target_ + 1); }
+
+ private:
+  std::string_view View() const { return text_; }
+
+  std::string text_;
+  size_t host_ = 0;  // ends there, as does the target
+  size_t target_ = 0;
+};
+
 class Keys {
  public:
   explicit Keys(const Secret& secret) : maker_(secret) {}
@@ -21,16 +42,12 @@ class Keys {
     Key key;
     std::string hex;
   };
-  // The key of a request that an accelerator may answer whatever its fields say: GET without a
-  // body, with nothing but Accept-Encoding, once, that could change the reply. Else none. `scheme`
-  // as of Ask. Valid until the next call.
+  // The key of a request that has a name. Else none. Valid until the next call.
   const Entry* Of(const http::RequestHead& head, std::string_view scheme, bool ignore_cookies);
 
  private:
-  const Entry* Find(std::string_view host, std::string_view target, std::string_view encoding);
-
   const KeyMaker maker_;
-  std::string name_;  // what a key is made of
+  RequestName name_;  // what a key is made of
   // Two generations: when the young one is full it becomes the old one, and what is still asked for
   // comes over.
   absl::flat_hash_map<std::string, Entry> young_;

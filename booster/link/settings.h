@@ -46,15 +46,17 @@ struct DomainRoute {
   std::string name;  // the Host of requests of HTTP/1.0 that have none
   std::vector<Choice> origins;
   bool ignore_cookies = false;  // requests with a Cookie field may be answered by key
+  bool coalesce = true;         // identical requests may share a response (coalescer.h)
 };
 
 // What changes with a reload, whole. Domains are those of Ask::domain.
 struct Routes {
   Deadlines deadlines;
-  http::Limits limits;        // of responses
-  uint32_t links = 2;         // for hits, of a worker to an origin
-  uint32_t miss_links = 256;  // of a worker to an origin, at most
-  std::string via;            // our pseudonym; "": no Via
+  http::Limits limits;                // of responses
+  uint32_t links = 2;                 // for hits, of a worker to an origin
+  uint32_t miss_links = 256;          // of a worker to an origin, at most
+  uint64_t shared_bytes = 256 << 10;  // of a response's body that identical requests share, at most
+  std::string via;                    // our pseudonym; "": no Via
   std::vector<DomainRoute> domains;
 };
 

@@ -59,6 +59,7 @@ struct BoosterOrigin {
   uint64_t hits = 0;
   uint64_t misses = 0;
   uint64_t retries = 0;
+  uint64_t coalesced = 0;
 };
 
 struct BoosterDomain {

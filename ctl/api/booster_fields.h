@@ -50,6 +50,7 @@ void Fields(auto& a, Is<BoosterOrigin> auto& s) {
   a("hits", s.hits);
   a("misses", s.misses);
   a("retries", s.retries);
+  a("coalesced", s.coalesced);
 }
 
 void Fields(auto& a, Is<BoosterDomain> auto& s) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""boosterd before origins that reset, cut and close at the worst times, and boosterd without a descriptor left."""
+"""boosterd before origins that reset, cut and close at the worst times, one that is slow while a crowd asks, and boosterd without a
+descriptor left."""
 
 import collections
 import os
@@ -13,7 +14,7 @@ import threading
 import time
 
 import netlab
-from booster_lab import ORIGIN, TO, restart_with
+from booster_lab import ORIGIN, TO, booster, restart_with
 from netlab import Lab, check, say
 from wbhttp import HttpError, request_bytes
 
@@ -27,6 +28,7 @@ ANSWERS = {
     "reset within the head": OK[:20],
     "reset within the body": OK[:-2],
 }
+SLOW_S = 0.4  # for what is below /public/ and /own/
 
 class FaultyOrigin:
     """A web server on the origin's machine that logs each request that it has read whole, and then does what ANSWERS says."""
@@ -54,6 +56,9 @@ class FaultyOrigin:
                 except (OSError, EOFError):
                     return
                 method, target = request.split(b" ", 2)[:2]
+                if target.startswith((b"/public/", b"/own/")):
+                    self._crawl(connection, target)
+                    continue
                 number = int(target.rpartition(b"/")[2]) if target.startswith(b"/n/") else 0
                 self.seen[method.decode(), number] += 1
                 kind = list(ANSWERS)[number % len(ANSWERS)]
@@ -66,6 +71,14 @@ class FaultyOrigin:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 if kind != "whole":
                     return
+
+    def _crawl(self, connection, target):
+        """Says which of the requests for this target it answers, and whether the answer is for all."""
+        self.seen[target] += 1
+        body = b"%d" % self.seen[target]
+        control = b"max-age=60" if target.startswith(b"/public/") else b"private"
+        time.sleep(SLOW_S)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nCache-Control: %s\r\n\r\n%s" % (len(body), control, body))
 
     @staticmethod
     def _read(connection, data):
@@ -144,6 +157,53 @@ def nothing_is_posted_twice():
             origin.listener.close()
 
 
+def ask_all(lab, target, count):
+    """So many clients at once. The bodies, and how long the last one took."""
+    connections = [lab.connect(80, to=TO) for _ in range(count)]
+    bodies = []
+
+    def ask(connection):
+        answer = connection.request(request_bytes("GET", target, lab.domain))
+        bodies.append((answer.status, answer.body))
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(connection,)) for connection in connections]
+    begun = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    took = time.monotonic() - begun
+    check(len(bodies) == count and {status for status, _ in bodies} == {200}, f"{target}: {bodies[:5]}")
+    return [body for _, body in bodies], took
+
+
+def a_crowd_is_one_request():
+    """What many ask for at once, an origin is asked for once by each worker, if the answer is for all; nobody gets another's."""
+    with netlab.scratch() as path, Lab(path, booster=True, without="accel") as lab:
+        origin = FaultyOrigin(lab, PORTS[0])
+        crowd, workers = 100, len(os.sched_getaffinity(0))
+        restart_with(lab, [f"{ORIGIN}:{PORTS[0]}"], "quota: { rate: 0 }", response="10s")
+        bodies, took = ask_all(lab, "/public/1", crowd)
+        say(f"  {crowd} clients: {origin.seen[b'/public/1']} requests, {took:.2f} s")
+        # The clients do not come in one instant: one who is behind the head asks anew.
+        check(origin.seen[b"/public/1"] <= 2 * workers, f"{origin.seen[b'/public/1']} requests to the origin")
+        check(len(set(bodies)) == origin.seen[b"/public/1"], f"{set(bodies)}")
+        bodies, took = ask_all(lab, "/own/1", crowd)
+        say(f"  {crowd} clients, each its own: {took:.2f} s")
+        check(len(set(bodies)) == crowd, f"{crowd - len(set(bodies))} clients got what was another's")
+        check(took < 2 * SLOW_S + 1.5, f"waited one for the other: {took} s")
+        status = booster(lab)["domains"][0]["origins"][0]
+        check(status["coalesced"] >= crowd - 2 * workers, f"{status}")
+        # That it is not for all is known now.
+        _, took = ask_all(lab, "/own/1", crowd)
+        check(took < SLOW_S + 1, f"waited for what is not for all: {took} s")
+        restart_with(lab, [f"{ORIGIN}:{PORTS[0]}"], "coalesce: false")
+        ask_all(lab, "/public/2", crowd)
+        check(origin.seen[b"/public/2"] == crowd, f"turned off: {origin.seen[b'/public/2']} requests for {crowd}")
+        origin.listener.close()
+
+
 def cpu_seconds(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -182,4 +242,4 @@ def without_descriptors_it_goes_on():
 
 
 if __name__ == "__main__":
-    sys.exit(netlab.main([nothing_is_posted_twice, without_descriptors_it_goes_on]))
+    sys.exit(netlab.main([nothing_is_posted_twice, a_crowd_is_one_request, without_descriptors_it_goes_on]))

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of boosterd in a lab share: its address, other configurations, its memory."""
 
+import json
 import pathlib
+import subprocess
+import time
+
+from netlab import check
 
 TO = "BOOSTER_CLIENT"
 ORIGIN = "198.18.1.1"  # for the booster
@@ -27,6 +32,15 @@ def restart_with(lab, origins, more, response="1s"):
                                   response=response, origins=", ".join(f'{{ address: "{origin}" }}' for origin in origins)))
     lab.boosterd("stop")
     lab.boosterd("start")
+
+
+def booster(lab):
+    """What boosterd's control socket says; it may say the same for 0.1 s."""
+    time.sleep(0.2)
+    done = subprocess.run([f"{lab.env['BUILD_DIR']}/ctl/wbctl/wbctl", "--json", "booster", "status", "--socket", lab.env["BOOSTERD_SOCK"]],
+                          text=True, capture_output=True)
+    check(done.returncode == 0, f"wbctl booster status: {done.stderr}")
+    return json.loads(done.stdout)
 
 
 def resident(pid):

@@ -6,7 +6,6 @@ The client's requests go to boosterd; what port 8080 of the origin answers, whic
 what must come.
 """
 
-import json
 import os
 import pathlib
 import signal
@@ -16,7 +15,7 @@ import sys
 import time
 
 import netlab
-from booster_lab import ORIGIN, ORIGIN2, TO, resident, restart_with
+from booster_lab import ORIGIN, ORIGIN2, TO, booster, resident, restart_with
 from netlab import Lab, check, finish_load, say
 
 SMALL = [f"/s{size}.html" for size in (1, 700, 1400, 3000, 9000)]
@@ -28,15 +27,6 @@ OWN_FIELDS = {"date", "connection", "keep-alive", "transfer-encoding", "via"}
 def site(path):
     netlab.make_docroot(path, SIZES, compressed=(3000, 9000))
     return path
-
-
-def booster(lab):
-    """What boosterd's control socket says; it may say the same for 0.1 s."""
-    time.sleep(0.2)
-    done = subprocess.run([f"{lab.env['BUILD_DIR']}/ctl/wbctl/wbctl", "--json", "booster", "status", "--socket", lab.env["BOOSTERD_SOCK"]],
-                          text=True, capture_output=True)
-    check(done.returncode == 0, f"wbctl booster status: {done.stderr}")
-    return json.loads(done.stdout)
 
 
 def first_origin(lab):

@@ -148,11 +148,12 @@ TEST_F(BoosterMetricsTest, ShowsEveryValue) {
     expected[area + "requests_total" + up + ",result=\"hit\"}"] = 75;
     expected[area + "requests_total" + up + ",result=\"miss\"}"] = 25;
     expected[area + "retries_total" + up + "}"] = 9;
+    expected[area + "coalesced_total" + up + "}"] = 11;
     expected[area + "requests_waiting" + up + "}"] = 7;
     expected[area + "links" + up + "}"] = 2;
     expected[area + "connections_busy" + up + "}"] = 8;
     expected["webbooster_booster_catalogue_keys" + up + "}"] = 6;
-    for (const char* zero : {"retries_total", "requests_waiting", "links", "connections_busy"})
+    for (const char* zero : {"retries_total", "coalesced_total", "requests_waiting", "links", "connections_busy"})
       expected[area + zero + down + "}"] = 0;
     expected[area + "requests_total" + down + ",result=\"hit\"}"] = 0;
     expected[area + "requests_total" + down + ",result=\"miss\"}"] = 0;

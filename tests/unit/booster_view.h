@@ -25,6 +25,7 @@ inline View MakeView(const std::vector<std::string>& names) {
     up.hits = 75;
     up.misses = 25;
     up.retries = 9;
+    up.coalesced = 11;
     view.origins.push_back(up);
     view.origins.push_back({.name = name + ":82", .up = false, .changes = 3});
   }

@@ -47,6 +47,7 @@ domains:
     origins: [{address: "[fd00:0::1]:81", weight: 5, key_file: /b, catalogue: "192.0.2.1:9466"}]
     health: {path: "/h?x", interval: 2s, timeout: 3s, rise: 4, fall: 5, slow_start: 0ms}
     cookies: ignore
+    coalesce: false
     priority: high
     quota: {rate: 1, burst: 2, concurrent: 3}
     client_quota: {rate: 4, burst: 5, concurrent: 6}
@@ -80,6 +81,7 @@ domains:
                    {{{"fd00::1", 81}, 5, "/b", Endpoint{"192.0.2.1", 9466}}},
                    {"/h?x", seconds(2), seconds(3), 4, 5, milliseconds(0)},
                    config::CookiePolicy::kIgnore,
+                   false,
                    Priority::kHigh,
                    {1, 2, 3},
                    {4, 5, 6},

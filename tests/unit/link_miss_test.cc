@@ -141,7 +141,7 @@ TEST_F(LinkTest, WeightsAreKept) {
   Begin();
   std::vector<std::unique_ptr<Asked>> all;
   for (int i = 0; i < 40; ++i) {
-    all.push_back(std::make_unique<Asked>(Get("/")));
+    all.push_back(std::make_unique<Asked>(Get("/" + std::to_string(i))));
     Start(*all.back());
   }
   int to_light = 0, to_heavy = 0;
