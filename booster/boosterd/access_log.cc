@@ -155,6 +155,7 @@ void WorkerLog::Write(const front::LogRecord& record) {
        .body_bytes = record.body_bytes,
        .referer = IfThere(record.referer),
        .user_agent = IfThere(record.user_agent),
+       .refused = record.cause.empty() ? std::nullopt : std::optional(record.cause),
        .request_seconds = std::chrono::duration<double>(record.took).count()},
       config_.format, &lines_);
   ++count_;

@@ -53,7 +53,9 @@ api::BoosterDomain DomainOf(const View& view, size_t index) {
   for (size_t i = 0; i < std::size(kClasses); ++i)
     out.responses[kClasses[i]] = seen.totals.responses[i];
   out.active = seen.totals.active;
-  out.refused = seen.totals.refused;
+  for (size_t i = 0; i < front::kCauses; ++i) {
+    if (seen.totals.refused[i] > 0) out.refused[front::kCauseNames[i]] = seen.totals.refused[i];
+  }
   out.request_bytes = seen.totals.request_bytes;
   out.response_bytes = seen.totals.response_bytes;
   out.rates = RatesOf(seen.rates);

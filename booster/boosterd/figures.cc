@@ -9,7 +9,7 @@ void DomainTotals::Add(const front::DomainCounters& counters) {
   for (size_t i = 0; i < responses.size(); ++i) responses[i] += counters.responses[i].get();
   request_bytes += counters.request_bytes.get();
   response_bytes += counters.response_bytes.get();
-  refused += counters.refused.get();
+  for (size_t i = 0; i < refused.size(); ++i) refused[i] += counters.refused[i].get();
   active += counters.active.get();
   for (size_t i = 0; i < latency.size(); ++i) latency[i] += counters.latency[i].get();
   latency_ns += counters.latency_ns.get();
@@ -19,7 +19,7 @@ void DomainTotals::Add(const DomainTotals& other) {
   for (size_t i = 0; i < responses.size(); ++i) responses[i] += other.responses[i];
   request_bytes += other.request_bytes;
   response_bytes += other.response_bytes;
-  refused += other.refused;
+  for (size_t i = 0; i < refused.size(); ++i) refused[i] += other.refused[i];
   active += other.active;
   for (size_t i = 0; i < latency.size(); ++i) latency[i] += other.latency[i];
   latency_ns += other.latency_ns;
@@ -30,7 +30,7 @@ DomainTotals DomainTotals::Since(const DomainTotals& before) const {
   for (size_t i = 0; i < responses.size(); ++i) since.responses[i] -= before.responses[i];
   since.request_bytes -= before.request_bytes;
   since.response_bytes -= before.response_bytes;
-  since.refused -= before.refused;
+  for (size_t i = 0; i < refused.size(); ++i) since.refused[i] -= before.refused[i];
   for (size_t i = 0; i < latency.size(); ++i) since.latency[i] -= before.latency[i];
   since.latency_ns -= before.latency_ns;
   return since;

@@ -22,7 +22,7 @@ struct DomainTotals {
   std::array<uint64_t, 6> responses = {};
   uint64_t request_bytes = 0;
   uint64_t response_bytes = 0;
-  uint64_t refused = 0;
+  std::array<uint64_t, front::kCauses> refused = {};
   uint64_t active = 0;
   std::array<uint64_t, front::kLatencyBounds.size() + 1> latency = {};
   uint64_t latency_ns = 0;

@@ -99,8 +99,14 @@ void AddDomains(const std::vector<DomainSeries>& domains, Families* out) {
   };
   out->Gauge("webbooster_booster_requests_active", "Requests of clients under way");
   each(&DomainTotals::active);
-  out->Counter("webbooster_booster_requests_refused_total", "Requests refused by policy");
-  each(&DomainTotals::refused);
+  out->Counter("webbooster_booster_requests_refused_total",
+               "Requests answered by boosterd itself, or cut, by why");
+  for (const DomainSeries& d : domains) {
+    for (size_t i = 0; i < front::kCauses; ++i) {
+      if (d.totals.refused[i] == 0) continue;  // most are
+      out->Add(d.totals.refused[i], {{"domain", d.name}, {"reason", front::kCauseNames[i]}});
+    }
+  }
   out->Counter("webbooster_booster_request_bytes_total", "Bodies of requests");
   each(&DomainTotals::request_bytes);
   out->Counter("webbooster_booster_response_bytes_total", "Bodies of responses sent to clients");

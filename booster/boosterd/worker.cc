@@ -174,7 +174,8 @@ void Worker::Admit(base::UniqueFd fd, const net::Address& client, const Listenin
   front::ClientTable::Place place;
   if (!peer.proxy) {
     auto answer = shared_.clients->Ask(peer.ip, front::ClientTable::kConnections,
-                                       {.rate = {}, .under_way = config.limits.client_connections},
+                                       {front::Rate(config.limits.client_connection_rate, 0),
+                                        config.limits.client_connections},
                                        loop_->now().time_since_epoch().count());
     if (answer.refused()) {
       counters_.ended[static_cast<size_t>(front::End::kLimit)].Add();

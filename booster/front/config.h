@@ -78,8 +78,9 @@ struct Timeouts {
 };
 
 struct Limits {
-  uint32_t connections = 20000;        // of clients, of all workers together
-  uint32_t client_connections = 1000;  // of one client address (IPv6: /64)
+  uint32_t connections = 20000;         // of clients, of all workers together
+  uint32_t client_connections = 1000;   // of one client address (IPv6: /64)
+  uint32_t client_connection_rate = 0;  // new ones a second of one client address; 0: no limit
   uint64_t head_bytes = 32 << 10;
   uint64_t target_bytes = 8192;
   uint32_t fields = 100;
@@ -165,6 +166,8 @@ struct Config {
   // Interfaces that links leave by, for thin_acks.
   std::vector<std::string> interfaces;
   milliseconds busy_poll{0};  // loops ask so long before they sleep
+  // Of the domain of this name or alias: for clients that name no host; empty: they get none.
+  std::string default_certificate;
   // Whose Forwarded, X-Forwarded-For and X-Forwarded-Proto are believed: addresses or prefixes.
   std::vector<std::string> trusted_proxies;
   std::vector<Domain> domains;  // at least one

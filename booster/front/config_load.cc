@@ -67,6 +67,7 @@ void ReadLimits(const Value& value, Limits* limits) {
       limits->client_connections > limits->connections) {
     of_client.Warn(Cat("is more than limits.connections, ", limits->connections));
   }
+  map["client_connection_rate"].Integer(&limits->client_connection_rate, kRate);
   const Value head = map["head"];
   head.Size(&limits->head_bytes, kHeadBytes);
   const Value target = map["target"];
@@ -100,6 +101,17 @@ bool IsListener(const Endpoint& origin, const std::vector<Listener>& listeners) 
     const bool all = own.host == "0.0.0.0" || own.host == "::";
     return own.port == origin.port && (own.host == origin.host || (all && loopback));
   });
+}
+
+void CheckDefault(const Value& name, const Config& config) {
+  if (config.default_certificate.empty()) return;
+  for (const Domain& domain : config.domains) {
+    const bool named =
+        domain.name == config.default_certificate ||
+        std::ranges::find(domain.aliases, config.default_certificate) != domain.aliases.end();
+    if (named && domain.certificate) return;
+  }
+  name.Error("is no domain, nor an alias of one, that has a certificate");
 }
 
 void CheckDomains(const std::vector<PlacedDomain>& places, const Value& listeners,
@@ -152,12 +164,17 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
     thin_acks.Warn("has no effect without interfaces");
   }
   map["busy_poll"].Duration(&config->busy_poll, kBusyPoll);
+  const Value default_certificate = map["default_certificate"];
+  default_certificate.TextOrEmpty(&config->default_certificate, [](std::string_view text) {
+    return config::ParseHostName(text, kMaxNameChars);
+  });
   const Value proxies = map["trusted_proxies"];
   proxies.Texts(&config->trusted_proxies, {0, kMaxProxies}, CanonicalNetwork);
   for (const std::string& proxy : config->trusted_proxies) {
     if (proxy.ends_with("/0")) proxies.Warn("any client may say that it is another");
   }
   CheckDomains(ReadDomains(map["domains"], &config->domains), listeners, *config);
+  CheckDefault(default_certificate, *config);
   map.Finish();
 }
 

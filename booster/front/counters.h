@@ -29,12 +29,33 @@ class Count {
 inline constexpr std::array<double, 14> kLatencyBounds = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5};
 
+// Why a response is ours and not an origin's.
+enum class Cause : uint8_t {
+  kFilter,       // deny_clients, deny_paths: 403
+  kMethod,       // allow_methods, TRACE: 405
+  kClientQuota,  // 429
+  kQuota,        // 503
+  kOverload,     // memory, or a late worker: 503
+  kShare,        // the domain has used up its part of a busy worker: 503
+  kOtherHost,    // the connection is for another site: 421
+  kRequest,      // it was no request, or one of what is not served: 4xx, 5xx
+  kSlowClient,   // it did not come in time: 408
+  kOrigin,       // none answered, or none with a response: 502
+  kOriginLate,   // none did in time: 504
+  kCut,          // the origin's response, which had begun, did not come to its end
+  kMost
+};
+inline constexpr size_t kCauses = static_cast<size_t>(Cause::kMost);
+inline constexpr std::array<const char*, kCauses> kCauseNames = {
+    "filter",     "method",  "client_quota", "quota",  "overload",    "share",
+    "other_host", "request", "slow_client",  "origin", "origin_late", "cut"};
+
 struct DomainCounters {
-  std::array<Count, 6> responses;  // by class of status; [0]: none, the client was gone
-  Count request_bytes;             // of bodies
-  Count response_bytes;            // of bodies
-  Count refused;                   // by policy, of the responses above
-  Count active;                    // requests under way
+  std::array<Count, 6> responses;      // by class of status; [0]: none, the client was gone
+  Count request_bytes;                 // of bodies
+  Count response_bytes;                // of bodies
+  std::array<Count, kCauses> refused;  // of the responses above
+  Count active;                        // requests under way
   std::array<Count, kLatencyBounds.size() + 1> latency;  // head read to response done
   Count latency_ns;
 };

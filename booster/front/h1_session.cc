@@ -158,6 +158,7 @@ size_t H1Session::TakeBody(std::string_view input) {
     }
     body_done_ = step.state == http::State::kComplete;
     transaction_.RequestBytes(step.payload.size());
+    if (body_done_) exchange_->SetTrailers(body_->trailers());
     if (!step.payload.empty() || body_done_) exchange_->SendBody(step.payload, body_done_);
     if (!exchange_) return input.size();
   }
@@ -263,6 +264,7 @@ void H1Session::OnEnd(std::span<const http::Field> trailers) {
 void H1Session::OnFailure(http::Refusal refusal) {
   exchange_ = nullptr;
   if (!response_begun_) return Refuse(refusal);
+  transaction_.Refused(Cause::kCut);
   // What is missing is told by the end of the connection.
   connection_.Abort(End::kBroken);
 }

@@ -65,10 +65,14 @@ H2Stream::~H2Stream() {
 
 bool H2Stream::AddField(std::string_view name, std::string_view value) {
   if (!head_done_) return builder_.Add(name, value);
-  // Trailers end here, but they are looked at: their client may be worth no trust.
+  const http::Limits& limits = session_.snapshot().limits;
   trailer_bytes_ += name.size() + value.size() + 32;
-  return trailer_bytes_ <= session_.snapshot().limits.trailer_bytes &&
-         !http::CheckField(name, value);
+  if (trailer_bytes_ > limits.trailer_bytes || http::CheckField(name, value)) return false;
+  if (http::MayBeTrailer(http::Classify(name))) {
+    if (sent_trailers_.size() == limits.trailer_fields) return false;
+    sent_trailers_.emplace_back(name, value);
+  }
+  return true;
 }
 
 void H2Stream::HeadDone(bool end) {
@@ -138,6 +142,11 @@ void H2Stream::Upload() {
       break;
     }
     taken += part.size();
+    std::vector<http::Field> trailers;
+    if (upload_ended_) {
+      for (const auto& [name, value] : sent_trailers_) trailers.push_back({name, value});
+    }
+    exchange_->SetTrailers(trailers);
     exchange_->SendBody(part, upload_ended_);
   }
   uploading_ = false;
@@ -226,8 +235,9 @@ void H2Stream::Resume() {
 
 void H2Stream::OnFailure(http::Refusal refusal) {
   exchange_ = nullptr;
-  if (response_begun_) return Reset(NGHTTP2_INTERNAL_ERROR);
-  Refuse(refusal);
+  if (!response_begun_) return Refuse(refusal);
+  transaction_.Refused(Cause::kCut);
+  Reset(NGHTTP2_INTERNAL_ERROR);
 }
 
 // A response of our own.

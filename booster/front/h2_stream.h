@@ -77,9 +77,10 @@ class H2Stream final : private link::Client {
   size_t up_begin_ = 0;
   std::string down_;  // of the response's body, what the client has not taken
   size_t down_begin_ = 0;
-  std::vector<std::pair<std::string, std::string>> trailers_;  // of the response
-  bool head_done_ = false;                                     // of the request
-  bool request_ended_ = false;                                 // END_STREAM has come
+  std::vector<std::pair<std::string, std::string>> sent_trailers_;  // of the request
+  std::vector<std::pair<std::string, std::string>> trailers_;       // of the response
+  bool head_done_ = false;                                          // of the request
+  bool request_ended_ = false;                                      // END_STREAM has come
   bool upload_ended_ = true;   // the origin has, or wants, no more of the body
   bool upload_later_ = false;  // the session was told
   bool uploading_ = false;     // in Upload()

@@ -25,7 +25,8 @@ struct LogRecord {
   uint16_t server_port = 0;
   std::string_view method, target, host, referer, user_agent;
   const char* protocol = "HTTP/1.1";
-  int status = 0;  // 0: the client was gone before a response
+  int status = 0;               // 0: the client was gone before a response
+  std::string_view cause = {};  // of kCauseNames; empty: the response is an origin's
   uint64_t body_bytes = 0;
   std::chrono::nanoseconds took{0};
 };

@@ -17,6 +17,30 @@ constexpr http::Refusal kOtherHost = {421, "this connection is not for this host
 constexpr http::Refusal kTrace = {405, "TRACE is not allowed"};
 constexpr http::Refusal kMaxForwards = {200, ""};
 
+// What the status tells; another cause has been noted where it began.
+Cause CauseOf(int status) {
+  switch (status) {
+    case 403:
+      return Cause::kFilter;
+    case 405:
+      return Cause::kMethod;
+    case 408:
+      return Cause::kSlowClient;
+    case 421:
+      return Cause::kOtherHost;
+    case 429:
+      return Cause::kClientQuota;
+    case 502:
+      return Cause::kOrigin;
+    case 503:
+      return Cause::kShare;
+    case 504:
+      return Cause::kOriginLate;
+    default:
+      return Cause::kRequest;
+  }
+}
+
 std::string_view ValueOf(const http::Fields& fields, std::string_view name) {
   const http::Field* field = fields.Find(name);
   return field ? field->value : std::string_view();
@@ -46,9 +70,7 @@ http::Refusal Transaction::Begin(const http::RequestHead& head, const char* prot
           .client = peer_.address,
           .scheme = peer_.encrypted ? "https" : "http",
           .client_is_proxy = peer_.proxy};
-  const http::Refusal refusal = Route();
-  if (counters_ && refusal) counters_->refused.Add();
-  return refusal;
+  return Route();
 }
 
 http::Refusal Transaction::Route() {
@@ -72,7 +94,10 @@ http::Refusal Transaction::Route() {
 
 http::Refusal Transaction::Admit(uint32_t domain) {
   const Domain& config = snapshot_->config.domains[domain];
-  if ((retry_after_s_ = services_.overload.Refuse(config.priority)) > 0) return kOverloaded;
+  if ((retry_after_s_ = services_.overload.Refuse(config.priority)) > 0) {
+    Refused(Cause::kOverload);
+    return kOverloaded;
+  }
   Address client = peer_.ip;
   if (peer_.proxy) {
     std::string list;
@@ -89,6 +114,7 @@ http::Refusal Transaction::Admit(uint32_t domain) {
   admission_ = std::move(verdict.admission);
   retry_after_s_ = verdict.retry_after_s;
   held_ = retry_after_s_ > 0;
+  if (verdict.refusal.status == 503) Refused(Cause::kQuota);
   if (verdict.refusal.status == 405) allow_ = snapshot_->policies[domain]->allow();
   return verdict.refusal;
 }
@@ -99,6 +125,7 @@ void Transaction::End() {
   if (counters_) {
     counters_->active.Subtract(1);
     counters_->responses[static_cast<size_t>(std::clamp(status_ / 100, 0, 5))].Add();
+    if (cause_) counters_->refused[static_cast<size_t>(*cause_)].Add();
     counters_->request_bytes.Add(request_bytes_);
     counters_->response_bytes.Add(response_bytes_);
     const double seconds = std::chrono::duration<double>(took).count();
@@ -120,6 +147,7 @@ void Transaction::End() {
                           .user_agent = ValueOf(head_->fields, "user-agent"),
                           .protocol = protocol_,
                           .status = status_,
+                          .cause = cause_ ? kCauseNames[static_cast<size_t>(*cause_)] : "",
                           .body_bytes = response_bytes_,
                           .took = took});
   }
@@ -129,6 +157,7 @@ void Transaction::End() {
   allow_ = {};
   retry_after_s_ = 0;
   held_ = false;
+  cause_.reset();
   status_ = 0;
   request_bytes_ = response_bytes_ = 0;
 }
@@ -174,8 +203,9 @@ std::string_view ReasonPhrase(int status) {
   }
 }
 
-OwnResponse Answer(http::Refusal refusal, const Transaction& transaction) {
+OwnResponse Answer(http::Refusal refusal, Transaction& transaction) {
   OwnResponse own;
+  if (refusal.status != 200) transaction.Refused(CauseOf(refusal.status));
   if (refusal.status != 200) {
     own.fields = {{"Content-Type", "text/plain"}, {"Cache-Control", "no-store"}};
   }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +54,8 @@ class Transaction {
 
   // What is sent to the client.
   void Status(int status) { status_ = status; }
+  // By us, or cut by us.
+  void Refused(Cause cause) { cause_ = cause_.value_or(cause); }
   void RequestBytes(size_t n) { request_bytes_ += n; }
   void ResponseBytes(size_t n) { response_bytes_ += n; }
 
@@ -75,6 +78,7 @@ class Transaction {
   std::string_view allow_;
   uint32_t retry_after_s_ = 0;
   bool held_ = false;
+  std::optional<Cause> cause_;  // the first one
   net::Clock::time_point begun_;
   int status_ = 0;
   uint64_t request_bytes_ = 0;
@@ -87,7 +91,7 @@ struct OwnResponse {
   std::vector<std::pair<std::string_view, std::string>> fields;
   std::string body;  // text/plain
 };
-OwnResponse Answer(http::Refusal refusal, const Transaction& transaction);
+OwnResponse Answer(http::Refusal refusal, Transaction& transaction);
 std::string_view ReasonPhrase(int status);
 
 }  // namespace wb::front

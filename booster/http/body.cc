@@ -173,7 +173,7 @@ BodyReader::Step BodyReader::Trailers(std::string_view input) {
 Refusal BodyReader::ReadTrailers() {
   section_.Finish(trailer_text_, fields_);
   for (const Field& field : fields_) {
-    if ((field.info.flags & (kNoTrailer | kHopByHop | kForged)) == 0) trailers_.push_back(field);
+    if (MayBeTrailer(field.info)) trailers_.push_back(field);
   }
   return {};
 }

@@ -42,6 +42,10 @@ struct NameInfo {
 // `name` in any case. A name that becomes one with kHopByHop or kForged when "_" is read as "-" is
 // dropped too: to a CGI program both are one (RFC 3875, 4.1.18).
 NameInfo Classify(std::string_view name);
+// Whether a field behind a body is forwarded.
+constexpr bool MayBeTrailer(NameInfo info) {
+  return (info.flags & (kNoTrailer | kHopByHop | kForged)) == 0;
+}
 
 }  // namespace wb::http
 

@@ -49,6 +49,7 @@ class Call final : public Exchange, public Gate::Guest {
 
   // Exchange
   size_t Room() const override { return carrier_->Room(*this); }
+  void SetTrailers(std::span<const http::Field> trailers) override { trailers_ = trailers; }
   void SendBody(std::string_view payload, bool end) override;
   void Pause(bool paused) override;
   void Cancel() override;
@@ -63,6 +64,7 @@ class Call final : public Exchange, public Gate::Guest {
   const Routes& routes() const { return *routes_; }
   const std::shared_ptr<const Routes>& shared_routes() const { return routes_; }
   const http::RequestHead& head() const { return *ask_.head; }
+  std::span<const http::Field> trailers() const { return trailers_; }  // at the body's end
   bool HasBody() const { return head().framing != http::Framing::kNone; }
   // RFC 9110, 9.2.2. Such a request may be sent a second time.
   bool Idempotent() const;
@@ -99,6 +101,7 @@ class Call final : public Exchange, public Gate::Guest {
   const Ask ask_;
   Client& client_;
   Carrier* carrier_ = nullptr;
+  std::span<const http::Field> trailers_;
   bool answered_ = false;
   bool body_taken_ = false;
 };

@@ -87,11 +87,7 @@ void Dispatcher::Send(Call& call) {
   ++call.attempts;
   call.origin = Choose(call.ask().domain, route, call.origin.get());
   const auto paths = paths_.find(call.origin);
-  if (paths == paths_.end()) {
-    // None, or one that a reload has taken away since.
-    return FailLater(call, kNoOrigin);
-  }
-  if (call.attempts == 1 && !call.alone) {
+  if (call.attempts == 1 && !call.alone && paths != paths_.end()) {
     if (SendByKey(call, route, paths->second)) return;
     const Coalescer::Answer answer = coalescer_.Take(call);
     if (answer == Coalescer::Answer::kJoined && route.origins.size() > 1) {
@@ -103,11 +99,17 @@ void Dispatcher::Send(Call& call) {
 }
 
 void Dispatcher::SendWhole(Call& call) {
-  const auto paths = paths_.find(call.origin);
-  if (paths == paths_.end()) return FailLater(call, kNoOrigin);
+  if (!call.origin) return FailLater(call, kNoOrigin);
   counts_.misses.fetch_add(1, std::memory_order_relaxed);
-  ++paths->second.misses;
-  paths->second.pool->Add(call);
+  if (const auto at = paths_.find(call.origin); at != paths_.end()) {
+    ++at->second.misses;
+    return at->second.pool->Add(call);
+  }
+  // A reload has taken the origin away since the call began.
+  Paths paths;
+  paths.pool = std::make_unique<MissPool>(loop_, scratch_);
+  paths.pool->Add(call);
+  Retire(std::move(paths));
 }
 
 void Dispatcher::SendAlone(Call& call) {
@@ -142,6 +144,7 @@ std::shared_ptr<const Origin> Dispatcher::Choose(uint32_t domain, const DomainRo
                                                  const Origin* but) {
   if (route.origins.size() == 1) return route.origins.front().origin;
   const auto now = loop_.now();
+  if (domain >= credits_.size()) credits_.resize(domain + 1);  // of routes that are no more
   std::vector<double>& credits = credits_[domain];
   credits.resize(route.origins.size());
   credits_before_ = credits;

@@ -54,6 +54,8 @@ class Exchange {
   // Bytes of the request's body that SendBody() takes now. A request that has a body begins with
   // some room.
   virtual size_t Room() const = 0;
+  // Of the request, before SendBody() of the last part, during which they stay where they are.
+  virtual void SetTrailers(std::span<const http::Field> trailers) = 0;
   // A part of the body without framing, at most Room(); of a tunnel too. `end`: the last one.
   virtual void SendBody(std::string_view payload, bool end) = 0;
   // Stops, or goes on with, reading the response. Small replies may come whole in spite of it.

@@ -144,7 +144,7 @@ void MissLink::SendBody(Call& call, std::string_view payload, bool end) {
   if (chunked && !payload.empty()) out_.append(http::kChunkEnd);
   if (end) {
     body_open_ = false;
-    if (chunked) http::WriteLastChunk({}, out_);
+    if (chunked) http::WriteLastChunk(call.trailers(), out_);
     if (tunnel_) shutdown(fd_.get(), SHUT_WR);
   }
   touched_ = loop_.now();

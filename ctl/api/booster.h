@@ -68,7 +68,7 @@ struct BoosterDomain {
   std::vector<std::string> aliases;
   std::map<std::string, uint64_t> responses;  // By class of status: "2xx"; "none": client gone.
   uint64_t active = 0;                        // Requests under way.
-  uint64_t refused = 0;                       // Of the responses: by policy.
+  std::map<std::string, uint64_t> refused;    // Of these, by boosterd itself: by why.
   uint64_t request_bytes = 0;                 // Of bodies.
   uint64_t response_bytes = 0;
   BoosterRates rates;  // Of the last seconds.

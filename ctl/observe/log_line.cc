@@ -120,6 +120,7 @@ void AppendJson(const LogLine& line, std::string* out) {
   absl::StrAppend(out, ",\"body_bytes_sent\":", line.body_bytes);
   AppendField("http_referer", line.referer, out);
   AppendField("http_user_agent", line.user_agent, out);
+  if (line.refused) AppendField("refused", *line.refused, out);
   if (line.request_seconds) {
     absl::StrAppendFormat(out, ",\"request_time\":%.6f", *line.request_seconds);
   }

@@ -28,7 +28,9 @@ struct LogLine {
   uint64_t body_bytes = 0;
   std::optional<std::string_view> referer = {};
   std::optional<std::string_view> user_agent = {};
-  std::optional<double> request_seconds = {};  // json only; absent: no such key
+  // json only; absent: no such key.
+  std::optional<std::optional<std::string_view>> refused = {};
+  std::optional<double> request_seconds = {};
 };
 
 // With its line end. Thread-safe.

@@ -28,6 +28,12 @@ uint64_t ErrorsOf(const api::BoosterDomain& d) {
   return at == d.responses.end() ? 0 : at->second;
 }
 
+uint64_t Refused(const api::BoosterDomain& d) {
+  uint64_t all = 0;
+  for (const auto& [reason, count] : d.refused) all += count;
+  return all;
+}
+
 std::string Ended(const api::BoosterConnections& c) {
   std::string text;
   for (const auto& [reason, count] : c.ended) {
@@ -47,7 +53,7 @@ void PrintDomains(const std::vector<api::BoosterDomain>& domains) {
                {"ACTIVE", kRight}});
   for (const api::BoosterDomain& d : domains) {
     table.Add({d.name, d.mode, Rate(d.rates.requests_per_s), ByteRate(d.rates.response_bytes_per_s),
-               Count(Responses(d)), Count(ErrorsOf(d)), Count(d.refused), Count(d.active)});
+               Count(Responses(d)), Count(ErrorsOf(d)), Count(Refused(d)), Count(d.active)});
   }
   table.Print(std::cout);
 }

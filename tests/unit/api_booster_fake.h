@@ -27,7 +27,7 @@ class FakeBooster : public BoosterService {
     BoosterDomain& domain = s.domains.emplace_back();
     domain.name = "site.test\x1b[31m";
     domain.responses = {{"2xx", 90}, {"5xx", 5}};
-    domain.refused = 12;
+    domain.refused = {{"quota", 12}};
     domain.origins = {{"192.0.2.1:80", 3, false, 1, 2, 6, 7, 8, 75, 25, 9}};
     return s;
   }

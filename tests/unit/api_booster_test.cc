@@ -52,7 +52,7 @@ TEST(BoosterApiTest, AnswersAndRefuses) {
   EXPECT_EQ(read->domains[0].origins[0].catalogued_keys, 6u);
   EXPECT_EQ(read->connections.ended.at("client"), 41u);
   const ApiResponse domains = Respond(booster, {"GET", "/v1/domains", {}, ""});
-  EXPECT_EQ(ParseReply<BoosterDomainList>(domains.body)->domains[0].refused, 12u);
+  EXPECT_EQ(ParseReply<BoosterDomainList>(domains.body)->domains[0].refused.at("quota"), 12u);
   const ApiResponse reload = Respond(booster, {"POST", "/v1/reload", {}, "{}"});
   EXPECT_EQ(ParseReply<BoosterReload>(reload.body)->restart, std::vector<std::string>{"listeners"});
   booster.wrong = true;

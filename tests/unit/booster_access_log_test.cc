@@ -89,14 +89,14 @@ TEST_F(BoosterAccessLogTest, WritesCombinedAsNginx) {
 TEST_F(BoosterAccessLogTest, WritesJsonWithTheKeysOfAccelerd) {
   config_.format = config::LogFormat::kJson;
   const std::string line = Written({Record()});
-  EXPECT_THAT(line, HasSubstr("\"request_time\":0.001500}"));
+  EXPECT_THAT(line, HasSubstr("\"refused\":null,\"request_time\":0.001500}"));
   const auto json = nlohmann::ordered_json::parse(line);
   std::vector<std::string> keys;
   for (const auto& [key, value] : json.items()) keys.push_back(key);
   EXPECT_EQ(keys, (std::vector<std::string>{"time", "remote_addr", "remote_port", "server_addr",
                                             "server_port", "host", "request", "status",
                                             "bytes_sent", "body_bytes_sent", "http_referer",
-                                            "http_user_agent", "request_time"}));
+                                            "http_user_agent", "refused", "request_time"}));
   EXPECT_EQ(json["remote_port"], 4711);
   EXPECT_EQ(json["server_addr"], "192.0.2.1");
   EXPECT_EQ(json["request"], "GET /a?b=\"\\\n\u00ff HTTP/1.1");

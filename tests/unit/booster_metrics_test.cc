@@ -59,7 +59,7 @@ class BoosterMetricsTest : public testing::Test {
     totals.responses[0] = 1;
     totals.responses[5] = 5;
     totals.request_bytes = 11;
-    totals.refused = 12;
+    totals.refused[static_cast<size_t>(front::Cause::kQuota)] = 12;
     totals.active = 13;
   }
 
@@ -123,7 +123,7 @@ TEST_F(BoosterMetricsTest, ShowsEveryValue) {
       {R"(webbooster_booster_requests_total{domain="site.test",result="4xx"})", 0},
       {R"(webbooster_booster_requests_total{domain="site.test",result="5xx"})", 5},
       {R"(webbooster_booster_requests_active{domain="site.test"})", 13},
-      {R"(webbooster_booster_requests_refused_total{domain="site.test"})", 12},
+      {R"(webbooster_booster_requests_refused_total{domain="site.test",reason="quota"})", 12},
       {R"(webbooster_booster_request_bytes_total{domain="site.test"})", 11},
       {R"(webbooster_booster_response_bytes_total{domain="site.test"})", 90000},
       {R"(webbooster_booster_request_duration_seconds_count{domain="site.test"})", 90},
@@ -153,7 +153,8 @@ TEST_F(BoosterMetricsTest, ShowsEveryValue) {
     expected[area + "links" + up + "}"] = 2;
     expected[area + "connections_busy" + up + "}"] = 8;
     expected["webbooster_booster_catalogue_keys" + up + "}"] = 6;
-    for (const char* zero : {"retries_total", "coalesced_total", "requests_waiting", "links", "connections_busy"})
+    for (const char* zero :
+         {"retries_total", "coalesced_total", "requests_waiting", "links", "connections_busy"})
       expected[area + zero + down + "}"] = 0;
     expected[area + "requests_total" + down + ",result=\"hit\"}"] = 0;
     expected[area + "requests_total" + down + ",result=\"miss\"}"] = 0;
@@ -226,7 +227,8 @@ TEST_F(BoosterMetricsTest, AlertsFireWhenTheyShouldAndNotBefore) {
       {"webbooster_booster_requests_total{domain=\"s\",result=\"2xx\",", "0+600x60",
        "36600+600x40"},
       {"webbooster_booster_requests_total{domain=\"s\",result=\"5xx\",", "0+6x60", "366+60x40"},
-      {"webbooster_booster_requests_refused_total{domain=\"s\",", "0+6x60", "366+60x40"},
+      {"webbooster_booster_requests_refused_total{domain=\"s\",reason=\"quota\",", "0+6x60",
+       "366+60x40"},
       {"webbooster_booster_request_duration_seconds_bucket{domain=\"s\",le=\"0.5\",", "0+600x60",
        "36000x40"},
       {"webbooster_booster_request_duration_seconds_bucket{domain=\"s\",le=\"5\",", "0+600x60",

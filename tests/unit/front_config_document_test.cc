@@ -34,7 +34,7 @@ TEST(FrontConfigDocumentTest, DefaultsAreTheParsers) {
     EXPECT_TRUE(with.config == without.config) << row.key << " is not " << value << " by default";
     ++compared;
   }
-  EXPECT_EQ(compared, 59);
+  EXPECT_EQ(compared, 61);
 }
 
 TEST(FrontConfigDocumentTest, RequiredKeysAreRequired) {

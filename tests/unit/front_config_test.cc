@@ -32,13 +32,14 @@ metrics: {listen: ""}
 log: {level: debug}
 access_log: {file: /var/log/b, sample: 7, format: json}
 timeouts: {handshake: 1s, head: 2s, idle: 3s, body: 4s, write: 5s, connect: 6s, response: 7s, tunnel: 8s, drain: 9s}
-limits: {connections: 100, client_connections: 7, head: 16KiB, target: 4KiB, fields: 50, body: 1MiB,
+limits: {connections: 100, client_connections: 7, client_connection_rate: 8, head: 16KiB, target: 4KiB, fields: 50, body: 1MiB,
          buffer: 64KiB, memory: 64MiB, h2_streams: 10}
 links: 3
 miss_links: 4
 thin_acks: false
 interfaces: [e0, e1]
 busy_poll: 5ms
+default_certificate: b.test
 trusted_proxies: ["192.0.2.7/32", "2001:DB8::/32"]
 domains:
   - name: a.test
@@ -68,12 +69,13 @@ domains:
   want.access_log = {"/var/log/b", false, 7, config::LogFormat::kJson};
   want.timeouts = {seconds(1), seconds(2), seconds(3), seconds(4), seconds(5),
                    seconds(6), seconds(7), seconds(8), seconds(9)};
-  want.limits = {100, 7, 16 << 10, 4 << 10, 50, 1 << 20, 64 << 10, 64 << 20, 10};
+  want.limits = {100, 7, 8, 16 << 10, 4 << 10, 50, 1 << 20, 64 << 10, 64 << 20, 10};
   want.links = 3;
   want.miss_links = 4;
   want.thin_acks = false;
   want.interfaces = {"e0", "e1"};
   want.busy_poll = milliseconds(5);
+  want.default_certificate = "b.test";
   want.trusted_proxies = {"192.0.2.7", "2001:db8::/32"};
   want.domains = {{"a.test",
                    {"b.test"},

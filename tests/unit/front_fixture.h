@@ -27,6 +27,11 @@ class FakeExchange final : public link::Exchange {
   }
 
   size_t Room() const override { return room; }
+  void SetTrailers(std::span<const http::Field> fields) override {
+    for (const http::Field& field : fields) {
+      trailers.append(field.name).append(": ").append(field.value).append("\n");
+    }
+  }
   void SendBody(std::string_view payload, bool end) override {
     EXPECT_LE(payload.size(), room);
     body.append(payload);
@@ -56,6 +61,7 @@ class FakeExchange final : public link::Exchange {
 
   std::string request;
   std::string body;
+  std::string trailers;
   bool body_ended = false;
   bool paused = false;
   size_t room = 64 << 10;

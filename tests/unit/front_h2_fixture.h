@@ -63,6 +63,11 @@ class FakeExchange final : public link::Exchange {
  public:
   FakeExchange(const link::Ask& ask, link::Client& client, size_t room);
   size_t Room() const override { return over ? 0 : room; }
+  void SetTrailers(std::span<const http::Field> fields) override {
+    for (const http::Field& field : fields) {
+      trailers.append(field.name).append(": ").append(field.value).append("\n");
+    }
+  }
   void SendBody(std::string_view payload, bool end) override;
   void Pause(bool pause) override;
   void Cancel() override { over = cancelled = true; }
@@ -77,6 +82,7 @@ class FakeExchange final : public link::Exchange {
   std::string request;  // as it would be written to an origin
   uint32_t domain = 0;
   std::string body;
+  std::string trailers;
   bool body_ended = false;
   bool paused = false;
   bool cancelled = false;

@@ -220,6 +220,7 @@ TEST(FrontH2MalformedTest, Trailers) {
     ASSERT_EQ(front.upstream.exchanges.size(), 1u);
     const FakeExchange& exchange = *front.upstream.exchanges[0];
     EXPECT_EQ(exchange.body_ended, c.good) << c.trailers[0].first;
+    EXPECT_EQ(exchange.trailers, c.good ? "x-sum: 1\n" : "");
     EXPECT_EQ(exchange.cancelled, !c.good);
     EXPECT_EQ(Outcome(front, from, 1), c.good ? "" : "reset 1");
   }

@@ -276,14 +276,48 @@ TEST_F(LinkTest, ABodyIsTakenOnlyByAConnectionThatIs) {
   ASSERT_TRUE(Until([&] { return put.heard.rooms > 0; }));
   EXPECT_GT(exchange->Room(), 1000u);
   exchange->SendBody("abc", false);
+  const std::vector<http::Field> trailers = {{"X-Sum", "9"}};
+  exchange->SetTrailers(trailers);
   exchange->SendBody("", true);
   const auto link = Accept(origin);
   std::string all;
-  ASSERT_TRUE(Until([&] { return (all += link->Read()).ends_with("0\r\n\r\n"); }));
-  EXPECT_TRUE(all.ends_with("\r\n\r\n3\r\nabc\r\n0\r\n\r\n")) << all;
+  ASSERT_TRUE(Until([&] { return (all += link->Read()).ends_with("9\r\n\r\n"); }));
+  EXPECT_TRUE(all.ends_with("\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 9\r\n\r\n")) << all;
   link->Write(Reply("stored"));
   ASSERT_TRUE(Until([&] { return put.heard.ended; }));
   EXPECT_EQ(put.heard.body, "stored");
+}
+
+// A gate that lets nobody in until it is told to.
+class ClosedGate final : public Gate {
+ public:
+  Answer Enter(uint32_t, Guest& guest, std::unique_ptr<Place>& place) override {
+    guests.push_back(&guest);
+    place = std::make_unique<Place>();
+    return Answer::kWait;
+  }
+  std::vector<Guest*> guests;
+};
+
+TEST_F(LinkTest, WhatBeganBeforeAReloadGoesByTheRoutesItBeganWith) {
+  FakeOrigin origin, other;
+  AddOrigin(origin);
+  AddOrigin(other);
+  routes_->domains.insert(routes_->domains.begin(), 3, DomainRoute());
+  ClosedGate gate;
+  dispatcher_ = std::make_unique<Dispatcher>(*loop_, routes_, nullptr, &gate);
+  Asked asked(Get("/x"));
+  asked.ask.domain = 3;
+  Start(asked);
+  auto routes = std::make_shared<Routes>(*routes_);
+  routes->domains.clear();
+  dispatcher_->Adopt(routes);
+  gate.guests[0]->OnTurn();
+  const auto link = Accept(origin);
+  Await(*link);
+  link->Write(Reply("hello"));
+  ASSERT_TRUE(Until([&] { return asked.heard.ended; }));
+  EXPECT_EQ(asked.heard.body, "hello");
 }
 
 TEST_F(LinkTest, AClientThatGoesAtAnInterimResponseDoesNotGetTheFinalOneBehindIt) {
