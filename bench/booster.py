@@ -69,9 +69,9 @@ def percentile(ordered, part):
 
 
 class Bench:
-    def __init__(self, args, directory):
+    def __init__(self, args, directory, log):
         self.args = args
-        self.directory = directory
+        self.log = log  # not in the docroot: accelerd would be told of every write to it
         self.programs = {}  # (lab's prefix, name) -> program
         self.samples = {}   # (origin, scheme, object, clients) -> program -> [result]
         self.labs = {"nginx": origin.Lab("bqn"), "accelerated": origin.Lab("bqa")}
@@ -92,7 +92,7 @@ class Bench:
             lab.down()
 
     def measure(self, lab, program, scheme, name, clients):
-        log = os.path.join(self.directory, "h2load.log")
+        log = self.log
         if os.path.exists(log):
             os.unlink(log)
         seconds = self.args.seconds * (LARGE_TIMES if SIZES[name] >= LARGE_BYTES else 1)
@@ -176,11 +176,12 @@ def show(rows, first):
 
 
 def main(args):
-    with tempfile.TemporaryDirectory(prefix="wb-bench-") as directory:
+    with (tempfile.TemporaryDirectory(prefix="wb-bench-") as directory,
+          tempfile.TemporaryDirectory(prefix="wb-bench-log-") as logs):
         os.chmod(directory, 0o755)
         origin.make_files(directory, SIZES)
         facts = origin.machine()
-        bench = Bench(args, directory)
+        bench = Bench(args, directory, os.path.join(logs, "h2load.log"))
         try:
             bench.run()
             facts["offloads"] = {name: origin.offloads(bench.labs["nginx"], "booster", bench.labs["nginx"].env[name])

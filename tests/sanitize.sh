@@ -19,6 +19,7 @@ usage() {
 build() {
   chrt --idle --pid 0 $$ # tests run meanwhile
   local -a launcher=()
+  export CCACHE_SLOPPINESS=pch_defines,time_macros # which its precompiled headers take
   ! command -v ccache >/dev/null ||
     launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   [[ -f $REPO_DIR/build/bpf/webbooster.skel.h ]] || {

@@ -177,11 +177,10 @@ absl::Status Watcher::Drain(const std::function<void(const WatchEvent&)>& callba
 absl::Status Watcher::ReadEvents(std::vector<char>& events, bool& more) {
   events.clear();
   more = false;
+  char part[kReadBytes];  // not set to zero each time, for a file that is written again and again
   while (events.size() < kBatchBytes) {
-    const size_t used = events.size();
-    events.resize(used + kReadBytes);
-    const ssize_t n = read(fd_.get(), events.data() + used, kReadBytes);
-    events.resize(used + static_cast<size_t>(std::max<ssize_t>(n, 0)));
+    const ssize_t n = read(fd_.get(), part, sizeof(part));
+    if (n > 0) events.insert(events.end(), part, part + n);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return absl::OkStatus();
     if (n <= 0) return base::PosixError("read", "inotify events");

@@ -28,7 +28,7 @@ export ASAN_OPTIONS=$SYMBOLIZER:handle_abort=1:quarantine_size_mb=32
 export UBSAN_OPTIONS=$SYMBOLIZER:print_stacktrace=1
 
 # Of one input and of all of them: memory that grows is found too.
-options=(-seed="$SEED" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=6000
+options=(-seed="$SEED" -timeout=60 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=6000
   -artifact_prefix="$BUILD_DIR/fuzz-$TARGET-" -print_final_stats=1)
 [[ ! -f $SELF_DIR/dict/$TARGET ]] || options+=(-dict="$SELF_DIR/dict/$TARGET")
 if ((SECONDS_LONG == 0)); then

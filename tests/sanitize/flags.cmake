@@ -6,8 +6,24 @@ if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
 endif()
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O1 -g1")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O0 -g1")
-add_compile_options(-fsanitize=${WB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+set(flags -fsanitize=${WB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+if(NOT WB_SANITIZE STREQUAL "thread")
+  list(APPEND flags -fsanitize=fuzzer-no-link) # counts what is covered, for tests/fuzz
+endif()
+add_compile_options(${flags})
+add_compile_definitions(GTEST_HAS_PTHREAD=1) # as its targets have it, and so the precompiled header
 add_link_options(-fsanitize=${WB_SANITIZE})
+
+# What nearly every file includes, compiled once: a third of the build. Here and not by target_precompile_headers(), which
+# makes one for each target.
+set(pch ${CMAKE_BINARY_DIR}/common.pch)
+set(compile ${CMAKE_CXX_COMPILER} -std=c++20 -O0 -g1 -fstack-protector-strong -DGTEST_HAS_PTHREAD=1 ${flags})
+set(common ${CMAKE_SOURCE_DIR}/tests/sanitize/common.h)
+execute_process(COMMAND ${compile} -include-pch ${pch} -fsyntax-only -x c++ /dev/null RESULT_VARIABLE stale ERROR_QUIET)
+if(stale OR ${common} IS_NEWER_THAN ${pch})
+  execute_process(COMMAND ${compile} -x c++-header ${common} -o ${pch} COMMAND_ERROR_IS_FATAL ANY)
+endif()
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -include-pch -Xclang ${pch}>")
 if(WB_SANITIZE STREQUAL "thread")
   # Debian's Abseil is not instrumented: tsan_absl.cc says what its locks do.
   add_library(wb_tsan_absl STATIC ${CMAKE_SOURCE_DIR}/tests/sanitize/tsan_absl.cc)
@@ -20,6 +36,4 @@ if(WB_SANITIZE STREQUAL "thread")
   endforeach()
   target_link_libraries(wb_tsan_absl PUBLIC absl::synchronization)
   link_libraries(wb_tsan_absl)
-else()
-  add_compile_options(-fsanitize=fuzzer-no-link) # counts what is covered, for tests/fuzz
 endif()
