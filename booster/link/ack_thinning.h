@@ -58,9 +58,9 @@ struct AckThinningOptions {
   // Acknowledged as the kernel does on a new link and after a loss: a flight of ten segments, by
   // which the origin measures the link. (Its window grows by bytes, however few ACKs tell them.)
   uint32_t slow_start_bytes = 16 << 10;
-  // Withheld at most: what GRO may make one ACK acknowledge anyway. Never more than a quarter of
-  // the link's receive window.
-  uint32_t most_bytes = 64 << 10;
+  // Withheld at most: about what a link may have outstanding (hit_link.h), so that a full one is
+  // acknowledged by its next requests. Never more than a quarter of the link's receive window.
+  uint32_t most_bytes = 128 << 10;
 };
 
 // The program and its links. Thread-safe after Attach().
