@@ -9,6 +9,7 @@ at both ends of a window; its requests are those that h2load's log says ended in
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -68,22 +69,37 @@ def percentile(ordered, part):
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
+def ask_each(lab):
+    """Identical misses are not coalesced: all clients ask for the same object, which no site's clients do."""
+    with open(lab.env["BOOSTERD_CONF"], "r+", encoding="utf-8") as file:
+        text = file.read().replace("    origins:", "    coalesce: false\n    origins:")
+        file.seek(0)
+        file.write(text)
+    os.kill(int(lab.env["BOOSTERD_PID"]), signal.SIGHUP)
+    time.sleep(0.5)
+
+
 class Bench:
-    def __init__(self, args, directory, log):
+    def __init__(self, args, directory, scratch):
+        """scratch: for all but the docroot, of whose every change accelerd would be told."""
         self.args = args
-        self.log = log  # not in the docroot: accelerd would be told of every write to it
+        self.directory = directory
+        self.log = os.path.join(scratch, "h2load.log")
         self.programs = {}  # (lab's prefix, name) -> program
         self.samples = {}   # (origin, scheme, object, clients) -> program -> [result]
+        self.direct = {}    # (object, clients, mode) -> [origin CPU a request, us]
         self.labs = {"nginx": origin.Lab("bqn"), "accelerated": origin.Lab("bqa")}
         options = ("--docroot", directory, "--open-file-cache")
         with_booster = "boosterd" in args.programs
         self.labs["nginx"].up("--without", "accel", *options, booster=with_booster)
         self.labs["accelerated"].up(*options, booster=with_booster)
+        if with_booster:
+            ask_each(self.labs["nginx"])
         self.labs["accelerated"].warm([f"/{name}" for name in SIZES])
-        pem = booster_peers.make_certificate(directory, self.labs["nginx"].env["DOMAIN"])
+        pem = booster_peers.make_certificate(scratch, self.labs["nginx"].env["DOMAIN"])
         for lab in self.labs.values():
             for name in args.programs:
-                self.programs[lab.prefix, name] = booster_peers.start(name, lab, directory, pem)
+                self.programs[lab.prefix, name] = booster_peers.start(name, lab, scratch, pem)
 
     def close(self):
         for program in self.programs.values():
@@ -143,6 +159,30 @@ class Bench:
                     def measure(program=self.programs[lab.prefix, program]):
                         return self.measure(lab, program, scheme, name, clients)
                     results.append(lab.hits(measure) if where == "accelerated" else {**measure(), "hit_ratio": 0.0})
+            if where == "nginx" and scheme == "http":
+                for mode in ("close", "keep"):
+                    self.direct[name, clients, mode] = [self.ask_directly(lab, name, clients, mode)
+                                                        for _ in range(self.args.rounds)]
+
+    def ask_directly(self, lab, name, clients, mode):
+        return lab.load("client", lab.env["ORIGIN_IP"], self.args.seconds, "--port", lab.env["ORIGIN_DIRECT_PORT"],
+                        "--mode", mode, "--target", f"/{name}", "--docroot", self.directory, "--warm", str(WARM_S),
+                        "--connections", str(clients))["us_per_request"]
+
+    def origin_rows(self):
+        """Origin CPU a request by configuration (docs/BENCHMARKS.md), and over that with boosterd and the accelerator."""
+        found = []
+        for name in SIZES:
+            for clients in self.args.clients:
+                def of(where, program, name=name, clients=clients):
+                    samples = self.samples.get((where, "http", name, clients), {}).get(program)
+                    return samples and statistics.median(sample["origin_us"] for sample in samples)
+                row = {"A": self.direct.get((name, clients, "close")), "B": self.direct.get((name, clients, "keep"))}
+                row = {key: values and statistics.median(values) for key, values in row.items()}
+                row.update(C=of("nginx", "haproxy"), F=of("accelerated", "boosterd"))
+                if all(row.values()):
+                    found.append({"object": name, "clients": clients, **row})
+        return found
 
     def rows(self):
         """Medians, and ratios to the first program's: medians of pairs, because what disturbs the machine lasts longer
@@ -175,13 +215,21 @@ def show(rows, first):
               f"| {row['p99_ratio']:.2f} |")
 
 
+def show_origin(rows):
+    print("\nOrigin CPU, us a request, over HTTP/1.1: A nginx, a connection a request; B nginx, keep-alive; C nginx behind "
+          "HAProxy; F the accelerator behind boosterd.\n\n| object | clients | A | B | C | F | A/F | B/F | C/F |\n" + "|---" * 9 + "|")
+    for row in rows:
+        print(f"| {row['object']} | {row['clients']} |" + "".join(f" {row[key]:.2f} |" for key in "ABCF")
+              + "".join(f" {row[key] / row['F']:.1f} |" for key in "ABC"))
+
+
 def main(args):
     with (tempfile.TemporaryDirectory(prefix="wb-bench-") as directory,
-          tempfile.TemporaryDirectory(prefix="wb-bench-log-") as logs):
+          tempfile.TemporaryDirectory(prefix="wb-bench-scratch-") as scratch):
         os.chmod(directory, 0o755)
         origin.make_files(directory, SIZES)
         facts = origin.machine()
-        bench = Bench(args, directory, os.path.join(logs, "h2load.log"))
+        bench = Bench(args, directory, scratch)
         try:
             bench.run()
             facts["offloads"] = {name: origin.offloads(bench.labs["nginx"], "booster", bench.labs["nginx"].env[name])
@@ -190,8 +238,9 @@ def main(args):
             bench.close()
     rows = bench.rows()
     show(rows, args.programs[0])
+    show_origin(bench.origin_rows())
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump({"what": "booster", "machine": facts, "seconds": args.seconds, "rounds": args.rounds,
-                       "rows": rows}, file, indent=1)
+                       "rows": rows, "origin": bench.origin_rows()}, file, indent=1)
     return 0
