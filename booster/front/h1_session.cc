@@ -105,10 +105,10 @@ void H1Session::Request() {
   }
   if (const http::Refusal refusal =
           transaction_.Begin(head, head.minor ? "HTTP/1.1" : "HTTP/1.0")) {
-    if (!transaction_.held()) return Refuse(refusal);
+    if (transaction_.hold().count() == 0) return Refuse(refusal);
     held_ = refusal;
     phase_ = Phase::kHeld;
-    return connection_.SetDeadline(Policy::kHold);
+    return connection_.SetDeadline(transaction_.hold());
   }
   phase_ = Phase::kExchange;
   connection_.SetDeadline(body_done_ ? std::chrono::milliseconds(0) : timeouts.body);

@@ -88,7 +88,7 @@ void H2Stream::HeadDone(bool end) {
                   (head.framing == http::Framing::kLength && head.content_length == 0);
   continue_due_ = head.expect_continue && !upload_ended_;
   if (const http::Refusal refusal = transaction_.Begin(head, "HTTP/2.0")) {
-    if (!transaction_.held()) return Refuse(refusal);
+    if (transaction_.hold().count() == 0) return Refuse(refusal);
     held_ = refusal;
     return session_.LookBy(Due());
   }
@@ -318,7 +318,7 @@ net::Clock::time_point H2Stream::Due() const {
   const Timeouts& timeouts = session_.snapshot().config.timeouts;
   if (!head_done_) return begun_ + timeouts.head;
   if (reset_) return kNever;
-  if (held_) return received_ + Policy::kHold;
+  if (held_) return received_ + transaction_.hold();
   auto due = kNever;
   // The client's turn: the origin has taken all that came.
   if (!request_ended_ && !upload_ended_ && exchange_ && up_.empty() && exchange_->Room() > 0) {

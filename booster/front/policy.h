@@ -55,9 +55,21 @@ class Policy {
     ClientTable::Place client_;
   };
 
-  // 429 and 503 are to be sent after so long, and nothing read from that connection (or stream)
-  // until then: who asks again at once costs next to nothing that way.
-  static constexpr milliseconds kHold{200};
+  // 429 and 503 are to be sent only after a while, and nothing read from that connection (or
+  // stream) until then: who asks again at once costs next to nothing that way. How long differs
+  // from one to the next, or all that were refused together would come again together, each time,
+  // and others wait for that burst. One for each worker.
+  class Holds {
+   public:
+    // Evenly over 100 to 300 ms, by the golden ratio, however few follow each other.
+    milliseconds Next() {
+      draw_ += 0x9e3779b9;
+      return milliseconds(100 + (uint64_t{draw_} * 200 >> 32));
+    }
+
+   private:
+    uint32_t draw_ = 0;
+  };
 
   struct Verdict {
     // None: admitted. 403, 405 (allow() goes into Allow; RFC 9110, 15.5.6), 429 or 503.

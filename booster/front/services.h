@@ -57,6 +57,7 @@ struct Services {
   std::span<char> scratch;  // for reading: good until the caller returns to the loop
   std::shared_ptr<const Snapshot> snapshot;
   Overload overload;
+  Policy::Holds holds;
   bool draining = false;  // no further requests are wanted
 
   // IMF-fixdate of now (RFC 9110, 5.6.7).

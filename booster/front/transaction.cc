@@ -113,7 +113,7 @@ http::Refusal Transaction::Admit(uint32_t domain) {
       client, head_->method, head_->target.path, services_.loop.now());
   admission_ = std::move(verdict.admission);
   retry_after_s_ = verdict.retry_after_s;
-  held_ = retry_after_s_ > 0;
+  if (retry_after_s_ > 0) hold_ = services_.holds.Next();
   if (verdict.refusal.status == 503) Refused(Cause::kQuota);
   if (verdict.refusal.status == 405) allow_ = snapshot_->policies[domain]->allow();
   return verdict.refusal;
@@ -156,7 +156,7 @@ void Transaction::End() {
   admission_ = {};
   allow_ = {};
   retry_after_s_ = 0;
-  held_ = false;
+  hold_ = {};
   cause_.reset();
   status_ = 0;
   request_bytes_ = response_bytes_ = 0;

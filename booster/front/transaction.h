@@ -43,11 +43,11 @@ class Transaction {
   // A head was read. With a refusal the caller answers by Answer() of it; else it starts ask().
   // `head` stays where it is until End().
   http::Refusal Begin(const http::RequestHead& head, const char* protocol);
-  // Of the refusal: seconds for Retry-After, or 0; methods for Allow, or none; and whether it is to
-  // be sent only after Policy::kHold, with nothing read meanwhile.
+  // Of the refusal: seconds for Retry-After, or 0; methods for Allow, or none; and how long
+  // it is held, with nothing read meanwhile, or 0.
   uint32_t retry_after_s() const { return retry_after_s_; }
   std::string_view allow() const { return allow_; }
-  bool held() const { return held_; }
+  std::chrono::milliseconds hold() const { return hold_; }
   bool begun() const { return head_ != nullptr; }
   const link::Ask& ask() const { return ask_; }
   const http::RequestHead& head() const { return *head_; }
@@ -77,7 +77,7 @@ class Transaction {
   std::string client_;  // whose request it is, when a proxy of ours has sent it
   std::string_view allow_;
   uint32_t retry_after_s_ = 0;
-  bool held_ = false;
+  std::chrono::milliseconds hold_{0};
   std::optional<Cause> cause_;  // the first one
   net::Clock::time_point begun_;
   int status_ = 0;

@@ -33,9 +33,9 @@ struct RequestOptions {
 // TRACE is lowered: it is not 0. A chunked body stays chunked, its chunks are the caller's.
 void WriteRequest(const RequestHead& head, const RequestOptions& options, std::string& out);
 
-// The compact form of the booster link (webbooster/abi/key_field.h): request line, Host and key
-// only. False, and nothing written: no GET, with a body, or longer than the form admits. `key`: 32
-// lower-case hexadecimal digits.
+// The compact form of the booster link (webbooster/abi/key_field.h): request line, Host,
+// Accept-Encoding and key only. False, and nothing written: no GET, with a body, or longer than the
+// form admits. `key`: 32 lower-case hexadecimal digits.
 [[nodiscard]] bool WriteCompactRequest(const RequestHead& head, std::string_view scheme,
                                        std::string_view key, std::string& out);
 

@@ -156,7 +156,13 @@ bool WriteCompactRequest(const RequestHead& head, std::string_view scheme, std::
   AppendRequestLine(out, head);
   out.append("Host: ");
   AppendAuthority(out, head.authority, scheme);
-  out.append("\r\n" WB_KEY_PREFIX);
+  out.append("\r\n");
+  // The accelerator has it in the key; a web server that gets the request all the same has not.
+  for (const Field& field : head.fields) {
+    if (field.info.id != Name::kAcceptEncoding || field.connection_named) continue;
+    AppendField(out, field.name, field.value);
+  }
+  out.append(WB_KEY_PREFIX);
   const size_t bytes = out.size() - begin - WB_KEY_PREFIX_BYTES + WB_KEY_TAIL_BYTES;
   if (bytes > WB_KEY_REQUEST_MAX) {
     out.resize(begin);

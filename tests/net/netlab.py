@@ -196,11 +196,11 @@ class Lab:
         subprocess.run([LAB_SH, name, "--prefix", self.prefix, verb], check=True)
         self.refresh()
 
-    def wire(self, verb, *options):
+    def wire(self, verb, *options, between="client-origin"):
         # With TSO the wire segments, as the device would.
         done = subprocess.run([WIRE_SH, verb, self.prefix, *map(str, options)], text=True,
                               capture_output=True,
-                              env={**os.environ, "WIRE_ORIGIN_OFFLOADS": self.env["TSO"]})
+                              env={**os.environ, "WIRE_ORIGIN_OFFLOADS": self.env["TSO"], "WIRE_BETWEEN": between})
         check(done.returncode == 0, f"wire {verb}: {done.stderr}")
         return done.stdout
 

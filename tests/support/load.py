@@ -49,8 +49,9 @@ class Verifier:
 class Client:
     """One connection with at most one request under way."""
 
-    def __init__(self, load):
+    def __init__(self, load, source):
         self.load = load
+        self.source = source
         self.connection = None
         self.target = None
         self.expected = None
@@ -66,7 +67,7 @@ class Client:
         try:
             if self.connection is None:
                 args = self.load.args
-                self.connection = wbhttp.Connection(args.host, args.port, args.timeout)
+                self.connection = wbhttp.Connection(args.host, args.port, args.timeout, self.source)
                 self.load.selector.register(self.connection.sock, selectors.EVENT_READ, self)
                 self.fresh = True
             self.connection.send(self.load.requests[target])
@@ -180,7 +181,9 @@ class Load:
                                "head": response.head.decode("latin-1")})
 
     def run(self):
-        clients = [Client(self) for _ in range(self.args.connections)]
+        sources = [(source, 0) for source in self.args.source] or [None]
+        clients = [Client(self, sources[number % len(sources)])
+                   for number in range(self.args.connections)]
         started = time.monotonic()
         self.end = started + self.args.seconds
         signal.signal(signal.SIGTERM, self.stop)
@@ -228,6 +231,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rate", type=float, default=0,
                         help="requests per second in all; 0: as fast as answered")
+    parser.add_argument("--source", action="append", default=[],
+                        help="address of the client's; repeatable: connections have them in turn")
     parser.add_argument("--verify-dir", help="document root to compare with")
     parser.add_argument("--renew-after", type=int, default=0,
                         help="responses after which a connection is renewed; 0: never")

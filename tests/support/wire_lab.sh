@@ -10,7 +10,8 @@
 # wire_build, wire_insert, wire_set, wire_counters and wire_remove, or run it:
 #   wire_lab.sh insert|set PREFIX [WIRE OPTIONS]
 #   wire_lab.sh counters|remove PREFIX
-# "ab" is client to origin. Interfaces are those of deploy/lab.sh, PREFIXc0 and PREFIXo0, unless
+# "ab" is client to origin. WIRE_BETWEEN says of which hosts: client-origin (unless told otherwise), client-booster, or
+# booster-origin, where the booster is the "client". Interfaces are those of deploy/lab.sh, PREFIXc0 and PREFIXo0, unless
 # WIRE_CLIENT_IF and WIRE_ORIGIN_IF say otherwise. Both hosts' offloads are off while it is in; the
 # origin's stay on if WIRE_ORIGIN_OFFLOADS=on, and then what it hands over is cut into segments with
 # finished checksums, as a NIC would, on its way through one more pair of links before the relay:
@@ -21,12 +22,21 @@ WIRE_SELF_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 WIRE_BUILD_DIR="${WIRE_BUILD_DIR:-$WIRE_SELF_DIR/../../build/wire}"
 WIRE_STATE_ROOT="${WIRE_STATE_ROOT:-/run/webbooster-wire}"
 WIRE_CPU="${WIRE_CPU:-1}"
+WIRE_BETWEEN="${WIRE_BETWEEN:-client-origin}"
 
 wire_names() {
-  WIRE_CLIENT=$1-client WIRE_ORIGIN=$1-origin WIRE_NS=$1-wire
-  WIRE_WC=$1wc WIRE_WO=$1wo WIRE_WS=$1ws WIRE_WT=$1wt
-  WIRE_CIF=${WIRE_CLIENT_IF:-${1}c0} WIRE_OIF=${WIRE_ORIGIN_IF:-${1}o0}
+  local from=${WIRE_BETWEEN%-*} to=${WIRE_BETWEEN#*-}
   WIRE_STATE=$WIRE_STATE_ROOT/$1
+  # One that is in is where it was put.
+  [[ ! -s $WIRE_STATE/between ]] || read -r from to <"$WIRE_STATE/between"
+  WIRE_CLIENT=$1-$from WIRE_ORIGIN=$1-$to WIRE_NS=$1-wire
+  WIRE_WC=$1wc WIRE_WO=$1wo WIRE_WS=$1ws WIRE_WT=$1wt
+  case $from-$to in
+    client-booster) WIRE_CIF=${1}c1 WIRE_OIF=${1}b1 ;;
+    booster-origin) WIRE_CIF=${1}b0 WIRE_OIF=${1}o1 ;;
+    *) WIRE_CIF=${WIRE_CLIENT_IF:-${1}c0} WIRE_OIF=${WIRE_ORIGIN_IF:-${1}o0} ;;
+  esac
+  WIRE_HOSTS="$from $to"
 }
 
 wire_build() {
@@ -133,6 +143,7 @@ wire_cut_in() {
   read -r mac mtu queues < <(ip -n "$WIRE_CLIENT" -d -o link show "$WIRE_CIF" | awk '{
     for (i = 1; i < NF; i++) v[$i] = $(i + 1)
     print v["link/ether"], v["mtu"], v["numtxqueues"] }')
+  echo "$WIRE_HOSTS" >"$WIRE_STATE/between"
   wire_save_net >"$WIRE_STATE/net" &&
     wire_features "$WIRE_CLIENT" "$WIRE_CIF" >"$WIRE_STATE/client_features" &&
     wire_features "$WIRE_ORIGIN" "$WIRE_OIF" >"$WIRE_STATE/origin_features" &&

@@ -140,6 +140,16 @@ TEST(WriteCompactRequestTest, IsTheFormOfTheKeyField) {
   EXPECT_TRUE(compact("GET / HTTP/1.1\r\nHost: X:80\r\nCookie: a\r\n\r\n", out));
   EXPECT_EQ(out, "xGET / HTTP/1.1\r\nHost: x\r\nWB-Key: 0049" + key + "\r\n\r\n");
   EXPECT_EQ(out.size() - 1, size_t{WB_KEY_REQUEST_MIN});
+  out.clear();
+  EXPECT_TRUE(
+      compact("GET / HTTP/1.1\r\nHost: x\r\nAccept: b\r\nAccept-Encoding: gzip, br\r\n\r\n", out));
+  EXPECT_EQ(out, "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip, br\r\nWB-Key: 0064" + key +
+                     "\r\n\r\n");
+  out.clear();
+  EXPECT_TRUE(compact(
+      "GET / HTTP/1.1\r\nHost: x\r\nConnection: accept-encoding\r\nAccept-Encoding: br\r\n\r\n",
+      out));
+  EXPECT_EQ(out.size(), size_t{WB_KEY_REQUEST_MIN});
   const auto long_target = [](size_t bytes) {
     return "GET /" + std::string(bytes, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n";
   };

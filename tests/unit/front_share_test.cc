@@ -314,7 +314,7 @@ class WholeWorker {
       if (verdict.refusal) {
         test_.work_ += microseconds(2);
         ++test_.refused_;
-        asked_ = test_.now_ + Policy::kHold + test_.Pause(domain_);
+        asked_ = test_.now_ + test_.holds_.Next() + test_.Pause(domain_);
         test_.events_.emplace(asked_, this);
         return;
       }
@@ -343,14 +343,18 @@ class WholeWorker {
     Clock::time_point asked_;
   };
 
-  // 10 ms between the requests of a client of domain 0, and 2 ms of domain 1; on the average.
+  // On the average 10 ms, or nothing, between the requests of a client of domain 0, and 2 ms of
+  // domain 1.
   Clock::duration Pause(uint32_t domain) {
+    if (domain == 0 && at_once_) return Clock::duration(0);
     const int mean = domain == 0 ? 10000 : 2000;
     return microseconds(mean / 2 + static_cast<int>(random_() % static_cast<unsigned>(mean)));
   }
 
-  // Of 10,000 requests of domain 1, while so many clients ask domain 0.
-  Clock::duration P99(size_t flood) {
+  // Of 10,000 requests of domain 1, while so many clients ask domain 0; `at_once`: at first all of
+  // them together, and later each again as soon as it is answered.
+  Clock::duration P99(size_t flood, bool at_once = false) {
+    at_once_ = at_once;
     Domain domain;
     domain.name = "flood.test";
     domain.quota.rate = 5000;
@@ -388,12 +392,14 @@ class WholeWorker {
 
   ClientTable clients_{64};
   std::array<std::unique_ptr<Policy>, 2> policies_;
+  Policy::Holds holds_;
   FairQueue queue_{2};
   Clock::time_point now_{seconds(1000)};
   microseconds work_{5};
   std::multimap<Clock::time_point, Client*> events_;
   std::vector<Client*> begun_;
   std::vector<Clock::duration> latencies_;
+  bool at_once_ = false;
   int refused_ = 0;
   std::mt19937 random_{1};
 };
@@ -404,6 +410,25 @@ TEST(FrontShareTest, ADomainAtTwentyTimesItsLimitMovesNoOther) {
   const auto flooded = beyond.P99(1000);
   EXPECT_GT(beyond.refused(), 1000);
   EXPECT_LE(flooded, calm * 6 / 5) << calm.count() << " ns, then " << flooded.count();
+}
+
+// 1000 clients that begin together: a burst of theirs takes 5 ms, and would come each 0.2 s.
+TEST(FrontShareTest, WhoIsRefusedTogetherDoesNotComeAgainTogether) {
+  WholeWorker beyond;
+  EXPECT_LE(beyond.P99(1000, true), microseconds(250));
+  EXPECT_GT(beyond.refused(), 1000);
+}
+
+TEST(FrontShareTest, HoldsAreSpreadEvenly) {
+  Policy::Holds holds;
+  std::array<int, 10> tenths = {};
+  for (int i = 0; i < 100; ++i) {
+    const auto hold = holds.Next();
+    ASSERT_GE(hold, milliseconds(100));
+    ASSERT_LT(hold, milliseconds(300));
+    ++tenths[static_cast<size_t>((hold.count() - 100) / 20)];
+  }
+  EXPECT_THAT(tenths, testing::Each(testing::AllOf(testing::Ge(8), testing::Le(12))));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
  * A compact request is
  *     GET <target> HTTP/1.1 CRLF
  *     Host: <host> CRLF
+ *     Accept-Encoding: <value> CRLF          only if the client sent it: for the web server, if XDP passes the request
  *     WB-Key: <LLLL><KKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK> CRLF CRLF
  * LLLL: length of the whole request in bytes, four lower-case hexadecimal digits, so that several requests in one
  * segment are found from its end backwards without scanning. K: the object's key, 32 lower-case hexadecimal digits.
