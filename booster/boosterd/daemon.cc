@@ -118,7 +118,8 @@ absl::StatusOr<std::shared_ptr<const tls::Certificates>> Daemon::LoadCertificate
   // Files that have not changed are not read again.
   const std::shared_ptr<const tls::Certificates> before =
       shared_.certificates ? shared_.certificates->certificates() : nullptr;
-  auto loaded = tls::Certificates::Load(SitesOf(config), config.default_certificate, before.get(), &warnings);
+  auto loaded =
+      tls::Certificates::Load(SitesOf(config), config.default_certificate, before.get(), &warnings);
   for (const std::string& warning : warnings) spdlog::warn("{}", warning);
   return loaded;
 }

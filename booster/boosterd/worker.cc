@@ -173,10 +173,10 @@ void Worker::Admit(base::UniqueFd fd, const net::Address& client, const Listenin
   peer.proxy = services_.snapshot->trusted.Contains(peer.ip);
   front::ClientTable::Place place;
   if (!peer.proxy) {
-    auto answer = shared_.clients->Ask(peer.ip, front::ClientTable::kConnections,
-                                       {front::Rate(config.limits.client_connection_rate, 0),
-                                        config.limits.client_connections},
-                                       loop_->now().time_since_epoch().count());
+    auto answer = shared_.clients->Ask(
+        peer.ip, front::ClientTable::kConnections,
+        {front::Rate(config.limits.client_connection_rate, 0), config.limits.client_connections},
+        loop_->now().time_since_epoch().count());
     if (answer.refused()) {
       counters_.ended[static_cast<size_t>(front::End::kLimit)].Add();
       return;
