@@ -81,13 +81,14 @@ api::BoosterConnections ConnectionsOf(const View& view) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Admin>> Admin::Start(std::shared_ptr<const front::Snapshot> snapshot,
-                                                    Parts parts) {
+                                                    Parts parts, const std::string* predecessor) {
   const front::Config& config = snapshot->config;
   std::unique_ptr<Admin> admin(new Admin(snapshot, std::move(parts)));
   if (config.metrics.listen) {
     api::Server::Options options;
     options.host = config.metrics.listen->host;
     options.port = config.metrics.listen->port;
+    options.beside = predecessor != nullptr;
     // Anybody may connect, and a silent client holds one of few threads.
     options.read_time = std::chrono::seconds(2);
     const auto serve = [admin = admin.get()](const api::ApiRequest& request,
@@ -101,6 +102,8 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::Start(std::shared_ptr<const front:
   options.socket_mode = config.api.mode;
   options.allow = PolicyOf(config.api);
   options.program = "boosterd";
+  // Never in the place of another program's.
+  options.beside = predecessor != nullptr && *predecessor == config.api.socket;
   api::BoosterService& service = *admin;
   WB_ASSIGN_OR_RETURN(admin->socket_server_, api::Server::Start(api::HandlerOf(service), options));
   return admin;
@@ -169,6 +172,7 @@ absl::StatusOr<api::VersionInfo> Admin::Version() {
 }
 
 absl::StatusOr<api::BoosterReload> Admin::Reload() { return parts_.reload(); }
+absl::StatusOr<api::BoosterUpgrade> Admin::Upgrade() { return parts_.upgrade(); }
 
 // Told every ten seconds at most: who is turned away may try as often as it likes.
 void Admin::PeerDenied(const api::DeniedPeer& peer) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,16 +22,18 @@ namespace wb::boosterd {
 
 class Admin final : private api::BoosterService {
  public:
-  // Borrowed; they outlive it, and the workers run as long as it lives. `reload` is called on a
-  // thread of the control socket.
+  // Borrowed; they outlive it, and the workers run as long as it lives. `reload` and
+  // `upgrade` are called on threads of the control socket.
   struct Parts {
     const std::vector<std::unique_ptr<Worker>>& workers;
     const AccessLog& log;
     std::function<absl::StatusOr<api::BoosterReload>()> reload;
+    std::function<absl::StatusOr<api::BoosterUpgrade>()> upgrade;
   };
-  // Answers from the return on. Errors are those of api::Server::Start().
+  // Answers from the return on. `predecessor`: the control socket of one that answers still, until
+  // TakePlace(). Errors are those of api::Server::Start().
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Admin>> Start(
-      std::shared_ptr<const front::Snapshot> snapshot, Parts parts);
+      std::shared_ptr<const front::Snapshot> snapshot, Parts parts, const std::string* predecessor);
   ~Admin() override;  // no request is under way, and none will be
 
   // Thread-safe.
@@ -38,6 +41,16 @@ class Admin final : private api::BoosterService {
     monitor_.Adopt(std::move(snapshot));
   }
   void SetDraining() { monitor_.SetDraining(); }
+
+  // Of the predecessor: a successor may listen beside it; it leaves the port to it.
+  void AllowSuccessor() {
+    if (port_server_) port_server_->AllowSuccessor();
+  }
+  void LeavePort() {
+    if (port_server_) port_server_->Stop();
+  }
+  // Of the successor: the control socket is its own from now on.
+  absl::Status TakePlace() { return socket_server_->TakePlace(); }
 
   uint16_t port() const;  // of the status page; 0: none
 
@@ -48,6 +61,7 @@ class Admin final : private api::BoosterService {
   absl::StatusOr<api::BoosterStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
   absl::StatusOr<api::BoosterReload> Reload() override;
+  absl::StatusOr<api::BoosterUpgrade> Upgrade() override;
   void PeerDenied(const api::DeniedPeer& peer) override;
 
   const Parts parts_;

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/boosterd/daemon.h"
 
-#include <fcntl.h>
-#include <sched.h>
+#include <openssl/crypto.h>
 #include <signal.h>
-#include <sys/file.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -19,11 +15,14 @@
 #include "absl/strings/str_cat.h"
 #include "booster/boosterd/admin.h"
 #include "booster/boosterd/assembly.h"
+#include "booster/boosterd/handover.h"
+#include "booster/boosterd/listeners.h"
+#include "booster/boosterd/process.h"
+#include "booster/boosterd/upgrade.h"
 #include "booster/boosterd/worker.h"
 #include "booster/front/config_load.h"
 #include "booster/link/channel_client.h"
 #include "booster/link/checker.h"
-#include "booster/net/socket.h"
 #include "ctl/observe/notify.h"
 #include "spdlog/spdlog.h"
 #include "webbooster/base/posix_error.h"
@@ -31,41 +30,7 @@
 namespace wb::boosterd {
 namespace {
 
-constexpr int kBacklog = 4096;
-
-absl::StatusOr<base::UniqueFd> Lock(const std::string& runtime_dir) {
-  if (mkdir(runtime_dir.c_str(), 0750) != 0 && errno != EEXIST) {
-    return base::PosixError("make", runtime_dir);
-  }
-  const std::string path = runtime_dir + "/boosterd.lock";
-  base::UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return base::PosixError("open", path);
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::AlreadyExistsError(absl::StrCat("a boosterd runs already, see ", path));
-  }
-  return fd;
-}
-
-uint32_t UsableCpus() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? static_cast<uint32_t>(CPU_COUNT(&set)) : 1;
-}
-
-// Every client takes one, an exchange perhaps another.
-void RaiseFileLimit(uint32_t connections) {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t wanted = 2 * static_cast<rlim_t>(connections) + 1024;
-  if (limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = wanted;
-  limit.rlim_max = std::max(limit.rlim_max, wanted);
-  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  spdlog::warn("only {} files may be open, {} are wanted for limits.connections", limit.rlim_max,
-               wanted);
-}
+constexpr std::chrono::seconds kPredecessorTime(10);  // for each of its answers
 
 std::vector<tls::Site> SitesOf(const front::Config& config) {
   std::vector<tls::Site> sites;
@@ -82,24 +47,31 @@ std::vector<tls::Site> SitesOf(const front::Config& config) {
 
 class Daemon {
  public:
-  explicit Daemon(const std::string& path) : path_(path) {}
+  explicit Daemon(Invocation& invocation) : invocation_(invocation) {}
   absl::Status Start(const front::Config& config);
   // By a signal, or by the control socket: one at a time. What is wrong leaves everything as it is.
   absl::StatusOr<api::BoosterReload> Reload();
+  // Likewise. When it has succeeded, this process is to end: it sends itself SIGTERM.
+  absl::StatusOr<api::BoosterUpgrade> Upgrade();
+  bool replaced() const { return replaced_; }
   void ReopenLog() { shared_.log.Reopen(); }
   void Drain();
 
  private:
   absl::StatusOr<std::shared_ptr<const tls::Certificates>> LoadCertificates(
       const front::Config& config);
-  absl::StatusOr<std::vector<ListeningSocket>> Listen(const front::Config& config);
+  absl::StatusOr<std::shared_ptr<const front::Snapshot>> Prepare(const front::Config& config);
+  absl::StatusOr<Inheritance> TakeOver();
+  void Confirm();
+  absl::StatusOr<Successor> StartSuccessor();
 
   void ThinAcks(const front::Config& config);
   void Check();
   void TellCatalogues();
   absl::StatusOr<api::BoosterReload> ReadAgain();
 
-  const std::string& path_;
+  Invocation& invocation_;
+  base::UniqueFd lock_;
   std::mutex reload_mutex_;
   front::Config config_;  // in force
   Shared shared_;
@@ -109,7 +81,9 @@ class Daemon {
   std::unique_ptr<link::Checker> checker_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Admin> admin_;
-  bool stopping_ = false;  // with reload_mutex_
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> upgrading_ = false;
+  std::atomic<bool> replaced_ = false;
 };
 
 absl::StatusOr<std::shared_ptr<const tls::Certificates>> Daemon::LoadCertificates(
@@ -122,17 +96,6 @@ absl::StatusOr<std::shared_ptr<const tls::Certificates>> Daemon::LoadCertificate
       tls::Certificates::Load(SitesOf(config), config.default_certificate, before.get(), &warnings);
   for (const std::string& warning : warnings) spdlog::warn("{}", warning);
   return loaded;
-}
-
-absl::StatusOr<std::vector<ListeningSocket>> Daemon::Listen(const front::Config& config) {
-  std::vector<ListeningSocket> sockets;
-  for (const front::Listener& listener : config.listeners) {
-    WB_ASSIGN_OR_RETURN(const net::Address address,
-                        net::Address::Make(listener.address.host, listener.address.port));
-    WB_ASSIGN_OR_RETURN(base::UniqueFd fd, net::Listen(address, kBacklog));
-    sockets.push_back({std::move(fd), listener.tls, listener.proxy_protocol});
-  }
-  return sockets;
 }
 
 // Without it everything works; the origins receive more packets.
@@ -150,8 +113,9 @@ void Daemon::ThinAcks(const front::Config& config) {
   shared_.thinning = *std::move(thinning);
 }
 
-absl::Status Daemon::Start(const front::Config& config) {
-  const std::lock_guard lock(reload_mutex_);  // the control socket answers before all is done
+// All that needs no listening socket. Origins are checked and catalogues told from here on.
+absl::StatusOr<std::shared_ptr<const front::Snapshot>> Daemon::Prepare(
+    const front::Config& config) {
   config_ = config;
   RaiseFileLimit(config.limits.connections);
   shared_.clients = std::make_unique<front::ClientTable>(4 * size_t{config.limits.connections});
@@ -162,14 +126,6 @@ absl::Status Daemon::Start(const front::Config& config) {
   WB_ASSIGN_OR_RETURN(shared_.certificates,
                       tls::CertificateStore::Make(std::move(tickets), std::move(certificates)));
   ThinAcks(config);
-  const uint32_t count = config.workers > 0 ? config.workers : UsableCpus();
-  for (uint32_t i = 0; i < count; ++i) {
-    WB_ASSIGN_OR_RETURN(std::vector<ListeningSocket> sockets, Listen(config));
-    WB_ASSIGN_OR_RETURN(auto worker, Worker::Make(shared_, snapshot, std::move(sockets)));
-    workers_.push_back(std::move(worker));
-  }
-  shared_.log.Configure(config.access_log);
-  for (const auto& worker : workers_) worker->Start();
   WB_ASSIGN_OR_RETURN(checker_, link::Checker::Start([](const link::Origin& origin, bool up,
                                                         const std::string& why) {
                         if (up) {
@@ -181,13 +137,66 @@ absl::Status Daemon::Start(const front::Config& config) {
   WB_ASSIGN_OR_RETURN(channels_, link::ChannelClients::Start());
   Check();
   TellCatalogues();
-  WB_ASSIGN_OR_RETURN(admin_,
-                      Admin::Start(snapshot, {workers_, shared_.log, [this] { return Reload(); }}));
+  return snapshot;
+}
+
+// From here on the predecessor waits for us to accept its clients.
+absl::StatusOr<Inheritance> Daemon::TakeOver() {
+  const int socket = invocation_.predecessor.get();
+  WB_RETURN_IF_ERROR(SendHandover(socket, HandoverKind::kPrepared, WB_VERSION));
+  WB_ASSIGN_OR_RETURN(Inheritance heir, Inherit(socket, net::Clock::now() + kPredecessorTime));
+  if (absl::Status taken = shared_.certificates->tickets().Import(heir.tickets); !taken.ok())
+    spdlog::warn("TLS sessions are not resumed: {}", taken.ToString());
+  OPENSSL_cleanse(heir.tickets.data(), heir.tickets.size());
+  return heir;
+}
+
+absl::Status Daemon::Start(const front::Config& config) {
+  const std::lock_guard lock(reload_mutex_);  // the control socket answers before all is done
+  const bool heir = invocation_.predecessor.valid();
+  Inheritance inherited;
+  if (!heir) {
+    WB_ASSIGN_OR_RETURN(lock_, LockDirectory(config.runtime_dir, {}));
+  }
+  WB_ASSIGN_OR_RETURN(auto snapshot, Prepare(config));
+  if (heir) {
+    WB_ASSIGN_OR_RETURN(inherited, TakeOver());
+    WB_ASSIGN_OR_RETURN(lock_, LockDirectory(config.runtime_dir, std::move(inherited.lock)));
+  }
+  const uint32_t count = config.workers > 0 ? config.workers : UsableCpus();
+  WB_ASSIGN_OR_RETURN(auto sockets, ListenForAll(config, count, std::move(inherited.listeners)));
+  for (std::vector<ListeningSocket>& own : sockets) {
+    WB_ASSIGN_OR_RETURN(auto worker, Worker::Make(shared_, snapshot, std::move(own)));
+    workers_.push_back(std::move(worker));
+  }
+  WB_ASSIGN_OR_RETURN(admin_, Admin::Start(snapshot,
+                                           {workers_, shared_.log, [this] { return Reload(); },
+                                            [this] { return Upgrade(); }},
+                                           heir ? &inherited.control_socket : nullptr));
+  // Nothing can fail any more.
+  shared_.log.Configure(config.access_log);
+  for (const auto& worker : workers_) worker->Start();
+  if (heir) {
+    Confirm();
+  } else {
+    observe::NotifyManager("READY=1");
+  }
   for (const front::Listener& listener : config.listeners) {
     spdlog::info("listening on {}{}", listener.address.ToString(), listener.tls ? ", TLS" : "");
   }
   spdlog::info("serving {} domains with {} workers", config.domains.size(), count);
   return absl::OkStatus();
+}
+
+void Daemon::Confirm() {
+  const int socket = invocation_.predecessor.get();
+  // Should it have ended in this moment, we are alone all the same.
+  (void)SendHandover(socket, HandoverKind::kServing);
+  (void)ReceiveHandover(socket, net::Clock::now() + kPredecessorTime);  // it lets go
+  if (absl::Status taken = admin_->TakePlace(); !taken.ok())
+    spdlog::error("no control socket: {}", taken.ToString());
+  observe::NotifyManager("READY=1");
+  invocation_.predecessor.reset();
 }
 
 void Daemon::Check() {
@@ -222,6 +231,7 @@ void Daemon::TellCatalogues() {
 }
 
 absl::StatusOr<api::BoosterReload> Daemon::Reload() {
+  if (upgrading_) return absl::FailedPreconditionError("an upgrade is under way");
   const std::lock_guard lock(reload_mutex_);
   if (stopping_) return absl::FailedPreconditionError("boosterd is stopping");
   observe::NotifyManager("RELOADING=1");
@@ -241,7 +251,7 @@ absl::StatusOr<api::BoosterReload> Daemon::Reload() {
 
 absl::StatusOr<api::BoosterReload> Daemon::ReadAgain() {
   api::BoosterReload reload;
-  WB_ASSIGN_OR_RETURN(front::Config config, front::Load(path_, &reload.warnings));
+  WB_ASSIGN_OR_RETURN(front::Config config, front::Load(invocation_.config, &reload.warnings));
   for (const std::string_view key : front::NeedRestart(config_, config)) {
     reload.restart.emplace_back(key);
   }
@@ -258,16 +268,57 @@ absl::StatusOr<api::BoosterReload> Daemon::ReadAgain() {
   return reload;
 }
 
-void Daemon::Drain() {
-  {
-    const std::lock_guard lock(reload_mutex_);
-    stopping_ = true;
+absl::StatusOr<Successor> Daemon::StartSuccessor() {
+  Estate estate;
+  estate.lock = lock_.get();
+  estate.tickets = shared_.certificates->tickets().Export();
+  for (const auto& worker : workers_) {
+    const std::vector<int> fds = worker->listening();
+    estate.listeners.insert(estate.listeners.end(), fds.begin(), fds.end());
   }
+  estate.control_socket = config_.api.socket;
+  admin_->AllowSuccessor();
+  auto successor = HandOver(invocation_.program, invocation_.config, estate, stopping_);
+  OPENSSL_cleanse(estate.tickets.data(), estate.tickets.size());
+  return successor;
+}
+
+absl::StatusOr<api::BoosterUpgrade> Daemon::Upgrade() {
+  if (upgrading_.exchange(true)) return absl::FailedPreconditionError("an upgrade is under way");
+  const std::lock_guard lock(reload_mutex_);
+  if (stopping_) return absl::FailedPreconditionError("boosterd is stopping");
+  spdlog::info("upgrading to {}", invocation_.program);
+  absl::StatusOr<Successor> successor = StartSuccessor();
+  if (!successor.ok()) {
+    spdlog::error("not upgraded: {}", successor.status().ToString());
+    upgrading_ = false;
+    return successor.status();
+  }
+  replaced_ = true;
+  observe::NotifyManager(absl::StrCat("MAINPID=", successor->pid));
+  admin_->LeavePort();
+  successor->LetGo();
+  spdlog::info("upgraded: pid {}, version {}", successor->pid, successor->version);
+  kill(getpid(), SIGTERM);
+  return api::BoosterUpgrade{static_cast<uint64_t>(getpid()), WB_VERSION,
+                             static_cast<uint64_t>(successor->pid), successor->version};
+}
+
+void Daemon::Drain() {
+  stopping_ = true;                               // an upgrade gives up
+  { const std::lock_guard lock(reload_mutex_); }  // what is under way ends
   admin_->SetDraining();
   std::atomic<int> left = static_cast<int>(workers_.size());
-  for (const auto& worker : workers_) worker->Drain(left);
-  const auto end = net::Clock::now() + config_.timeouts.drain;
+  const auto begin = net::Clock::now(), end = begin + config_.timeouts.drain;
+  // A client whose next request is on its way is not to find its connection closed, if there is
+  // another boosterd for it.
+  bool patient = replaced_;
+  for (const auto& worker : workers_) worker->Drain(left, patient);
   while (left > 0 && net::Clock::now() < end) {
+    if (patient && net::Clock::now() >= begin + config_.timeouts.drain / 2) {
+      for (const auto& worker : workers_) worker->EndIdle();
+      patient = false;
+    }
     const timespec pause = {.tv_sec = 0, .tv_nsec = 10'000'000};
     nanosleep(&pause, nullptr);
   }
@@ -281,17 +332,22 @@ void Daemon::Drain() {
 
 }  // namespace
 
-absl::Status RunDaemon(const front::Config& config, const std::string& path) {
+void TellPredecessor(const Invocation& invocation, const absl::Status& status) {
+  if (!invocation.predecessor) return;
+  const absl::string_view why = status.message();
+  SendHandover(invocation.predecessor.get(), HandoverKind::kFailed, {why.data(), why.size()})
+      .IgnoreError();
+}
+
+absl::Status RunDaemon(const front::Config& config, Invocation& invocation) {
   // Before there are threads, which inherit it.
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&signals, number);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  WB_ASSIGN_OR_RETURN(const base::UniqueFd lock, Lock(config.runtime_dir));
-  Daemon daemon(path);
+  Daemon daemon(invocation);
   WB_RETURN_IF_ERROR(daemon.Start(config));
-  observe::NotifyManager("READY=1");
   for (;;) {
     int number = 0;
     if (sigwait(&signals, &number) != 0) continue;
@@ -299,11 +355,13 @@ absl::Status RunDaemon(const front::Config& config, const std::string& path) {
       daemon.ReopenLog();
     } else if (number == SIGHUP) {
       (void)daemon.Reload();
+    } else if (number == SIGUSR2) {
+      (void)daemon.Upgrade();
     } else {
       break;
     }
   }
-  observe::NotifyManager("STOPPING=1");
+  if (!daemon.replaced()) observe::NotifyManager("STOPPING=1");
   spdlog::info("draining");
   daemon.Drain();
   return absl::OkStatus();

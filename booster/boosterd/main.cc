@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // boosterd --config FILE [--check]
+#include <filesystem>
 #include <iostream>
 
 #include "CLI/CLI.hpp"
@@ -14,23 +15,37 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitRunning = 3;
 
+// As it was started, so that what a link of that name points to is what an upgrade starts.
+std::string ProgramOf(const std::string& name) {
+  std::error_code error;
+  return name.find('/') != name.npos
+             ? name
+             : std::filesystem::read_symlink("/proc/self/exe", error).string();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("boosterd: Webbooster's web booster");
-  std::string path = "/etc/webbooster/boosterd.yaml";
+  wb::boosterd::Invocation invocation;
+  invocation.program = ProgramOf(argv[0]);
+  invocation.config = "/etc/webbooster/boosterd.yaml";
   bool check = false;
-  app.add_option("--config", path, "configuration file")->capture_default_str();
+  int predecessor = -1;
+  app.add_option("--config", invocation.config, "configuration file")->capture_default_str();
+  app.add_option("--takeover", predecessor, "")->group("");  // by the predecessor only
   app.add_flag("--check", check,
                "only check the configuration: exit 0 when it is good, 1 when not");
   app.set_version_flag("--version", WB_VERSION);
   CLI11_PARSE(app, argc, argv);
 
+  invocation.predecessor.reset(predecessor);
   std::vector<std::string> warnings;
-  const auto config = wb::front::Load(path, &warnings);
+  const auto config = wb::front::Load(invocation.config, &warnings);
   for (const std::string& warning : warnings) std::cerr << "warning: " << warning << "\n";
   if (!config.ok()) {
     std::cerr << config.status().message() << "\n";
+    wb::boosterd::TellPredecessor(invocation, config.status());
     return kExitFailed;
   }
   if (check) return 0;
@@ -41,8 +56,9 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(logger);
   spdlog::set_level(spdlog::level::from_str(
       std::string(wb::config::NameOf(wb::config::kLogLevels, config->log.level))));
-  if (absl::Status status = wb::boosterd::RunDaemon(*config, path); !status.ok()) {
+  if (absl::Status status = wb::boosterd::RunDaemon(*config, invocation); !status.ok()) {
     spdlog::critical("{}", status.ToString());
+    wb::boosterd::TellPredecessor(invocation, status);
     return absl::IsAlreadyExists(status) ? kExitRunning : kExitFailed;
   }
   return 0;

@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kScratchBytes = 64 << 10;
 constexpr int kAcceptsPerTurn = 64;
+constexpr int kMostWaiting = 8192;  // twice what listeners have; more come meanwhile
 
 }  // namespace
 
@@ -28,6 +29,10 @@ class Worker::Listener final : private net::Watcher {
   ~Listener() { Close(); }
 
   absl::Status Watch() { return worker_.loop_->Watch(socket_.fd.get(), EPOLLIN, *this); }
+  int fd() const { return socket_.fd.get(); }
+  void AcceptAll() {
+    for (int i = 0; i < kMostWaiting / kAcceptsPerTurn && worker_.Accept(socket_); ++i) continue;
+  }
   void Close() {
     worker_.loop_->Unwatch(*this);
     socket_.fd.reset();
@@ -130,17 +135,36 @@ std::chrono::nanoseconds Worker::CpuTime() const {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-void Worker::Drain(std::atomic<int>& left) {
-  loop_->Post([this, &left] {
-    drained_ = &left;
+std::vector<int> Worker::listening() const {
+  std::vector<int> fds;
+  for (const auto& listener : listeners_) fds.push_back(listener->fd());
+  return fds;
+}
+
+void Worker::Drain(std::atomic<int>& left, bool patient) {
+  loop_->Post([this, &left, patient] {
     services_.draining = true;
-    listeners_.clear();
+    services_.patient = patient;
     for (size_t i = connections_.size(); i-- > 0;) connections_[i]->Drain();
-    if (connections_.empty()) --*std::exchange(drained_, nullptr);
+    for (const auto& listener : listeners_) listener->AcceptAll();
+    listeners_.clear();
+    if (connections_.empty()) {
+      --left;
+    } else {
+      drained_ = &left;
+    }
   });
 }
 
-void Worker::Accept(const ListeningSocket& socket) {
+void Worker::EndIdle() {
+  loop_->Post([this] {
+    services_.patient = false;
+    for (size_t i = connections_.size(); i-- > 0;) connections_[i]->Drain();
+  });
+}
+
+// False: nobody waits, or nobody can be accepted now.
+bool Worker::Accept(const ListeningSocket& socket) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     net::Address client;
     client.length = sizeof(client.storage);
@@ -156,9 +180,10 @@ void Worker::Accept(const ListeningSocket& socket) {
       counters_.ended[static_cast<size_t>(front::End::kLimit)].Add();
     } else if (errno == EAGAIN || errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                errno == ENOMEM) {
-      return;
+      return false;
     }  // else it was ended before it was accepted
   }
+  return true;
 }
 
 void Worker::Admit(base::UniqueFd fd, const net::Address& client, const ListeningSocket& socket) {

@@ -60,11 +60,15 @@ class Worker final : private front::ConnectionOwner {
   void Start();
   // From any thread, in force with the next request.
   void Adopt(std::shared_ptr<const front::Snapshot> snapshot);
-  // No more connections are accepted and no further requests are wanted; `done` is counted down
-  // when the last connection has ended.
-  void Drain(std::atomic<int>& left);
+  // Those that wait are accepted and then no more, and no further requests are wanted; `left` is
+  // counted down when the last connection has ended. Idle ones end at once, or, `patient`, with the
+  // response to their next request, if it comes before EndIdle().
+  void Drain(std::atomic<int>& left, bool patient);
+  void EndIdle();
   void Stop();  // and waits for the thread
 
+  // Its listening sockets, until Drain().
+  std::vector<int> listening() const;
   const front::WorkerCounters& counters() const { return counters_; }
   // From any thread: `tell` is called on the worker's, soon, if it runs.
   void Report(std::function<void(WorkerReport)> tell);
@@ -77,7 +81,7 @@ class Worker final : private front::ConnectionOwner {
 
   Worker(Shared& shared, std::unique_ptr<net::EventLoop> loop,
          std::shared_ptr<const front::Snapshot> snapshot);
-  void Accept(const ListeningSocket& socket);
+  bool Accept(const ListeningSocket& socket);
   void Admit(base::UniqueFd fd, const net::Address& client, const ListeningSocket& socket);
   bool TurnBegins(net::Clock::duration took);
   void ConnectionEnded(front::Connection& connection) override;

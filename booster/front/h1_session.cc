@@ -326,7 +326,8 @@ void H1Session::OnDeadline() {
 
 void H1Session::OnDrain() {
   draining_ = true;
-  if (phase_ == Phase::kHead && end_ == next_ && !connection_.readable()) {
+  const bool idle = phase_ == Phase::kHead && end_ == next_ && !connection_.readable();
+  if (idle && !services_.patient) {
     return connection_.Finish(End::kDrained);
   }
   if (!response_begun_) keep_alive_ = false;

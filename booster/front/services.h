@@ -59,6 +59,7 @@ struct Services {
   Overload overload;
   Policy::Holds holds;
   bool draining = false;  // no further requests are wanted
+  bool patient = false;   // while draining: a connection that is idle may ask once more
 
   // IMF-fixdate of now (RFC 9110, 5.6.7).
   std::string_view Date();

@@ -108,6 +108,14 @@ struct BoosterReload {
   std::vector<std::string> warnings;  // Of the file.
 };
 
+// Of the process that handed over, and of the one that has taken over.
+struct BoosterUpgrade {
+  uint64_t old_pid = 0;
+  std::string old_version;
+  uint64_t new_pid = 0;
+  std::string new_version;
+};
+
 // Thread-safe, as Service is.
 class BoosterService {
  public:
@@ -117,6 +125,9 @@ class BoosterService {
   // InvalidArgument: all that is wrong with the file, one finding a line; other errors name what
   // could not be read. Then nothing has changed.
   virtual absl::StatusOr<BoosterReload> Reload() = 0;
+  // Returns when another process serves in the place of this one. FailedPrecondition: it did not
+  // start, and why, or another upgrade is under way; DeadlineExceeded. Then nothing has changed.
+  virtual absl::StatusOr<BoosterUpgrade> Upgrade() = 0;
   virtual void PeerDenied(const DeniedPeer& peer) = 0;
 };
 

@@ -97,6 +97,13 @@ void Fields(auto& a, Is<BoosterReload> auto& s) {
   a("warnings", s.warnings);
 }
 
+void Fields(auto& a, Is<BoosterUpgrade> auto& s) {
+  a("old_pid", s.old_pid);
+  a("old_version", s.old_version);
+  a("new_pid", s.new_pid);
+  a("new_version", s.new_version);
+}
+
 }  // namespace wb::api
 
 #endif  // CTL_API_BOOSTER_FIELDS_H_

@@ -31,6 +31,11 @@ JsonOr Reload(BoosterService& service, const ApiRequest& request) {
   return Reply(service.Reload());
 }
 
+JsonOr Upgrade(BoosterService& service, const ApiRequest& request) {
+  if (auto body = ParseRequest<EmptyBody>(request.body); !body.ok()) return body.status();
+  return Reply(service.Upgrade());
+}
+
 struct Route {
   std::string_view method;
   std::string_view path;
@@ -39,10 +44,9 @@ struct Route {
 };
 
 constexpr Route kRoutes[] = {
-    {"GET", "/v1/status", GetStatus},
-    {"GET", "/v1/version", GetVersion},
-    {"GET", "/v1/domains", ListDomains},
-    {"POST", "/v1/reload", Reload},
+    {"GET", "/v1/status", GetStatus},    {"GET", "/v1/version", GetVersion},
+    {"GET", "/v1/domains", ListDomains}, {"POST", "/v1/reload", Reload},
+    {"POST", "/v1/upgrade", Upgrade},
 };
 
 }  // namespace

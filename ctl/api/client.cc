@@ -131,6 +131,10 @@ absl::StatusOr<BoosterReload> Client::ReloadBooster() {
   return Post<BoosterReload>("/v1/reload", "{}", timeouts_.reload);
 }
 
+absl::StatusOr<BoosterUpgrade> Client::UpgradeBooster() {
+  return Post<BoosterUpgrade>("/v1/upgrade", "{}", timeouts_.reload);
+}
+
 absl::StatusOr<DomainReport> Client::ShowDomain(const std::string& name) {
   return Get<DomainReport>(absl::StrCat("/v1/domains/", PercentEncode(name)));
 }

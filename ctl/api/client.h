@@ -64,6 +64,7 @@ class Client {
   absl::StatusOr<BoosterStatus> GetBoosterStatus();
   absl::StatusOr<BoosterDomainList> ListBoosterDomains();
   absl::StatusOr<BoosterReload> ReloadBooster();
+  absl::StatusOr<BoosterUpgrade> UpgradeBooster();
 
   // The text of the last successful reply, as the server wrote it.
   const std::string& last_json() const { return last_json_; }

@@ -141,6 +141,8 @@ class Server::Impl final : private httplib::Server {
 
   absl::Status Start();
   void Stop();
+  void AllowSuccessor();
+  absl::Status TakePlace();
   uint16_t port() const { return port_; }
 
  private:
@@ -155,6 +157,7 @@ class Server::Impl final : private httplib::Server {
   const api::Server::Options options_;
   const BoundedStream::Limits limits_{kMaxHeadBytes + kMaxBodyBytes, options_.read_time,
                                       options_.write_time};
+  std::string path_;  // of the socket, now
   FileId file_;
   uint16_t port_ = 0;
   absl::Notification stopping_;
@@ -193,19 +196,20 @@ void Server::Impl::SetHandlers() {
 }
 
 absl::Status Server::Impl::Bind() {
-  absl::StatusOr<SocketPlace> place = SocketPlace::Prepare(options_.socket_path);
+  path_ = options_.beside ? options_.socket_path + ".new" : options_.socket_path;
+  absl::StatusOr<SocketPlace> place = SocketPlace::Prepare(path_);
   if (!place.ok()) return place.status();
   // A socket's file takes the mode of its inode, less the umask: never more than wanted, not even
   // for a moment.
   set_socket_options([mode = options_.socket_mode](socket_t sock) { fchmod(sock, mode); });
-  if (!bind_to_port(options_.socket_path, kAnyPort)) {
-    return absl::InternalError(absl::StrCat("cannot bind ", options_.socket_path));
+  if (!bind_to_port(path_, kAnyPort)) {
+    return absl::InternalError(absl::StrCat("cannot bind ", path_));
   }
   // httplib's own backlog is 5, and a UNIX socket refuses at once what exceeds it.
   ::listen(svr_sock_, kBacklog);
-  absl::StatusOr<FileId> file = SetModeAndIdentify(options_.socket_path, options_.socket_mode);
+  absl::StatusOr<FileId> file = SetModeAndIdentify(path_, options_.socket_mode);
   if (!file.ok()) {
-    unlink(options_.socket_path.c_str());
+    unlink(path_.c_str());
     close(svr_sock_.exchange(INVALID_SOCKET));
     return file.status();
   }
@@ -232,6 +236,7 @@ absl::Status Server::Impl::BindTcp() {
   sockaddr_in6 bound{};  // its port is at the same place as that of IPv4
   socklen_t length = sizeof(bound);
   if (!fd || setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+      (options_.beside && setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
       bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd.get(), kBacklog) != 0 ||
       getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &length) != 0) {
     return base::PosixError("listen on", where);
@@ -297,10 +302,23 @@ bool Server::Impl::process_and_close_socket(socket_t sock) {
 void Server::Impl::Stop() {
   const std::lock_guard<std::mutex> lock(stop_mutex_);
   if (!thread_.joinable()) return;
-  if (options_.host.empty()) RemoveIfSame(options_.socket_path, file_);
+  if (options_.host.empty()) RemoveIfSame(path_, file_);
   stopping_.Notify();
   stop();
   thread_.join();
+}
+
+void Server::Impl::AllowSuccessor() {
+  const int on = 1;
+  if (port_ != 0) setsockopt(svr_sock_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+absl::Status Server::Impl::TakePlace() {
+  if (path_ == options_.socket_path) return absl::OkStatus();
+  if (rename(path_.c_str(), options_.socket_path.c_str()) != 0)
+    return base::PosixError("take the place of", options_.socket_path);
+  path_ = options_.socket_path;
+  return absl::OkStatus();
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -317,6 +335,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Handler handler, const Opt
 }
 
 void Server::Stop() { impl_->Stop(); }
+void Server::AllowSuccessor() { impl_->AllowSuccessor(); }
+absl::Status Server::TakePlace() { return impl_->TakePlace(); }
 uint16_t Server::port() const { return impl_->port(); }
 
 }  // namespace wb::api

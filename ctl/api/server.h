@@ -36,10 +36,12 @@ class Server {
   struct Options {
     std::string socket_path;  // Absolute; its directory is made with mode 0750 if absent.
     mode_t socket_mode = 0660;
-    PeerPolicy allow = {};                       // Others get 403 and are told to the handler.
-    std::string program = "accelerd";            // That they may not control.
-    std::string host = {};                       // If set: TCP on this address or name, and
-    uint16_t port = 0;                           // this port; 0: the kernel's choice.
+    PeerPolicy allow = {};             // Others get 403 and are told to the handler.
+    std::string program = "accelerd";  // That they may not control.
+    std::string host = {};             // If set: TCP on this address or name, and
+    uint16_t port = 0;                 // this port; 0: the kernel's choice.
+    // Another server of ours answers there, which is to go: see AllowSuccessor() and TakePlace().
+    bool beside = false;
     std::chrono::milliseconds read_time{5000};   // For a whole request to arrive.
     std::chrono::milliseconds write_time{5000};  // For a client to take a part of the reply.
   };
@@ -57,6 +59,11 @@ class Server {
   // and returns when all threads have ended: within a second unless the Service blocks longer.
   // Thread-safe, may be called again.
   void Stop();
+  // From now on another process of ours may listen on the TCP port, too.
+  void AllowSuccessor();
+  // Takes the name of the UNIX socket from the other that has it; who connects asks us from then
+  // on. Before that we answer on the name with ".new" behind it.
+  absl::Status TakePlace();
   uint16_t port() const;  // of TCP
 
  private:

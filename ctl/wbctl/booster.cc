@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// wbctl booster status|domains|reload: the same client, asking boosterd.
+// wbctl booster status|domains|reload|upgrade: the same client, asking boosterd.
 #include <cmath>
 #include <iostream>
 
@@ -141,6 +141,15 @@ void Reload(Context& context) {
   std::cout << "reloaded: " << Count(result->domains) << " domains\n";
 }
 
+void Upgrade(Context& context) {
+  api::Client client = context.MakeBoosterClient();
+  const absl::StatusOr<api::BoosterUpgrade> done = client.UpgradeBooster();
+  if (!done.ok()) return context.FailLines("booster upgrade", done.status());
+  if (context.json) return context.PrintJson(client.last_json());
+  std::cout << "upgraded: " << Printable(done->old_version) << " (pid " << done->old_pid << ") to "
+            << Printable(done->new_version) << " (pid " << done->new_pid << ")\n";
+}
+
 }  // namespace
 
 void AddBoosterCommands(CLI::App& app, Context& context) {
@@ -155,6 +164,8 @@ void AddBoosterCommands(CLI::App& app, Context& context) {
   booster->add_subcommand("reload", "read its configuration file again")->callback([&context] {
     Reload(context);
   });
+  booster->add_subcommand("upgrade", "start its program anew; the new process takes over")
+      ->callback([&context] { Upgrade(context); });
 }
 
 }  // namespace wb::wbctl

@@ -36,6 +36,10 @@ class FakeBooster : public BoosterService {
     if (wrong) return absl::InvalidArgumentError("b.yaml:3: no such key\nb.yaml:7: is too large");
     return BoosterReload{2, {"listeners"}, {"b.yaml:9: has no effect"}};
   }
+  absl::StatusOr<BoosterUpgrade> Upgrade() override {
+    if (wrong) return absl::FailedPreconditionError("b.yaml:3: no such key");
+    return BoosterUpgrade{812, "9.8.7", 913, "9.8.8"};
+  }
   void PeerDenied(const DeniedPeer& peer) override { denied_uid = peer.uid; }
 
   std::atomic<bool> wrong = false;

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <httplib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
@@ -39,7 +40,7 @@ TEST(BoosterApiTest, HasTheRoutesOfItsDescription) {
   for (const RouteName& route : BoosterRoutes())
     known.insert(std::string(route.method) + " " + std::string(route.path));
   EXPECT_EQ(documented, known);
-  EXPECT_EQ(known.size(), 4u);
+  EXPECT_EQ(known.size(), 5u);
 }
 
 TEST(BoosterApiTest, AnswersAndRefuses) {
@@ -55,6 +56,11 @@ TEST(BoosterApiTest, AnswersAndRefuses) {
   EXPECT_EQ(ParseReply<BoosterDomainList>(domains.body)->domains[0].refused.at("quota"), 12u);
   const ApiResponse reload = Respond(booster, {"POST", "/v1/reload", {}, "{}"});
   EXPECT_EQ(ParseReply<BoosterReload>(reload.body)->restart, std::vector<std::string>{"listeners"});
+  const ApiResponse upgrade = Respond(booster, {"POST", "/v1/upgrade", {}, "{}"});
+  EXPECT_EQ(ParseReply<BoosterUpgrade>(upgrade.body)->new_pid, 913u);
+  // Nobody chooses what is executed.
+  EXPECT_EQ(Respond(booster, {"POST", "/v1/upgrade", {}, "{\"binary\":\"x\"}"}).http_status, 400);
+  EXPECT_EQ(Respond(booster, {"GET", "/v1/upgrade", {}, ""}).allow, "POST");
   booster.wrong = true;
   const ApiResponse wrong = Respond(booster, {"POST", "/v1/reload", {}, ""});
   EXPECT_EQ(wrong.http_status, 400);
@@ -64,6 +70,47 @@ TEST(BoosterApiTest, AnswersAndRefuses) {
   EXPECT_EQ(Respond(booster, {"GET", "/v1/reload", {}, ""}).allow, "POST");
   EXPECT_EQ(Respond(booster, {"GET", "/v1/cache", {}, ""}).http_status, 404);
   EXPECT_EQ(Respond(booster, {"GET", "/v1/status", {{"a", "b"}}, ""}).http_status, 400);
+}
+
+// Two servers as in an upgrade: the second is asked once it has taken the place, and the end of the
+// first does not take that away.
+TEST(ServerPlaceTest, IsTakenOverBeforeTheFirstEnds) {
+  const std::string directory = testing::TempDir() + "wb_place_" + std::to_string(getpid());
+  const std::string path = directory + "/x.sock";
+  const auto serve = [&](const std::string& what, bool beside) {
+    Server::Options options;
+    options.socket_path = path;
+    options.beside = beside;
+    return Server::Start({[what](const ApiRequest&, const absl::Notification&) {
+                           return ApiResponse{.http_status = 200, .body = what};
+                         }},
+                         options);
+  };
+  const auto ask = [&] {
+    httplib::Client client(path);
+    client.set_address_family(AF_UNIX);
+    const auto result = client.Get("/");
+    return result ? result->body : "nobody";
+  };
+  auto first = serve("1", false);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_TRUE(absl::IsAlreadyExists(serve("2", false).status()));
+  {
+    const auto gone = serve("2", true);
+    ASSERT_TRUE(gone.ok()) << gone.status();
+    EXPECT_EQ(ask(), "1\n");
+  }
+  EXPECT_EQ(ask(), "1\n");
+  EXPECT_NE(access((path + ".new").c_str(), F_OK), 0);
+  auto second = serve("2", true);
+  ASSERT_TRUE(second.ok()) << second.status();
+  ASSERT_TRUE((*second)->TakePlace().ok());
+  EXPECT_EQ(ask(), "2\n");
+  first->reset();
+  EXPECT_EQ(ask(), "2\n");
+  second->reset();
+  EXPECT_EQ(ask(), "nobody");
+  rmdir(directory.c_str());
 }
 
 class TcpServerTest : public testing::Test {

@@ -367,6 +367,36 @@ TEST_F(FrontTest, DrainingEndsIdleConnectionsAtOnceAndOthersAfterTheirRequest) {
   EXPECT_TRUE(closed_);
 }
 
+TEST_F(FrontTest, APatientDrainAnswersOneMoreRequestOfAnIdleConnection) {
+  Connect();
+  Send(Get("/"));
+  exchange(0).Answer("first");
+  EXPECT_EQ(Read().find("Connection: close\r\n"), std::string::npos);
+  services_->draining = services_->patient = true;
+  connection_->Drain();
+  Turns();
+  EXPECT_FALSE(ended_);
+  Send(Get("/"));
+  exchange(1).Answer("last");
+  EXPECT_NE(Read().find("Connection: close\r\n"), std::string::npos);
+  Turns();
+  Read();
+  EXPECT_TRUE(closed_);
+}
+
+TEST_F(FrontTest, APatientDrainEndsIdleConnectionsWhenItsPatienceDoes) {
+  Connect();
+  services_->draining = services_->patient = true;
+  connection_->Drain();
+  Turns();
+  EXPECT_FALSE(ended_);
+  services_->patient = false;
+  connection_->Drain();
+  Turns();
+  EXPECT_EQ(Read(), "");
+  EXPECT_TRUE(closed_);
+}
+
 TEST_F(FrontTest, AProxyHeaderNamesTheClient) {
   Connect(true);
   std::string header("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc6\x12\0\x63\xc6\x12\0\x01\x12\x34\0\x50",

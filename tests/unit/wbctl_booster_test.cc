@@ -51,6 +51,13 @@ TEST_F(WbctlBooster, ReloadsOrSaysWhatIsWrong) {
             "b.yaml:3: no such key\nwbctl: booster reload: b.yaml:7: is too large\n");
 }
 
+TEST_F(WbctlBooster, UpgradesOrSaysWhyNot) {
+  ExpectRun("booster upgrade", 0, "upgraded: 9.8.7 (pid 812) to 9.8.8 (pid 913)\n");
+  ExpectRun("booster upgrade --json", 0, "\"new_pid\":913");
+  booster_.wrong = true;
+  ExpectRun("booster upgrade", 1, "wbctl: booster upgrade: b.yaml:3: no such key\n");
+}
+
 TEST_F(WbctlBooster, FindsItsSocketAndNoOther) {
   const std::string run = std::string(WBCTL_PATH) + " booster status";
   EXPECT_EQ(Shell("WB_SOCKET=" + accelerd_ + " WB_BOOSTER_SOCKET=" + socket_ + " " + run).code, 0);
