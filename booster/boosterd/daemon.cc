@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -53,6 +54,7 @@ class Daemon {
   absl::StatusOr<api::BoosterReload> Reload();
   // Likewise. When it has succeeded, this process is to end: it sends itself SIGTERM.
   absl::StatusOr<api::BoosterUpgrade> Upgrade();
+  void UpgradeBySignal();  // returns at once: a stop may come meanwhile
   bool replaced() const { return replaced_; }
   void ReopenLog() { shared_.log.Reopen(); }
   void Drain();
@@ -84,6 +86,7 @@ class Daemon {
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> upgrading_ = false;
   std::atomic<bool> replaced_ = false;
+  std::thread upgrade_;
 };
 
 absl::StatusOr<std::shared_ptr<const tls::Certificates>> Daemon::LoadCertificates(
@@ -164,7 +167,7 @@ absl::Status Daemon::Start(const front::Config& config) {
     WB_ASSIGN_OR_RETURN(lock_, LockDirectory(config.runtime_dir, std::move(inherited.lock)));
   }
   const uint32_t count = config.workers > 0 ? config.workers : UsableCpus();
-  WB_ASSIGN_OR_RETURN(auto sockets, ListenForAll(config, count, std::move(inherited.listeners)));
+  WB_ASSIGN_OR_RETURN(auto sockets, BindForAll(config, count, std::move(inherited.listeners)));
   for (std::vector<ListeningSocket>& own : sockets) {
     WB_ASSIGN_OR_RETURN(auto worker, Worker::Make(shared_, snapshot, std::move(own)));
     workers_.push_back(std::move(worker));
@@ -173,8 +176,9 @@ absl::Status Daemon::Start(const front::Config& config) {
                                            {workers_, shared_.log, [this] { return Reload(); },
                                             [this] { return Upgrade(); }},
                                            heir ? &inherited.control_socket : nullptr));
-  // Nothing can fail any more.
   shared_.log.Configure(config.access_log);
+  // Not before: where another listens, part of its clients would come to us.
+  for (const auto& worker : workers_) WB_RETURN_IF_ERROR(worker->Listen());
   for (const auto& worker : workers_) worker->Start();
   if (heir) {
     Confirm();
@@ -196,6 +200,7 @@ void Daemon::Confirm() {
   if (absl::Status taken = admin_->TakePlace(); !taken.ok())
     spdlog::error("no control socket: {}", taken.ToString());
   observe::NotifyManager("READY=1");
+  (void)SendHandover(socket, HandoverKind::kDone);
   invocation_.predecessor.reset();
 }
 
@@ -289,24 +294,40 @@ absl::StatusOr<api::BoosterUpgrade> Daemon::Upgrade() {
   if (stopping_) return absl::FailedPreconditionError("boosterd is stopping");
   spdlog::info("upgrading to {}", invocation_.program);
   absl::StatusOr<Successor> successor = StartSuccessor();
+  if (successor.ok() && stopping_) {
+    kill(successor->pid, SIGTERM);  // both are to stop
+    return absl::CancelledError("boosterd is stopping");
+  }
+  if (successor.ok()) {
+    observe::NotifyManager(absl::StrCat("MAINPID=", successor->pid));
+    if (!successor->LetGo()) {
+      observe::NotifyManager(absl::StrCat("MAINPID=", getpid()));
+      successor = absl::FailedPreconditionError("the new boosterd ended as soon as it served");
+    }
+  }
   if (!successor.ok()) {
     spdlog::error("not upgraded: {}", successor.status().ToString());
     upgrading_ = false;
     return successor.status();
   }
   replaced_ = true;
-  observe::NotifyManager(absl::StrCat("MAINPID=", successor->pid));
   admin_->LeavePort();
-  successor->LetGo();
   spdlog::info("upgraded: pid {}, version {}", successor->pid, successor->version);
   kill(getpid(), SIGTERM);
   return api::BoosterUpgrade{static_cast<uint64_t>(getpid()), WB_VERSION,
                              static_cast<uint64_t>(successor->pid), successor->version};
 }
 
+void Daemon::UpgradeBySignal() {
+  if (upgrading_) return;
+  if (upgrade_.joinable()) upgrade_.join();
+  upgrade_ = std::thread([this] { (void)Upgrade(); });
+}
+
 void Daemon::Drain() {
   stopping_ = true;                               // an upgrade gives up
   { const std::lock_guard lock(reload_mutex_); }  // what is under way ends
+  if (upgrade_.joinable()) upgrade_.join();
   admin_->SetDraining();
   std::atomic<int> left = static_cast<int>(workers_.size());
   const auto begin = net::Clock::now(), end = begin + config_.timeouts.drain;
@@ -356,7 +377,7 @@ absl::Status RunDaemon(const front::Config& config, Invocation& invocation) {
     } else if (number == SIGHUP) {
       (void)daemon.Reload();
     } else if (number == SIGUSR2) {
-      (void)daemon.Upgrade();
+      daemon.UpgradeBySignal();
     } else {
       break;
     }

@@ -66,8 +66,7 @@ absl::StatusOr<HandoverMessage> Receive(int socket) {
   const auto size = static_cast<size_t>(n);
   if (size < sizeof(header) || header.magic != Header().magic) return NotOurs("another magic");
   const auto kind = static_cast<HandoverKind>(header.kind);
-  if (kind < HandoverKind::kPrepared || kind > HandoverKind::kFailed)
-    return NotOurs("no such kind");
+  if (kind < HandoverKind::kPrepared || kind > HandoverKind::kDone) return NotOurs("no such kind");
   if (fds.size() != (CarriesDescriptor(kind) ? 1 : 0)) return NotOurs("descriptors");
   text.resize(size - sizeof(header));
   return HandoverMessage{kind, std::move(text),
@@ -122,12 +121,15 @@ absl::Status SendHandover(int socket, HandoverKind kind, std::string_view text, 
 absl::StatusOr<HandoverMessage> ReceiveHandover(int socket, net::Clock::time_point until,
                                                 const std::atomic<bool>* abandon) {
   for (;;) {
-    if (abandon != nullptr && *abandon) return absl::CancelledError("given up");
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - net::Clock::now());
-    if (left.count() <= 0) return absl::DeadlineExceededError("the other boosterd says nothing");
+    const bool abandoned = abandon != nullptr && *abandon;
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - net::Clock::now());
+    if (abandoned || left.count() < 0) left = std::chrono::milliseconds(0);
     pollfd entry = {socket, POLLIN, 0};
+    // What has been said counts, however late it is.
     if (poll(&entry, 1, static_cast<int>(std::min(left, kSlice).count())) > 0)
       return Receive(socket);
+    if (abandoned) return absl::CancelledError("given up");
+    if (left.count() == 0) return absl::DeadlineExceededError("the other boosterd says nothing");
   }
 }
 

@@ -8,7 +8,7 @@
 //                         the path of the control socket
 //   successor  kServing   it accepts; or, any time before, kFailed and why
 //   old one    (the end of its direction) it lets go
-//   successor  (the end of it all) it has taken the name of the control socket
+//   successor  kDone: it has taken the name of the control socket; without it, it is no more
 //
 // Each side takes the other for any program: what is not of this form is refused, whole.
 #ifndef BOOSTER_BOOSTERD_HANDOVER_H_
@@ -35,6 +35,7 @@ enum class HandoverKind : uint32_t {
   kEnd,
   kServing,
   kFailed,
+  kDone,
 };
 
 inline constexpr size_t kMaxHandoverText = 8192;

@@ -12,8 +12,6 @@
 namespace wb::boosterd {
 namespace {
 
-constexpr int kBacklog = 4096;
-
 std::string AddressOf(int fd) {
   net::Address own;
   own.length = sizeof(own.storage);
@@ -23,7 +21,7 @@ std::string AddressOf(int fd) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::vector<ListeningSocket>>> ListenForAll(
+absl::StatusOr<std::vector<std::vector<ListeningSocket>>> BindForAll(
     const front::Config& config, size_t workers, std::vector<base::UniqueFd> handed) {
   std::map<std::string, std::vector<base::UniqueFd>> by_address;
   for (base::UniqueFd& fd : handed) {
@@ -36,7 +34,7 @@ absl::StatusOr<std::vector<std::vector<ListeningSocket>>> ListenForAll(
                         net::Address::Make(listener.address.host, listener.address.port));
     std::vector<base::UniqueFd>& fds = by_address[address.ToString()];
     while (fds.size() < workers) {
-      WB_ASSIGN_OR_RETURN(base::UniqueFd fd, net::Listen(address, kBacklog));
+      WB_ASSIGN_OR_RETURN(base::UniqueFd fd, net::Bind(address));
       fds.push_back(std::move(fd));
     }
     for (size_t i = 0; i < fds.size(); ++i)

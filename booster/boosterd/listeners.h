@@ -14,7 +14,8 @@ namespace wb::boosterd {
 // For each of so many workers at least one socket for each listener of the configuration. Of
 // `handed` all are used that have the address of one of these, since each has connections in its
 // queue: with more of them than workers, a worker gets several. The others are closed.
-[[nodiscard]] absl::StatusOr<std::vector<std::vector<ListeningSocket>>> ListenForAll(
+// What is new does not listen yet: Worker::Listen().
+[[nodiscard]] absl::StatusOr<std::vector<std::vector<ListeningSocket>>> BindForAll(
     const front::Config& config, size_t workers, std::vector<base::UniqueFd> handed = {});
 
 }  // namespace wb::boosterd

@@ -93,10 +93,11 @@ void AwaitEnd(int socket) {
 
 }  // namespace
 
-void Successor::LetGo() {
+bool Successor::LetGo() {
   shutdown(socket.get(), SHUT_WR);
-  AwaitEnd(socket.get());
+  const auto last = ReceiveHandover(socket.get(), net::Clock::now() + std::chrono::seconds(1));
   socket.reset();
+  return last.ok() ? last->kind == HandoverKind::kDone : absl::IsDeadlineExceeded(last.status());
 }
 
 absl::StatusOr<Successor> HandOver(const std::string& program, const std::string& config,

@@ -23,8 +23,8 @@ struct Successor {
   pid_t pid = 0;
   std::string version;
 
-  // Returns when the control socket is the successor's, or after a second.
-  void LetGo();
+  // Returns when the control socket is the successor's, or after a second. False: it has ended.
+  bool LetGo();
 };
 
 // `program` is executed with the path of the configuration. What goes wrong ends the successor and

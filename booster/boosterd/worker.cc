@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kScratchBytes = 64 << 10;
 constexpr int kAcceptsPerTurn = 64;
+constexpr int kBacklog = 4096;
 constexpr int kMostWaiting = 8192;  // twice what listeners have; more come meanwhile
 
 }  // namespace
@@ -133,6 +134,13 @@ std::chrono::nanoseconds Worker::CpuTime() const {
     clock_gettime(clock, &time);
   }
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+absl::Status Worker::Listen() {
+  for (const int fd : listening()) {
+    if (listen(fd, kBacklog) != 0) return base::PosixError("listen on", "a socket");
+  }
+  return absl::OkStatus();
 }
 
 std::vector<int> Worker::listening() const {

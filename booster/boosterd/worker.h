@@ -57,6 +57,8 @@ class Worker final : private front::ConnectionOwner {
       std::vector<ListeningSocket> sockets);
   ~Worker();
 
+  // On all of its sockets, also those that are only bound. Before Start().
+  [[nodiscard]] absl::Status Listen();
   void Start();
   // From any thread, in force with the next request.
   void Adopt(std::shared_ptr<const front::Snapshot> snapshot);

@@ -28,8 +28,9 @@ bool WantsFresh(const http::RequestHead& head) {
     const bool pragma = http::EqualsNoCase(field.name, "pragma");
     if (!pragma && !http::EqualsNoCase(field.name, "cache-control")) continue;
     http::ForEachMember(field.value, [&](std::string_view member) {
-      wants =
-          wants || http::EqualsNoCase(member, "no-cache") || http::EqualsNoCase(member, "no-store");
+      for (const std::string_view directive : {"no-cache", "no-store", "max-age=0"}) {
+        wants = wants || http::EqualsNoCase(member, directive);
+      }
     });
   }
   return wants;
@@ -211,10 +212,12 @@ void Coalescer::Flight::OnHead(const http::ResponseHead& head) {
   answered_ = true;
   timer_.Disarm();
   coalescer_.Close(*this);
-  const bool shareable = Shareable(head, routes_->shared_bytes);
-  if (!shareable) {
+  if (!Shareable(head, routes_->shared_bytes)) {
     const size_t hash = absl::HashOf(name);
-    coalescer_.Place(hash) = {hash, coalescer_.loop_.now() + kUnshared};
+    // An error says nothing of the object.
+    if (head.status < 500) {
+      coalescer_.Place(hash) = {hash, coalescer_.loop_.now() + kUnshared};
+    }
     Release();
   }
   shared_ = members_.size() > 1;
@@ -229,7 +232,8 @@ Coalescer::~Coalescer() = default;
 
 Coalescer::Answer Coalescer::Take(Call& call) {
   const DomainRoute& route = call.routes().domains[call.ask().domain];
-  if (!route.coalesce || !name_.Read(call.head(), call.ask().scheme, route.ignore_cookies) ||
+  // No Cookie, even where hits ignore it: the request that is sent would have the first client's.
+  if (!route.coalesce || !name_.Read(call.head(), call.ask().scheme, false) ||
       WantsFresh(call.head())) {
     return Answer::kAlone;
   }

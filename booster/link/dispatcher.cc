@@ -114,6 +114,7 @@ void Dispatcher::SendWhole(Call& call) {
 
 void Dispatcher::SendAlone(Call& call) {
   call.alone = true;
+  call.begun = loop_.now();  // what waits in a pool is in this order
   call.attempts = 0;
   call.origin = nullptr;
   Send(call);

@@ -89,7 +89,7 @@ int ConnectError(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
 }
 
-absl::StatusOr<base::UniqueFd> Listen(const Address& at, int backlog) {
+absl::StatusOr<base::UniqueFd> Bind(const Address& at) {
   const std::string name = at.ToString();
   base::UniqueFd fd(
       socket(at.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
@@ -101,7 +101,13 @@ absl::StatusOr<base::UniqueFd> Listen(const Address& at, int backlog) {
   // Accepted sockets inherit it.
   Set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (bind(fd.get(), at.get(), at.length) != 0) return base::PosixError("bind", name);
-  if (listen(fd.get(), backlog) != 0) return base::PosixError("listen on", name);
+  return fd;
+}
+
+absl::StatusOr<base::UniqueFd> Listen(const Address& at, int backlog) {
+  absl::StatusOr<base::UniqueFd> fd = Bind(at);
+  if (fd.ok() && listen(fd->get(), backlog) != 0)
+    return base::PosixError("listen on", at.ToString());
   return fd;
 }
 

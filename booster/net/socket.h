@@ -35,8 +35,9 @@ struct Address {
 // 0 or an errno.
 int ConnectError(int fd);
 
-// Listens, by SO_REUSEPORT beside others of this user, for IPv6 addresses only IPv6. `backlog` as
-// of listen(2).
+// By SO_REUSEPORT beside others of this user, for IPv6 addresses only IPv6; listens not yet.
+[[nodiscard]] absl::StatusOr<base::UniqueFd> Bind(const Address& at);
+// The same, listening. `backlog` as of listen(2).
 [[nodiscard]] absl::StatusOr<base::UniqueFd> Listen(const Address& at, int backlog);
 
 }  // namespace wb::net

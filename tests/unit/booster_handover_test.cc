@@ -112,7 +112,7 @@ TEST_F(HandoverTest, RefusesWhatIsNoMessage) {
       {"WBH1\1\0\0", {}},
       {"WBH2" + Bytes(1).substr(4), {}},
       {Bytes(0), {}},
-      {Bytes(8), {}},
+      {Bytes(9), {}},
       {Bytes(0xffffffff), {}},
       {Bytes(1), {lock_.get()}},
       {Bytes(2), {}},
@@ -178,6 +178,9 @@ TEST_F(HandoverTest, WaitsNoLongerThanItShould) {
       ReceiveHandover(here_.get(), net::Clock::now() + std::chrono::minutes(1), &abandon)
           .status()));
   other.join();
+  // What has been said by then counts.
+  Send(HandoverKind::kServing);
+  EXPECT_TRUE(ReceiveHandover(here_.get(), net::Clock::now(), &abandon).ok());
 }
 
 class ListenersTest : public testing::Test {
@@ -209,7 +212,7 @@ TEST_F(ListenersTest, NoneThatIsHandedIsLostHoweverManyWorkers) {
   for (const auto& [before, now] : {std::pair<size_t, size_t>{1, 1}, {1, 3}, {3, 1}, {5, 2}}) {
     if (!first_) first_ = Listener(port_);
     inodes_.clear();
-    const auto sockets = ListenForAll(config_, now, Handed(before));
+    const auto sockets = BindForAll(config_, now, Handed(before));
     ASSERT_TRUE(sockets.ok()) << sockets.status();
     ASSERT_EQ(sockets->size(), now);
     std::set<ino_t> used;
@@ -220,6 +223,10 @@ TEST_F(ListenersTest, NoneThatIsHandedIsLostHoweverManyWorkers) {
         EXPECT_TRUE(socket.tls);
         EXPECT_EQ(PortOf(socket.fd.get()), port_);
         used.insert(Inode(socket.fd.get()));
+        int listens = -1;
+        socklen_t length = sizeof(listens);
+        getsockopt(socket.fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &length);
+        EXPECT_EQ(listens == 1, inodes_.contains(Inode(socket.fd.get())));
       }
     }
     EXPECT_EQ(used.size(), std::max(before, now));
@@ -231,7 +238,7 @@ TEST_F(ListenersTest, OthersAreClosed) {
   const size_t before = OpenFiles();
   std::vector<base::UniqueFd> handed = Handed(1);
   handed.push_back(Listener());
-  const auto sockets = ListenForAll(config_, 2, std::move(handed));
+  const auto sockets = BindForAll(config_, 2, std::move(handed));
   ASSERT_TRUE(sockets.ok()) << sockets.status();
   EXPECT_EQ(OpenFiles(), before + 1);
 }

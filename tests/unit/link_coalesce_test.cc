@@ -84,13 +84,14 @@ TEST_F(CoalesceTest, OnlyIdenticalRequestsJoin) {
   EXPECT_TRUE(Joins(Get("/x"), Get("/x")));
   EXPECT_TRUE(
       Joins(Get("/x", "Accept-Encoding: gzip\r\n"), Get("/x", "Accept-Encoding: gzip\r\n")));
-  EXPECT_TRUE(Joins(Get("/x"), Get("/x", "Cache-Control: max-age=0\r\n")));
+  EXPECT_TRUE(Joins(Get("/x"), Get("/x", "Cache-Control: max-age=10\r\n")));
   EXPECT_FALSE(Joins(Get("/x"), Get("/y")));
   EXPECT_FALSE(Joins(Get("/x"), Get("/x?y")));
   EXPECT_FALSE(Joins(Get("/x"), Get("/x", "Accept-Encoding: gzip\r\n")));
   for (const char* field :
        {"Cookie: a=b", "Authorization: Basic eA==", "Range: bytes=0-1", "If-None-Match: \"x\"",
-        "X-Mine: 1", "Origin: https://x.test", "Cache-Control: no-cache", "Pragma: no-cache"}) {
+        "X-Mine: 1", "Origin: https://x.test", "Cache-Control: no-cache",
+        "Cache-Control: a, max-age=0", "Pragma: no-cache"}) {
     const std::string fields = std::string(field) + "\r\n";
     EXPECT_FALSE(Joins(Get("/x"), Get("/x", fields))) << field;
     EXPECT_FALSE(Joins(Get("/x", fields), Get("/x", fields))) << field;
@@ -177,6 +178,29 @@ TEST_F(CoalesceTest, OthersAreSentAtOnceWhenItIsNotForAll) {
   // And the next ones do not wait.
   EXPECT_FALSE(Joins(Get("/x"), Get("/x")));
   EXPECT_EQ(coalesced(), 0u);
+}
+
+TEST_F(CoalesceTest, AnErrorIsNotSharedNorRemembered) {
+  Asked a(Get("/x")), b(Get("/x"));
+  Start(a);
+  Start(b);
+  const auto link = Accept(origin_);
+  Await(*link);
+  link->Write("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+  const auto other = Accept(origin_);
+  ASSERT_NE(other, nullptr);
+  Await(*other);
+  other->Write(Reply("well", kPublic));
+  ASSERT_TRUE(Ended({&a, &b}));
+  EXPECT_EQ(a.heard.heads, std::vector<int>{503});
+  EXPECT_EQ(b.heard.body, "well");
+  EXPECT_TRUE(Joins(Get("/x"), Get("/x")));
+}
+
+TEST_F(CoalesceTest, ACookieIsNobodyElses) {
+  routes_->domains[0].ignore_cookies = true;
+  dispatcher_->Adopt(routes_);
+  EXPECT_FALSE(Joins(Get("/x", "Cookie: a=b\r\n"), Get("/x", "Cookie: c=d\r\n")));
 }
 
 TEST_F(CoalesceTest, TheNextOneIsSentWhenTheFirstClientGoes) {
