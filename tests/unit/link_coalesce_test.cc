@@ -17,6 +17,13 @@ class CoalesceTest : public LinkTest {
   }
   uint64_t misses() const { return dispatcher_->counts().misses; }
   uint64_t coalesced() const { return dispatcher_->counts().coalesced; }
+  // All of them ask; returns the connection by which the origin has got the first one's request.
+  std::unique_ptr<Accepted> StartAll(const std::vector<Asked*>& all) {
+    for (Asked* one : all) Start(*one);
+    std::unique_ptr<Accepted> link = Accept(origin_);
+    if (link) Await(*link);
+    return link;
+  }
   // Turns the loop so that what could be sent is.
   void Settle() {
     for (int i = 0; i < 5; ++i) {
@@ -42,9 +49,8 @@ class CoalesceTest : public LinkTest {
 
 TEST_F(CoalesceTest, OneRequestAnswersAllThatWaitForIt) {
   Asked a(Get("/x")), b(Get("/x", "User-Agent: other\r\n")), c(Get("/x"));
-  Start(a);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({&a});
+  ASSERT_NE(link, nullptr);
   Start(b);
   Start(c);
   Settle();
@@ -64,9 +70,8 @@ TEST_F(CoalesceTest, OneRequestAnswersAllThatWaitForIt) {
 
 TEST_F(CoalesceTest, WhoComesBehindTheHeadAsksAnew) {
   Asked a(Get("/x")), b(Get("/x"));
-  Start(a);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({&a});
+  ASSERT_NE(link, nullptr);
   link->Write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: max-age=9\r\n\r\nab");
   ASSERT_TRUE(Until([&] { return a.heard.body == "ab"; }));
   Start(b);
@@ -162,9 +167,8 @@ TEST(ShareableTest, OnlyWhatIsShortAndWhole) {
 
 TEST_F(CoalesceTest, OthersAreSentAtOnceWhenItIsNotForAll) {
   Asked a(Get("/x")), b(Get("/x")), c(Get("/x"));
-  for (Asked* one : {&a, &b, &c}) Start(*one);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({&a, &b, &c});
+  ASSERT_NE(link, nullptr);
   link->Write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nSet-Cookie: a\r\n\r\n");  // no body yet
   const auto second = Accept(origin_);
   const auto third = Accept(origin_);
@@ -182,10 +186,8 @@ TEST_F(CoalesceTest, OthersAreSentAtOnceWhenItIsNotForAll) {
 
 TEST_F(CoalesceTest, AnErrorIsNotSharedNorRemembered) {
   Asked a(Get("/x")), b(Get("/x"));
-  Start(a);
-  Start(b);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({&a, &b});
+  ASSERT_NE(link, nullptr);
   link->Write("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
   const auto other = Accept(origin_);
   ASSERT_NE(other, nullptr);
@@ -206,11 +208,8 @@ TEST_F(CoalesceTest, ACookieIsNobodyElses) {
 TEST_F(CoalesceTest, TheNextOneIsSentWhenTheFirstClientGoes) {
   auto a = std::make_unique<Asked>(Get("/x"));
   Asked b(Get("/x")), c(Get("/x"));
-  Start(*a);
-  Start(b);
-  Start(c);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({a.get(), &b, &c});
+  ASSERT_NE(link, nullptr);
   a->Cancel();
   a.reset();
   const auto fresh = Accept(origin_);
@@ -225,11 +224,8 @@ TEST_F(CoalesceTest, TheNextOneIsSentWhenTheFirstClientGoes) {
 TEST_F(CoalesceTest, ClientsMayGoInTheMiddleOfTheBody) {
   auto a = std::make_unique<Asked>(Get("/x"));
   Asked b(Get("/x")), c(Get("/x"));
-  Start(*a);
-  Start(b);
-  Start(c);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({a.get(), &b, &c});
+  ASSERT_NE(link, nullptr);
   // One takes another with it, as streams of one connection do.
   b.heard.on_head = [&] { c.Cancel(); };
   link->Write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: max-age=9\r\n\r\nab");
@@ -244,10 +240,8 @@ TEST_F(CoalesceTest, ClientsMayGoInTheMiddleOfTheBody) {
 
 TEST_F(CoalesceTest, TheRequestEndsWithItsLastClient) {
   Asked a(Get("/x")), b(Get("/x"));
-  Start(a);
-  Start(b);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({&a, &b});
+  ASSERT_NE(link, nullptr);
   link->Write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: max-age=9\r\n\r\nab");
   ASSERT_TRUE(Until([&] { return b.heard.body == "ab"; }));
   a.Cancel();
@@ -258,9 +252,8 @@ TEST_F(CoalesceTest, TheRequestEndsWithItsLastClient) {
 
 TEST_F(CoalesceTest, AllHearThatItFailed) {
   Asked a(Get("/x")), b(Get("/x")), c(Get("/x"));
-  for (Asked* one : {&a, &b, &c}) Start(*one);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({&a, &b, &c});
+  ASSERT_NE(link, nullptr);
   link->Write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: max-age=9\r\n\r\nab");
   ASSERT_TRUE(Until([&] { return c.heard.body == "ab"; }));
   link->Reset();
@@ -270,10 +263,8 @@ TEST_F(CoalesceTest, AllHearThatItFailed) {
 
 TEST_F(CoalesceTest, ItIsSentAgainForAllWhenItsConnectionFails) {
   Asked a(Get("/x")), b(Get("/x"));
-  Start(a);
-  Start(b);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({&a, &b});
+  ASSERT_NE(link, nullptr);
   link->Reset();
   const auto fresh = Accept(origin_);
   Await(*fresh);
@@ -285,10 +276,8 @@ TEST_F(CoalesceTest, ItIsSentAgainForAllWhenItsConnectionFails) {
 
 TEST_F(CoalesceTest, AnInterimResponseIsForTheFirstAlone) {
   Asked a(Get("/x")), b(Get("/x"));
-  Start(a);
-  Start(b);
-  const auto link = Accept(origin_);
-  Await(*link);
+  const auto link = StartAll({&a, &b});
+  ASSERT_NE(link, nullptr);
   a.heard.on_head = [&] {
     a.heard.on_head = nullptr;
     a.Cancel();
