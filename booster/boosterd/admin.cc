@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "booster/boosterd/page.h"
 #include "ctl/api/booster_routes.h"
@@ -79,6 +80,11 @@ api::BoosterConnections ConnectionsOf(const View& view) {
 }
 
 }  // namespace
+
+absl::Status NoVips(const std::string& domain) {
+  return absl::NotFoundError(
+      absl::StrCat("no domain ", domain, " that has redirect.vips in the configuration"));
+}
 
 absl::StatusOr<std::unique_ptr<Admin>> Admin::Start(std::shared_ptr<const front::Snapshot> snapshot,
                                                     Parts parts, const std::string* predecessor) {
@@ -173,6 +179,25 @@ absl::StatusOr<api::VersionInfo> Admin::Version() {
 
 absl::StatusOr<api::BoosterReload> Admin::Reload() { return parts_.reload(); }
 absl::StatusOr<api::BoosterUpgrade> Admin::Upgrade() { return parts_.upgrade(); }
+
+absl::StatusOr<api::BoostStatus> Admin::GetBoost() {
+  if (parts_.redirector != nullptr) return parts_.redirector->GetBoost();
+  api::BoostStatus none;
+  none.store = "file";
+  none.capacity_percent = monitor_.Look()->snapshot->config.redirect.capacity;
+  return none;
+}
+
+absl::StatusOr<api::BoostExplanation> Admin::ExplainBoost(const std::string& domain) {
+  if (parts_.redirector == nullptr) return NoVips(domain);
+  return parts_.redirector->Explain(domain);
+}
+
+absl::StatusOr<api::BoostOutcome> Admin::SetBoost(const std::string& domain,
+                                                  const api::BoostRequest& request) {
+  if (parts_.redirector == nullptr) return NoVips(domain);
+  return parts_.redirector->Set(domain, request);
+}
 
 // Told every ten seconds at most: who is turned away may try as often as it likes.
 void Admin::PeerDenied(const api::DeniedPeer& peer) {

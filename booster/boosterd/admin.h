@@ -20,6 +20,20 @@
 
 namespace wb::boosterd {
 
+// Who redirects domains (docs/REDIRECTION.md), as the control API asks. Thread-safe; errors as
+// those of api::BoosterService.
+class Redirector {
+ public:
+  virtual ~Redirector() = default;
+  virtual api::BoostStatus GetBoost() = 0;
+  virtual absl::StatusOr<api::BoostExplanation> Explain(const std::string& domain) = 0;
+  virtual absl::StatusOr<api::BoostOutcome> Set(const std::string& domain,
+                                                const api::BoostRequest& request) = 0;
+};
+
+// NotFound.
+absl::Status NoVips(const std::string& domain);
+
 class Admin final : private api::BoosterService {
  public:
   // Borrowed; they outlive it, and the workers run as long as it lives. `reload` and
@@ -29,6 +43,7 @@ class Admin final : private api::BoosterService {
     const AccessLog& log;
     std::function<absl::StatusOr<api::BoosterReload>()> reload;
     std::function<absl::StatusOr<api::BoosterUpgrade>()> upgrade;
+    Redirector* redirector;  // null: no domain has VIPs
   };
   // Answers from the return on. `predecessor`: the control socket of one that answers still, until
   // TakePlace(). Errors are those of api::Server::Start().
@@ -62,6 +77,10 @@ class Admin final : private api::BoosterService {
   absl::StatusOr<api::VersionInfo> Version() override;
   absl::StatusOr<api::BoosterReload> Reload() override;
   absl::StatusOr<api::BoosterUpgrade> Upgrade() override;
+  absl::StatusOr<api::BoostStatus> GetBoost() override;
+  absl::StatusOr<api::BoostExplanation> ExplainBoost(const std::string& domain) override;
+  absl::StatusOr<api::BoostOutcome> SetBoost(const std::string& domain,
+                                             const api::BoostRequest& request) override;
   void PeerDenied(const api::DeniedPeer& peer) override;
 
   const Parts parts_;

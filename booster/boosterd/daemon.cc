@@ -174,7 +174,7 @@ absl::Status Daemon::Start(const front::Config& config) {
   }
   WB_ASSIGN_OR_RETURN(admin_, Admin::Start(snapshot,
                                            {workers_, shared_.log, [this] { return Reload(); },
-                                            [this] { return Upgrade(); }},
+                                            [this] { return Upgrade(); }, nullptr},
                                            heir ? &inherited.control_socket : nullptr));
   shared_.log.Configure(config.access_log);
   // Not before: where another listens, part of its clients would come to us.
