@@ -15,7 +15,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "booster/link/catalogue_server.h"
+#include "booster/link/channel_server.h"
 #include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/bulk_path.h"
 #include "ctl/accelerd/clock.h"
@@ -114,7 +114,7 @@ class Daemon {
     programs_->control[0].mode = WB_MODE_DRAIN;
     store_ = std::make_unique<kern::ObjectStore>(*programs_);
     if (config_.boosters.catalogue) {
-      catalogue_ = std::make_unique<link::CatalogueServer>(
+      catalogue_ = std::make_unique<link::ChannelServer>(
           [store = store_.get()](uint32_t slot) { return store->AnsweredUntil(slot); });
       store_->Observe(*catalogue_);
     }
@@ -281,7 +281,7 @@ class Daemon {
   std::unique_ptr<kern::Programs> programs_;
   std::unique_ptr<kern::ObjectStore> store_;
   std::optional<Content::BoosterKey> key_;            // at the start
-  std::unique_ptr<link::CatalogueServer> catalogue_;  // null: none is configured
+  std::unique_ptr<link::ChannelServer> catalogue_;  // null: none is configured
   std::unique_ptr<BulkObjects> bulk_objects_;
   std::unique_ptr<BulkPath> bulk_;
   std::unique_ptr<Content> content_;
