@@ -25,6 +25,7 @@
 #include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
 #include "ctl/accelerd/last_will.h"
+#include "ctl/accelerd/load_sources.h"
 #include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
@@ -261,6 +262,8 @@ class Daemon {
     service_->SetReloader(reloader_.get());
     WB_RETURN_IF_ERROR(endpoints_->Start(config_));
     if (catalogue_ != nullptr) {
+      WB_ASSIGN_OR_RETURN(auto sample, MakeLoadSample(*programs_, *content_, *interfaces_));
+      catalogue_->ReportLoad(std::move(sample));
       WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(config_));
       WB_RETURN_IF_ERROR(catalogue_->SetPeers(names.boosters, key_));
       WB_RETURN_IF_ERROR(
