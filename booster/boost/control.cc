@@ -31,10 +31,20 @@ Control::Control(Options options, const Parts& parts)
 Control::~Control() { Stop(); }
 
 void Control::Start() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = false;
+    if (!saver_) saver_ = std::make_unique<Saver>(parts_.store);
+  }
   thread_ = std::thread([this] { Run(); });
 }
 
 void Control::Stop() {
+  Pause();
+  parts_.store.Stop();
+}
+
+void Control::Pause() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -46,9 +56,7 @@ void Control::Stop() {
     const std::lock_guard lock(mutex_);
     saver = std::move(saver_);
   }
-  if (!saver) return;
-  saver.reset();
-  parts_.store.Stop();
+  saver.reset();  // writes what waits, without the mutex
 }
 
 void Control::Run() {

@@ -64,6 +64,8 @@ class Control {
   // are.
   void Start();
   void Stop();
+  // The same, until the next Start().
+  void Pause();
 
   // The domains from now on. Those that stay keep mode, state and budget; a mode that nobody said
   // follows the configuration. Those that go are not switched: the director forgets them.

@@ -3,7 +3,10 @@
 
 #include <unistd.h>
 
+#include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -79,6 +82,15 @@ api::BoosterConnections ConnectionsOf(const View& view) {
   return out;
 }
 
+// Where the new connections of domains with VIPs go; those of others come here by themselves.
+void AddStates(const api::BoostStatus& boost, api::BoosterStatus* out) {
+  std::map<std::string_view, std::string_view> states;
+  for (const api::BoostDomain& domain : boost.domains) states[domain.name] = domain.state;
+  for (api::BoosterDomain& domain : out->domains) {
+    if (const auto at = states.find(domain.name); at != states.end()) domain.mode = at->second;
+  }
+}
+
 }  // namespace
 
 absl::Status NoVips(const std::string& domain) {
@@ -144,7 +156,9 @@ api::ApiResponse Admin::Serve(const api::ApiRequest& request) {
     response.fields.emplace_back("Referrer-Policy", "no-referrer");
     response.body = StatusPage(*view, WB_VERSION);
   } else {
-    response.body = metrics_.Text(*view, denied_);
+    std::optional<BoostFigures> boost;
+    if (parts_.redirector != nullptr) boost = parts_.redirector->Figures();
+    response.body = metrics_.Text(*view, denied_, boost ? &*boost : nullptr);
   }
   return response;
 }
@@ -170,6 +184,7 @@ absl::StatusOr<api::BoosterStatus> Admin::GetStatus() {
   out.access_log = {AccessLog::Wanted(config.access_log), view->log_written, view->log_failed,
                     view->log_lost};
   for (size_t i = 0; i < view->domains.size(); ++i) out.domains.push_back(DomainOf(*view, i));
+  if (parts_.redirector != nullptr) AddStates(parts_.redirector->GetBoost(), &out);
   return out;
 }
 

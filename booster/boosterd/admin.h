@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "booster/boosterd/boost_metrics.h"
 #include "booster/boosterd/metrics.h"
 #include "booster/boosterd/monitor.h"
 #include "booster/boosterd/worker.h"
@@ -25,6 +26,7 @@ namespace wb::boosterd {
 class Redirector {
  public:
   virtual ~Redirector() = default;
+  virtual BoostFigures Figures() = 0;  // for metrics
   virtual api::BoostStatus GetBoost() = 0;
   virtual absl::StatusOr<api::BoostExplanation> Explain(const std::string& domain) = 0;
   virtual absl::StatusOr<api::BoostOutcome> Set(const std::string& domain,

@@ -13,6 +13,7 @@ namespace wb::boosterd {
 namespace {
 
 constexpr std::chrono::milliseconds kPulse(20);  // the heartbeat's least lease is three times it
+constexpr std::chrono::milliseconds kRefresh(200);  // of origins' health
 constexpr size_t kDecisionsShown = 20;
 
 bool Redirected(const front::Domain& domain) { return !domain.redirect.vips.empty(); }
@@ -48,6 +49,10 @@ Redirection::Redirection(std::shared_ptr<const front::Snapshot> snapshot, Parts 
       usage_(parts.workers, snapshot),
       switch_(parts.channels, redirect_) {}
 
+bool Redirection::Wanted(const front::Config& config) {
+  return !config.redirect.interfaces.empty() || std::ranges::any_of(config.domains, Redirected);
+}
+
 absl::StatusOr<std::unique_ptr<Redirection>> Redirection::Start(
     std::shared_ptr<const front::Snapshot> snapshot, std::vector<OriginChannel> origins,
     Parts parts) {
@@ -64,6 +69,9 @@ absl::StatusOr<std::unique_ptr<Redirection>> Redirection::Start(
       std::move(options), boost::Control::Parts{made->switch_, made->loads_, made->usage_,
                                                 *made->store_, made->clock_});
   WB_RETURN_IF_ERROR(made->control_->Open(DomainsOf(snapshot->config)));
+  made->switch_.Refresh();
+  made->switch_.Beat();
+  WB_RETURN_IF_ERROR(made->switch_.Attach());
   made->pulse_ = std::thread([redirection = made.get()] { redirection->Pulse(); });
   made->control_->Start();
   return made;
@@ -71,12 +79,36 @@ absl::StatusOr<std::unique_ptr<Redirection>> Redirection::Start(
 
 Redirection::~Redirection() {
   if (control_) control_->Stop();
+  EndPulse();
+}
+
+void Redirection::EndPulse() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
   wake_.notify_all();
   if (pulse_.joinable()) pulse_.join();
+}
+
+void Redirection::Freeze() {
+  {
+    const std::lock_guard lock(mutex_);
+    frozen_ = true;
+  }
+  control_->Pause();
+}
+
+void Redirection::Thaw() {
+  control_->Start();
+  const std::lock_guard lock(mutex_);
+  frozen_ = false;
+}
+
+void Redirection::Leave() {
+  Freeze();
+  EndPulse();
+  switch_.Leave();
 }
 
 absl::Status Redirection::Adopt(std::shared_ptr<const front::Snapshot> snapshot,
@@ -98,19 +130,25 @@ absl::Status Redirection::Adopt(std::shared_ptr<const front::Snapshot> snapshot,
 
 void Redirection::Pulse() {
   std::unique_lock lock(mutex_);
+  boost::TimePoint refreshed = clock_.Now();
   while (!stop_) {
     switch_.Beat();
     HearLoads();
+    if (clock_.Now() - refreshed >= kRefresh) {
+      refreshed = clock_.Now();
+      switch_.Refresh();
+    }
     wake_.wait_for(lock, kPulse);
   }
 }
 
-// With the mutex held. A report that is as old as the last one is no report.
+// With the mutex held.
 void Redirection::HearLoads() {
   for (const OriginChannel& one : origins_) {
     if (!one.channel) continue;
     const std::optional<link::LoadReport> report = parts_.channels.load(*one.channel);
-    if (report) loads_.Report(one.origin->name, LoadOf(*report));
+    if (!report || std::exchange(heard_[*one.channel], report->at) == report->at) continue;
+    loads_.Report(one.origin->name, LoadOf(*report));
   }
 }
 
@@ -150,6 +188,10 @@ absl::StatusOr<api::BoostExplanation> Redirection::Explain(const std::string& do
 absl::StatusOr<api::BoostOutcome> Redirection::Set(const std::string& domain,
                                                    const api::BoostRequest& request) {
   WB_ASSIGN_OR_RETURN(const boost::SetRequest wanted, SetRequestOf(request));
+  {
+    const std::lock_guard lock(mutex_);
+    if (frozen_) return absl::UnavailableError("boosterd is being replaced, or stops");
+  }
   WB_ASSIGN_OR_RETURN(const boost::Outcome outcome, control_->Set(domain, wanted));
   return boosterd::ReportOf(domain, outcome);
 }

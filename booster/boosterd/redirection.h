@@ -10,6 +10,7 @@
 #define BOOSTER_BOOSTERD_REDIRECTION_H_
 
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,12 +28,6 @@
 
 namespace wb::boosterd {
 
-// An origin in use, and the channel to its accelerd, if it has one.
-struct OriginChannel {
-  std::shared_ptr<const link::Origin> origin;
-  std::optional<link::ChannelClients::Id> channel;
-};
-
 class Redirection final : public Redirector {
  public:
   // Borrowed; they outlive it.
@@ -41,6 +36,8 @@ class Redirection final : public Redirector {
     link::ChannelClients& channels;
   };
 
+  // Whether there is something to redirect, or was meant to be: VIPs, or a director.
+  static bool Wanted(const front::Config& config);
   // Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON if there is a director. Domains are as they were
   // kept when it returns. Errors name what could not be done.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Redirection>> Start(
@@ -52,6 +49,13 @@ class Redirection final : public Redirector {
   [[nodiscard]] absl::Status Adopt(std::shared_ptr<const front::Snapshot> snapshot,
                                    std::vector<OriginChannel> origins);
 
+  // Another process is to take over: nothing is decided any more, until Thaw(); the heartbeat goes
+  // on.
+  void Freeze();
+  void Thaw();
+  // New connections go to the origins from now on, until another boosterd beats.
+  void Leave();
+
   api::BoostStatus GetBoost() override;
   absl::StatusOr<api::BoostExplanation> Explain(const std::string& domain) override;
   absl::StatusOr<api::BoostOutcome> Set(const std::string& domain,
@@ -62,6 +66,7 @@ class Redirection final : public Redirector {
   Redirection(std::shared_ptr<const front::Snapshot> snapshot, Parts parts);
   absl::Status Open(std::vector<OriginChannel> origins);
   void Pulse();
+  void EndPulse();
   void HearLoads();
   api::BoostDomain ReportOf(const boost::DomainStatus& domain, boost::TimePoint now);
 
@@ -77,7 +82,10 @@ class Redirection final : public Redirector {
   std::mutex mutex_;  // of all below
   std::condition_variable wake_;
   bool stop_ = false;
+  bool frozen_ = false;
   std::vector<OriginChannel> origins_;
+  // When the last report of each channel came.
+  std::map<link::ChannelClients::Id, boost::TimePoint> heard_;
   std::thread pulse_;
 };
 

@@ -110,8 +110,8 @@ void ReadDomainRedirect(const Value& value, DomainRedirect* out) {
   if (out->lower >= out->raise)
     (lower.present() ? lower : value)
         .Error(Cat("lower, ", out->lower, ", must be below raise, ", out->raise));
-  map["rise"].Duration(&out->rise, kRise);
-  map["hold"].Duration(&out->hold, kHold);
+  map["rise"].Duration(&out->rise, kRiseTimes);
+  map["hold"].Duration(&out->hold, kHoldTimes);
   map["switches"].Integer(&out->switches, kSwitches);
   map["switches_hour"].Integer(&out->switches_hour, kSwitches);
   map.Finish();

@@ -25,9 +25,9 @@ inline constexpr config::Range<uint32_t> kSwitches = {1, 1000};
 inline constexpr config::Range<uint32_t> kFlows = {1024, 1 << 24};
 inline constexpr config::Range<std::chrono::milliseconds> kLease = {std::chrono::milliseconds(60),
                                                                     std::chrono::seconds(10)};
-inline constexpr config::Range<std::chrono::milliseconds> kRise = {std::chrono::milliseconds(0),
+inline constexpr config::Range<std::chrono::milliseconds> kRiseTimes = {std::chrono::milliseconds(0),
                                                                    std::chrono::minutes(10)};
-inline constexpr config::Range<std::chrono::milliseconds> kHold = {std::chrono::milliseconds(100),
+inline constexpr config::Range<std::chrono::milliseconds> kHoldTimes = {std::chrono::milliseconds(100),
                                                                    std::chrono::hours(24)};
 
 // Who sends a domain's clients to the booster.
