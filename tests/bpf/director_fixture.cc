@@ -46,7 +46,7 @@ std::string NameOf(uint8_t x) {
 }
 
 Bytes OuterHeader(bool v6, const support::Address& from, const support::Address& to, bool inner_v6,
-                  size_t inner, uint8_t traffic_class, bool dont_fragment) {
+                  size_t inner, uint8_t traffic_class) {
   const uint8_t protocol = inner_v6 ? 41 : 4;
   if (v6) {
     Bytes h = {static_cast<uint8_t>(0x60 | traffic_class >> 4),
@@ -68,7 +68,7 @@ Bytes OuterHeader(bool v6, const support::Address& from, const support::Address&
              static_cast<uint8_t>(total),
              0,
              0,
-             uint8_t{dont_fragment ? uint8_t{0x40} : uint8_t{0}},
+             0x40,
              0,
              64,
              protocol,
@@ -132,11 +132,13 @@ void DirectorTest::Restart(std::chrono::nanoseconds lease) {
   counted_ = {director->counts(kDomain), director->counts(WB_DIRECTOR_NO_DOMAIN)};
 }
 
-std::string DirectorTest::Host(int x) const {
-  return v6() ? absl::StrCat("fd00::", absl::Hex(x)) : absl::StrCat("198.18.0.", x);
+std::string DirectorTest::Host(int x, bool v6) const {
+  return v6 ? absl::StrCat("fd00::", absl::Hex(x)) : absl::StrCat("198.18.0.", x);
 }
 
-SocketAddress DirectorTest::At(int x) const { return *SocketAddress::Parse(Host(x), 0); }
+SocketAddress DirectorTest::At(int x, bool v6) const {
+  return *SocketAddress::Parse(Host(x, v6), 0);
+}
 
 Target DirectorTest::Origin(int n, Encapsulation e) const { return {Kind::kOrigin, At(10 + n), e}; }
 
@@ -215,10 +217,10 @@ std::string DirectorTest::Whither(const Bytes& before, const Ran& ran) const {
       inner_v6 ? static_cast<uint8_t>(before[14] << 4 | before[15] >> 4) : before[15];
   const size_t length =
       inner_v6 ? 40u + (before[18] << 8 | before[19]) : size_t{before[16]} << 8 | before[17];
-  const Bytes outer =
-      OuterHeader(v6(), Mapped(At(1)), Mapped(At(x)), inner_v6, length, traffic_class, true);
-  wanted.insert(wanted.end(), {static_cast<uint8_t>(v6() ? 0x86 : 0x08),
-                               static_cast<uint8_t>(v6() ? 0xdd : 0x00)});
+  const bool outer_v6 = f[12] == 0x86;
+  const Bytes outer = OuterHeader(outer_v6, Mapped(At(1, outer_v6)), Mapped(At(x, outer_v6)),
+                                  inner_v6, length, traffic_class);
+  wanted.insert(wanted.end(), f.begin() + 12, f.begin() + 14);
   wanted.insert(wanted.end(), outer.begin(), outer.end());
   wanted.insert(wanted.end(), before.begin() + kEthernet, before.end());
   return f == wanted ? NameOf(x) + " by tunnel" : "tunnelled wrongly";
@@ -238,7 +240,7 @@ Bytes DirectorTest::Tunnelled(int x, const Bytes& inner, uint8_t outer_class) co
   f.insert(f.end(),
            {static_cast<uint8_t>(v6() ? 0x86 : 0x08), static_cast<uint8_t>(v6() ? 0xdd : 0x00)});
   const Bytes outer = OuterHeader(v6(), Mapped(At(x)), Mapped(At(1)), inner[12] == 0x86,
-                                  inner.size() - kEthernet, outer_class, true);
+                                  inner.size() - kEthernet, outer_class);
   f.insert(f.end(), outer.begin(), outer.end());
   f.insert(f.end(), inner.begin() + kEthernet, inner.end());
   return f;

@@ -37,8 +37,10 @@ class DirectorTest : public testing::TestWithParam<bool> {
 
   bool v6() const { return GetParam(); }
   // 198.18.0.x or fd00::x. Neighbours: 11 to 26, of MAC address 02:00:00:00:00:x.
-  std::string Host(int x) const;
-  SocketAddress At(int x) const;
+  std::string Host(int x, bool v6) const;
+  std::string Host(int x) const { return Host(x, v6()); }
+  SocketAddress At(int x, bool v6) const;
+  SocketAddress At(int x) const { return At(x, v6()); }
   Target Origin(int n, Encapsulation e = Encapsulation::kL2) const;  // n from 1
   Target Booster(int n) const;                                       // by tunnel; n from 1
   Service TheService(std::vector<Target> origins) const;
