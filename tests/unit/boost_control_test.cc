@@ -183,10 +183,10 @@ TEST_F(ControlTest, ExplainsInWords) {
   usage_.rates["a.test"] = 1000;
   Pass(seconds(1), {{"a.test", 92}});
   Pass(seconds(5), {{"a.test", 12}});
-  EXPECT_THAT(control_->Explain("a.test")->text,
-              testing::AllOf(HasSubstr("a.test is boosted (above_raise)"),
-                             HasSubstr("without the boost 9"),
-                             HasSubstr("calm again when that is below 50 % for 30.0 s")));
+  EXPECT_THAT(
+      control_->Explain("a.test")->text,
+      testing::AllOf(HasSubstr("a.test is boosted (above_raise)"), HasSubstr("without the boost 9"),
+                     HasSubstr("calm again when that is below 50 % for 30.0 s")));
   usage_.rates["a.test"] = 10;
   Pass(seconds(15), {{"a.test", 12}});
   EXPECT_THAT(control_->Explain("a.test")->text, HasSubstr("if the load stays so"));

@@ -146,6 +146,10 @@ class FakeStore final : public Store {
   void Watch(std::function<void(const Record&)> changed) override { changed_ = std::move(changed); }
 
   void Change(const Record& record) { changed_(record); }
+  void Mend() {
+    const std::lock_guard lock(mutex_);
+    error = absl::OkStatus();
+  }
   std::optional<Record> Saved(const std::string& domain) {
     const std::lock_guard lock(mutex_);
     const auto at = saved_.find(domain);
