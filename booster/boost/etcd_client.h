@@ -18,11 +18,11 @@
 namespace wb::boost {
 
 struct EtcdAccess {
-  std::vector<std::string> endpoints;      // http://HOST:PORT or https://HOST:PORT, at least one
-  std::string user, password;              // both empty: no authentication
-  std::string ca_file;                     // of https; empty: the system's
-  std::string cert_file, key_file;         // of https; empty: no client certificate
-  std::chrono::milliseconds timeout{500};  // of a connection, and between bytes of an answer
+  std::vector<std::string> endpoints;         // http://HOST:PORT or https://HOST:PORT, at least one
+  std::string user = {}, password = {};       // both empty: no authentication
+  std::string ca_file = {};                   // of https; empty: the system's
+  std::string cert_file = {}, key_file = {};  // of https; empty: no client certificate
+  std::chrono::milliseconds timeout{500};     // of a connection, and between bytes of an answer
 };
 
 std::string ToBase64(std::string_view bytes);

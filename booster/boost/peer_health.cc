@@ -56,6 +56,7 @@ absl::StatusOr<std::unique_ptr<PeerHealth>> PeerHealth::Start(Options options) {
   if (!wake) return base::PosixError("make", "eventfd");
   std::unique_ptr<PeerHealth> health(
       new PeerHealth(std::move(options), std::move(socket), std::move(wake)));
+  if (own.Host() != "::" && own.Host() != "0.0.0.0") health->own_ = own.Host();
   health->peers_ = std::move(peers);
   health->table_.SetPeers(NamesOf(health->peers_));
   health->thread_ = std::thread([one = health.get()] { one->Run(); });
@@ -115,9 +116,23 @@ void PeerHealth::SendAll() {
 
 // With the mutex. What cannot be sent is missed by the other side, which is what it means.
 void PeerHealth::SendTo(const std::string& peer, const net::Address& to) {
-  const std::string datagram = table_.Beat(peer);
+  const std::string datagram = table_.Beat(OwnFor(to), peer);
   [[maybe_unused]] const ssize_t sent =
       sendto(socket_.get(), datagram.data(), datagram.size(), 0, to.get(), to.length);
+}
+
+// As a connection to it would have; empty: there is no way to it now.
+std::string PeerHealth::OwnFor(const net::Address& peer) const {
+  if (!own_.empty()) return own_;
+  const base::UniqueFd probe(
+      socket(peer.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
+  net::Address own;
+  own.length = sizeof(own.storage);
+  if (!probe || connect(probe.get(), peer.get(), peer.length) != 0 ||
+      getsockname(probe.get(), reinterpret_cast<sockaddr*>(&own.storage), &own.length) != 0) {
+    return "";
+  }
+  return own.Host();
 }
 
 void PeerHealth::Receive() {
@@ -132,8 +147,8 @@ void PeerHealth::Receive() {
     const bool well = !options_.well || options_.well();
     const std::string peer = from.Host();
     const std::lock_guard lock(mutex_);
-    const auto verdict =
-        table_.Heard(steady_clock::now(), peer, {buffer.data(), static_cast<size_t>(n)});
+    const auto verdict = table_.Heard(steady_clock::now(), OwnFor(from), peer,
+                                      {buffer.data(), static_cast<size_t>(n)});
     if (verdict == PeerTable::Verdict::kAnswer && well) SendTo(peer, peers_.at(peer));
   }
 }

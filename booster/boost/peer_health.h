@@ -50,11 +50,13 @@ class PeerHealth {
   void Run();
   void SendAll();
   void SendTo(const std::string& peer, const net::Address& to);
+  std::string OwnFor(const net::Address& peer) const;
   void Receive();
   void Compare();
 
   const Options options_;
   const base::UniqueFd socket_, wake_;
+  bool chosen_ = true;        // address is not for the kernel to choose
   mutable std::mutex mutex_;  // of these
   PeerTable table_;
   std::map<std::string, net::Address> peers_;

@@ -5,12 +5,15 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace wb::boost {
 namespace {
 
 constexpr std::string_view kMagic = "WBP1";
 constexpr size_t kMacAt = 36;
 constexpr size_t kMacBytes = PeerTable::kBytes - kMacAt;
+constexpr size_t kMostBoots = 1000;
 constexpr std::chrono::milliseconds kAnswerEvery{20};  // to what proves nothing
 
 void Put(uint64_t value, std::string* out) {
@@ -37,7 +40,12 @@ void PeerTable::SetPeers(const std::vector<std::string>& peers) {
   peers_ = std::move(next);
 }
 
-std::string PeerTable::Beat(const std::string& peer) {
+std::array<uint8_t, 32> PeerTable::MacOf(std::string_view head, const std::string& from,
+                                         const std::string& to) const {
+  return mac_.Mac(absl::StrCat(absl::string_view(head.data(), head.size()), from, " ", to));
+}
+
+std::string PeerTable::Beat(const std::string& own, const std::string& peer) {
   const auto at = peers_.find(peer);
   if (at == peers_.end()) return "";
   std::string out(kMagic);
@@ -45,7 +53,7 @@ std::string PeerTable::Beat(const std::string& peer) {
   Put(++sequence_, &out);
   Put(at->second.challenge, &out);
   Put(at->second.echo, &out);
-  const auto mac = mac_.Mac(out);
+  const auto mac = MacOf(out, own, peer);
   out.append(reinterpret_cast<const char*>(mac.data()), mac.size());
   return out;
 }
@@ -55,13 +63,13 @@ PeerTable::Verdict PeerTable::Refuse() {
   return Verdict::kRefused;
 }
 
-PeerTable::Verdict PeerTable::Heard(TimePoint now, const std::string& name,
+PeerTable::Verdict PeerTable::Heard(TimePoint now, const std::string& own, const std::string& name,
                                     std::string_view datagram) {
   const auto at = peers_.find(name);
   if (at == peers_.end() || datagram.size() != kBytes || !datagram.starts_with(kMagic)) {
     return Refuse();
   }
-  const auto mac = mac_.Mac(datagram.substr(0, kMacAt));
+  const auto mac = MacOf(datagram.substr(0, kMacAt), name, own);
   if (CRYPTO_memcmp(mac.data(), datagram.data() + kMacAt, kMacBytes) != 0) return Refuse();
   Peer& peer = at->second;
   const uint64_t boot = Get(datagram, 4), sequence = Get(datagram, 12);
@@ -75,15 +83,20 @@ PeerTable::Verdict PeerTable::Heard(TimePoint now, const std::string& name,
     peer.answered = now;
     return Verdict::kAnswer;
   }
-  const bool new_boot = boot != peer.boot;
-  if (!new_boot && sequence <= peer.sequence) return Refuse();
+  if (boot == peer.boot ? sequence <= peer.sequence : peer.over.contains(boot)) return Refuse();
+  if (boot != peer.boot) {
+    peer.over.insert(peer.boot);
+    if (peer.over.size() > kMostBoots) {  // what echoes another challenge is old by itself
+      peer.over.clear();
+      peer.challenge = random_();
+    }
+  }
+  const bool knows_us = boot == peer.boot;
   peer.boot = boot;
   peer.sequence = sequence;
   peer.echo = challenge;
   peer.proved = now;
-  if (!new_boot) return Verdict::kTaken;
-  peer.challenge = random_();
-  return Verdict::kAnswer;
+  return knows_us ? Verdict::kTaken : Verdict::kAnswer;
 }
 
 bool PeerTable::Alive(TimePoint now, const std::string& name) const {

@@ -29,18 +29,19 @@ class PeerTableTest : public testing::Test {
   }
   // Beats and answers, until both are silent.
   void Exchange() {
-    std::string to_b = a_.Beat("b"), to_a = b_->Beat("a");
+    std::string to_b = a_.Beat("a", "b"), to_a = b_->Beat("b", "a");
     for (int i = 0; i < 10 && !(to_a.empty() && to_b.empty()); ++i) {
-      const bool a_answers = !to_a.empty() && a_.Heard(now_, "b", to_a) == Verdict::kAnswer;
-      const bool b_answers = !to_b.empty() && b_->Heard(now_, "a", to_b) == Verdict::kAnswer;
-      to_b = a_answers ? a_.Beat("b") : "";
-      to_a = b_answers ? b_->Beat("a") : "";
+      const bool a_answers = !to_a.empty() && a_.Heard(now_, "a", "b", to_a) == Verdict::kAnswer;
+      const bool b_answers = !to_b.empty() && b_->Heard(now_, "b", "a", to_b) == Verdict::kAnswer;
+      to_b = a_answers ? a_.Beat("a", "b") : "";
+      to_a = b_answers ? b_->Beat("b", "a") : "";
       ASSERT_LT(i, 8) << "answers without end";
     }
   }
 
   TimePoint now_ = FakeClock().Now();
-  PeerTable a_ = Make("b", 1000), b_.emplace(Make("a", 2000));
+  PeerTable a_ = Make("b", 1000);
+  std::optional<PeerTable> b_ = Make("a", 2000);
 };
 
 TEST_F(PeerTableTest, TwoKnowEachOtherAtOnceAndForALittleWhile) {
@@ -50,8 +51,8 @@ TEST_F(PeerTableTest, TwoKnowEachOtherAtOnceAndForALittleWhile) {
   EXPECT_TRUE(b_->Alive(now_, "a"));
   for (int i = 0; i < 20; ++i) {
     now_ += PeerTable::kBeatEvery;
-    EXPECT_EQ(a_.Heard(now_, "b", b_->Beat("a")), Verdict::kTaken);
-    EXPECT_EQ(b_->Heard(now_, "a", a_.Beat("b")), Verdict::kTaken);
+    EXPECT_EQ(a_.Heard(now_, "a", "b", b_->Beat("b", "a")), Verdict::kTaken);
+    EXPECT_EQ(b_->Heard(now_, "b", "a", a_.Beat("a", "b")), Verdict::kTaken);
   }
   EXPECT_TRUE(a_.Alive(now_ + milliseconds(299), "b"));
   EXPECT_FALSE(a_.Alive(now_ + milliseconds(300), "b"));
@@ -60,39 +61,40 @@ TEST_F(PeerTableTest, TwoKnowEachOtherAtOnceAndForALittleWhile) {
 
 TEST_F(PeerTableTest, NothingWithoutTheKeyIsHeard) {
   PeerTable stranger = Make("a", 3000, 2);
-  EXPECT_EQ(a_.Heard(now_, "b", stranger.Beat("a")), Verdict::kRefused);
-  const std::string good = b_->Beat("a");
+  EXPECT_EQ(a_.Heard(now_, "a", "b", stranger.Beat("b", "a")), Verdict::kRefused);
+  const std::string good = b_->Beat("b", "a");
   for (size_t i = 0; i < good.size(); ++i) {
     std::string bad = good;
     bad[i] = static_cast<char>(bad[i] ^ 1);
-    EXPECT_EQ(a_.Heard(now_, "b", bad), Verdict::kRefused) << i;
+    EXPECT_EQ(a_.Heard(now_, "a", "b", bad), Verdict::kRefused) << i;
   }
-  EXPECT_EQ(a_.Heard(now_, "b", good.substr(1)), Verdict::kRefused);
-  EXPECT_EQ(a_.Heard(now_, "b", good + "x"), Verdict::kRefused);
-  EXPECT_EQ(a_.Heard(now_, "b", ""), Verdict::kRefused);
-  EXPECT_EQ(a_.Heard(now_, "c", good), Verdict::kRefused);  // nobody's address
-  EXPECT_EQ(a_.Heard(now_, "b", good), Verdict::kAnswer);
+  EXPECT_EQ(a_.Heard(now_, "a", "b", good.substr(1)), Verdict::kRefused);
+  EXPECT_EQ(a_.Heard(now_, "a", "b", good + "x"), Verdict::kRefused);
+  EXPECT_EQ(a_.Heard(now_, "a", "b", ""), Verdict::kRefused);
+  EXPECT_EQ(a_.Heard(now_, "a", "c", good), Verdict::kRefused);  // nobody's address
+  EXPECT_EQ(a_.Heard(now_, "a", "b", good), Verdict::kAnswer);
 }
 
 TEST_F(PeerTableTest, WhatWasRecordedProvesNothing) {
-  std::vector<std::string> recorded = {b_->Beat("a")};
+  std::vector<std::string> recorded = {b_->Beat("b", "a")};
   Exchange();
   for (int i = 0; i < 5; ++i) {
     now_ += PeerTable::kBeatEvery;
-    recorded.push_back(b_->Beat("a"));
-    a_.Heard(now_, "b", recorded.back());
+    recorded.push_back(b_->Beat("b", "a"));
+    a_.Heard(now_, "a", "b", recorded.back());
   }
   // While it lives and after its death.
-  for (const std::string& old : recorded) EXPECT_EQ(a_.Heard(now_, "b", old), Verdict::kRefused);
+  for (const std::string& old : recorded)
+    EXPECT_EQ(a_.Heard(now_, "a", "b", old), Verdict::kRefused);
   now_ += seconds(5);
-  for (const std::string& old : recorded) a_.Heard(now_, "b", old);
+  for (const std::string& old : recorded) a_.Heard(now_, "a", "b", old);
   EXPECT_FALSE(a_.Alive(now_, "b"));
   // A boot later the old ones are worth nothing either.
   b_.emplace(Make("a", 5000));
   Exchange();
   EXPECT_TRUE(a_.Alive(now_, "b"));
   now_ += milliseconds(400);
-  for (const std::string& old : recorded) a_.Heard(now_, "b", old);
+  for (const std::string& old : recorded) a_.Heard(now_, "a", "b", old);
   EXPECT_FALSE(a_.Alive(now_, "b"));
   Exchange();
   EXPECT_TRUE(a_.Alive(now_, "b"));  // nor have they done harm
@@ -101,7 +103,18 @@ TEST_F(PeerTableTest, WhatWasRecordedProvesNothing) {
 TEST_F(PeerTableTest, OwnDatagramsThatComeBackAreNobodys) {
   Exchange();
   now_ += milliseconds(400);
-  for (int i = 0; i < 5; ++i) a_.Heard(now_, "b", a_.Beat("b"));
+  for (int i = 0; i < 5; ++i) a_.Heard(now_, "a", "b", a_.Beat("a", "b"));
+  EXPECT_FALSE(a_.Alive(now_, "b"));
+}
+
+// C, who lives, is made to answer in the place of B, who does not.
+TEST_F(PeerTableTest, NobodyAnswersForAnother) {
+  PeerTable c = Make("b", 9000);
+  for (int i = 0; i < 5; ++i) {
+    c.Heard(now_, "c", "b", a_.Beat("a", "b"));
+    a_.Heard(now_, "a", "b", c.Beat("c", "b"));
+    now_ += PeerTable::kBeatEvery;
+  }
   EXPECT_FALSE(a_.Alive(now_, "b"));
 }
 
@@ -115,10 +128,10 @@ TEST_F(PeerTableTest, ARestartIsKnownAtOnce) {
 }
 
 TEST_F(PeerTableTest, AnswersToWhatProvesNothingAreFew) {
-  const std::string beat = b_->Beat("a");
+  const std::string beat = b_->Beat("b", "a");
   int answers = 0;
   for (int i = 0; i < 1000; ++i) {
-    answers += a_.Heard(now_, "b", beat) == Verdict::kAnswer;
+    answers += a_.Heard(now_, "a", "b", beat) == Verdict::kAnswer;
     now_ += milliseconds(1);
   }
   EXPECT_EQ(answers, 50);
