@@ -56,7 +56,7 @@ class PeerHealth {
 
   const Options options_;
   const base::UniqueFd socket_, wake_;
-  bool chosen_ = true;        // address is not for the kernel to choose
+  std::string own_;           // address; empty: the kernel chooses
   mutable std::mutex mutex_;  // of these
   PeerTable table_;
   std::map<std::string, net::Address> peers_;
