@@ -199,6 +199,39 @@ TEST_F(EtcdStoreTest, AskedInVainItBeginsWithTheFile) {
   EXPECT_TRUE(b1->Well());
 }
 
+TEST_F(EtcdStoreTest, EndsWhileEtcdStandsStill) {
+  ASSERT_TRUE(server_.Start());
+  auto b1 = Make("b1");
+  ASSERT_TRUE(b1->Well());
+  server_.Stop();
+  b1->Save(RecordOf("a.test", 1, "b1"));
+  const auto begun = std::chrono::steady_clock::now();
+  b1.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds(10));  // not the end of a watch
+  server_.Continue();
+}
+
+TEST(EtcdClientTest, LogsInAgainWhenItsTokenIsWorthless) {
+  EtcdServer server;
+  ASSERT_TRUE(server.Start());
+  EtcdClient plain({.endpoints = {server.url()}});
+  ASSERT_TRUE(plain.Call("/v3/auth/user/add", {{"name", "root"}, {"password", "p w"}}).ok());
+  ASSERT_TRUE(plain.Call("/v3/auth/role/add", {{"name", "root"}}).ok());
+  ASSERT_TRUE(plain.Call("/v3/auth/user/grant", {{"user", "root"}, {"role", "root"}}).ok());
+  ASSERT_TRUE(plain.Call("/v3/auth/enable", nlohmann::json::object()).ok());
+  const nlohmann::json body = {{"key", ToBase64("x")}};
+  EXPECT_FALSE(plain.Call("/v3/kv/range", body).ok());
+  EtcdClient wrong({.endpoints = {server.url()}, .user = "root", .password = "other"});
+  EXPECT_FALSE(wrong.Call("/v3/kv/range", body).ok());
+  EtcdClient root({.endpoints = {server.url()}, .user = "root", .password = "p w"});
+  EXPECT_TRUE(root.Call("/v3/kv/range", body).ok());
+  server.Kill();  // it forgets its tokens
+  ASSERT_TRUE(server.Start());
+  bool well = false;
+  for (int i = 0; i < 3 && !well; ++i) well = root.Call("/v3/kv/range", body).ok();
+  EXPECT_TRUE(well);
+}
+
 TEST(EtcdClientTest, TriesTheNextEndpoint) {
   EtcdServer server;
   ASSERT_TRUE(server.Start());
