@@ -103,7 +103,6 @@ TEST_F(ControlTest, SetTellsWhatIsWrong) {
             absl::StatusCode::kNotFound);
   for (const SetRequest& request :
        {SetRequest{.mode = Mode::kOn, .at = 50}, SetRequest{.at = 0.0}, SetRequest{.at = 101},
-        SetRequest{.at = {}, .lasting = seconds(3)},
         SetRequest{.mode = Mode::kOn, .lasting = seconds(0)}}) {
     EXPECT_EQ(control_->Set("a.test", request).status().code(), absl::StatusCode::kInvalidArgument);
   }
@@ -145,6 +144,12 @@ TEST_F(ControlTest, AModeForATimeEndsByItself) {
   EXPECT_EQ(StatusOf("a.test").left, std::nullopt);
   EXPECT_EQ(StateOf("a.test"), State::kBoosted);  // judged from now on
   ASSERT_TRUE(control_->Set("a.test", {.mode = Mode::kOff}).ok());
+  ASSERT_TRUE(
+      control_->Set("a.test", {.mode = Mode::kAuto, .at = 70, .lasting = seconds(1)}).ok());
+  EXPECT_EQ(StatusOf("a.test").raise, 70);
+  Pass(seconds(2));
+  EXPECT_EQ(StatusOf("a.test").mode, Mode::kOff);
+  EXPECT_EQ(StatusOf("a.test").raise, 80);
   ASSERT_TRUE(control_->Set("a.test", {.mode = Mode::kOn, .lasting = seconds(1)}).ok());
   Pass(seconds(2));
   EXPECT_EQ(StateOf("a.test"), State::kCalm);
