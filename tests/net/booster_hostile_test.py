@@ -128,7 +128,7 @@ def compare(relays, rows):
         for name in relay.lacks:
             require(name not in dict(fields), f"{name} in {fields}")
         trailers = [(name.lower(), value) for name, value in row["trailers"]]
-        require(trailers in ([], list(relay.trailers)), f"trailers {trailers}")
+        require(trailers == list(relay.trailers), f"trailers {trailers}")
 
 
 # HTTP/1.1.

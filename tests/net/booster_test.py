@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -145,11 +146,39 @@ def other_origins_take_over():
         check(report["completed"] > 100, f"{report}")
 
 
+def names_of_the_certificate(lab, host=None):
+    """Of the one that a client gets which names this host in TLS, or none; None: it gets no connection."""
+    context = ssl.create_default_context(cafile=lab.env["CA_CERT"])
+    context.check_hostname = False
+    plain = lab.connect(443, to=TO).sock
+    try:
+        with context.wrap_socket(plain, server_hostname=host) as connection:
+            return [name for _, name in connection.getpeercert()["subjectAltName"]]
+    except ssl.SSLError as error:
+        check("UNRECOGNIZED_NAME" in str(error).upper(), f"{error}")
+        return None
+    finally:
+        plain.close()
+
+
+def who_names_no_host_gets_the_default_certificate(lab, config):
+    text, first, second = config.read_text(), lab.domain, lab.env["DOMAIN2"]
+    check(names_of_the_certificate(lab) is None, "without a default there is a connection")
+    for default in (second, first, ""):
+        config.write_text(text + f'default_certificate: "{default}"\n')
+        lab.must("booster", f"{lab.env['BUILD_DIR']}/ctl/wbctl/wbctl", "booster", "reload", "--socket", lab.env["BOOSTERD_SOCK"])
+        found = names_of_the_certificate(lab)
+        check(found == ([default] if default else None), f"{default!r}: the certificate of {found}")
+        check(names_of_the_certificate(lab, first) == [first], "another certificate than the named host's")
+    config.write_text(text)
+
+
 def reloads_lose_nothing():
     with netlab.scratch() as path, Lab(site(path), booster=True) as lab:
         lab.warm(*SMALL)
         config = pathlib.Path(lab.env["BOOSTERD_CONF"])
         text = config.read_text()
+        who_names_no_host_gets_the_default_certificate(lab, config)
         load = lab.start(*lab.load_command(SMALL + ["/s300000.html"], 6, "--connections", 16, to=TO))
         for number in range(20):
             config.write_text(text + f"timeouts: {{ idle: {60 + number}s }}\n")
