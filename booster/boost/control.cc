@@ -32,6 +32,10 @@ Control::Control(Options options, const Parts& parts)
 Control::~Control() { Stop(); }
 
 void Control::Start() {
+  {
+    const std::lock_guard lock(mutex_);
+    ticked_.reset();  // what was before was no standstill
+  }
   thread_ = std::thread([this] { Run(); });
 }
 
