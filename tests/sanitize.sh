@@ -48,7 +48,8 @@ RUN=() MORE=() FILTER=
 LONG='FragmentationTest.*:Traces/*:BulkSimulationTest.Goodput*:BulkSimulationTest.Fills*:BulkSimulationTest.TwoFlows*'
 LONG+=':BulkLateDriverTest.GoodputUnderLoss*:BulkLateDriverTest.ReorderingCosts*:BulkLateDriverTest.GatheringCosts*'
 # Locks of the ones that have threads; all tests for memory.
-TESTS=(api_test cache_test accelerd_adoption_test front_policy_test)
+LONG+=':RandomLoadTest.*:NoisyDayTest.*:Profiles/NoisyHourTest.*'
+TESTS=(api_test cache_test accelerd_adoption_test boost_etcd_test boost_test front_policy_test)
 SYMBOLIZER=external_symbolizer_path=$(command -v addr2line)
 case "$2" in
   address)

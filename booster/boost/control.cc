@@ -36,6 +36,7 @@ void Control::Start() {
     const std::lock_guard lock(mutex_);
     stop_ = false;
     if (!saver_) saver_ = std::make_unique<Saver>(parts_.store);
+    ticked_.reset();  // what was before was no standstill
   }
   thread_ = std::thread([this] { Run(); });
 }

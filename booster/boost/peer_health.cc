@@ -88,6 +88,15 @@ bool PeerHealth::Alive(const std::string& peer) const {
   return table_.Alive(steady_clock::now(), peer);
 }
 
+bool PeerHealth::Leads() const {
+  const std::lock_guard lock(mutex_);
+  const auto now = steady_clock::now();
+  for (const auto& [peer, address] : peers_) {
+    if (table_.Alive(now, peer) && peer < OwnFor(address)) return false;
+  }
+  return true;
+}
+
 uint64_t PeerHealth::refused() const {
   const std::lock_guard lock(mutex_);
   return table_.refused();

@@ -43,6 +43,9 @@ class PeerHealth {
   // InvalidArgument: no address; nothing has changed then.
   [[nodiscard]] absl::Status SetPeers(const std::vector<std::string>& peers);
   bool Alive(const std::string& peer) const;
+  // Of this booster and the peers that live it has the least address (compared as text): all come
+  // to the same.
+  bool Leads() const;
   uint64_t refused() const;  // datagrams
 
  private:

@@ -177,6 +177,16 @@ TEST_F(ControlTest, AHigherPriorityDisplacesAndTheDisplacedWaits) {
   EXPECT_THAT(control_->Explain("low.test")->text, HasSubstr("the booster has high.test"));
 }
 
+TEST_F(ControlTest, ARefusalIsToldOnceInAWhile) {
+  Parameters parameters{.mode = Mode::kAuto};
+  parameters.switches = 0;
+  Open({{"a.test", parameters}});
+  Pass(seconds(25), {{"a.test", 99}});
+  EXPECT_EQ(control_->log().Last("a.test", 100).size(), 3u);
+  EXPECT_EQ(LastReason("a.test"), Reason::kBudget);
+  EXPECT_EQ(control_->Explain("a.test")->now, Reason::kBudget);
+}
+
 TEST_F(ControlTest, ExplainsInWords) {
   Open({Auto("a.test")});
   EXPECT_THAT(control_->Explain("a.test")->text, HasSubstr("no load report of the last second"));

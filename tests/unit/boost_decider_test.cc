@@ -73,6 +73,15 @@ TEST_F(DeciderTest, ALoadThatIsTooOldIsNone) {
   EXPECT_EQ(decider_.Judge(now_, Mode::kAuto, sample_, 0, 1).reason, Reason::kRising);
 }
 
+// Nobody judged it meanwhile: a calm domain is looked at only while its origin is busy.
+TEST_F(DeciderTest, TwoPeaksFarApartAreNoRise) {
+  sample_ = SampleOf(99, now_);
+  EXPECT_EQ(decider_.Judge(now_, Mode::kAuto, sample_, 0, 1).reason, Reason::kRising);
+  now_ += seconds(5);
+  sample_ = SampleOf(99, now_);
+  EXPECT_EQ(decider_.Judge(now_, Mode::kAuto, sample_, 0, 1).reason, Reason::kRising);
+}
+
 TEST_F(DeciderTest, WithoutReportsABoostedDomainStays) {
   Boost();
   now_ += std::chrono::hours(1);

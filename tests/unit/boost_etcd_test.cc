@@ -129,6 +129,33 @@ TEST_F(EtcdStoreTest, MembersAreThoseWhoseLeaseLives) {
   EXPECT_TRUE(b1->Becomes([&] { return b1->store().Members().empty(); }));  // its lease ran out
 }
 
+TEST_F(EtcdStoreTest, AMemberWhoseLeaseRanOutComesBack) {
+  ASSERT_TRUE(server_.Start());
+  const auto b1 = Make("b1"), b2 = Make("b2");
+  ASSERT_TRUE(b1->Becomes([&] { return b1->store().Members().size() == 1; }));
+  EtcdClient client({.endpoints = {server_.url()}});
+  const nlohmann::json key = {{"key", ToBase64("/webbooster/boosters/b2")}};
+  auto answer = client.Call("/v3/kv/range", key);
+  ASSERT_TRUE(answer.ok());
+  const nlohmann::json before = (*answer)["kvs"][0]["lease"];
+  ASSERT_TRUE(client.Call("/v3/lease/revoke", {{"ID", before}}).ok());
+  EXPECT_TRUE(b1->Becomes([&] {
+    answer = client.Call("/v3/kv/range", key);
+    return answer.ok() && answer->contains("kvs") && (*answer)["kvs"][0]["lease"] != before;
+  }));
+  EXPECT_TRUE(b1->Becomes([&] { return b1->store().Members().size() == 1; }));
+}
+
+TEST_F(EtcdStoreTest, WhatEtcdHasLostTheFileGivesBack) {
+  FileStore file(dir_ / "b1.json");
+  ASSERT_TRUE(file.Load().ok());
+  const Record record = RecordOf("a.test", 4, "b1");
+  ASSERT_TRUE(file.Save({&record, 1}).ok());
+  ASSERT_TRUE(server_.Start());
+  const auto b1 = Make("b1");
+  EXPECT_TRUE(b1->Becomes([&] { return InEtcd("a.test") == record; }));
+}
+
 TEST_F(EtcdStoreTest, WithoutEtcdTheLastStateStaysAndIsWrittenLater) {
   ASSERT_TRUE(server_.Start());
   auto b1 = Make("b1");

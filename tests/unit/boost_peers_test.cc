@@ -164,6 +164,13 @@ TEST(PeerHealthTest, SeesLifeAndDeathOnTheWire) {
     ASSERT_TRUE(b.ok()) << b.status();
     ASSERT_TRUE(wait(2 * round + 1));
     EXPECT_TRUE((*a)->Alive("127.77.0.2"));
+    EXPECT_TRUE((*a)->Leads());
+    bool follows = false;  // it hears of the other at about the same time
+    for (int i = 0; i < 1000 && !follows; ++i) {
+      follows = !(*b)->Leads();
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    EXPECT_TRUE(follows);
     const auto died = std::chrono::steady_clock::now();
     b->reset();
     ASSERT_TRUE(wait(2 * round + 2));
