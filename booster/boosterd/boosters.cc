@@ -5,27 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "booster/boost/etcd_store.h"
 #include "booster/boost/file_store.h"
-#include "booster/link/socket_address.h"
 #include "ctl/config/load.h"
 #include "webbooster/base/posix_error.h"
 #include "webbooster/base/unique_fd.h"
 
 namespace wb::boosterd {
 namespace {
-
-// As all compare it: network byte order, byte by byte.
-std::string Comparable(const std::string& address) {
-  const auto parsed = link::SocketAddress::Parse(address, 0);
-  if (!parsed.ok()) return address;
-  const std::array<uint32_t, 4> mapped = parsed->Mapped();
-  return std::string(reinterpret_cast<const char*>(mapped.data()), sizeof(mapped));
-}
 
 absl::StatusOr<std::string> ReadPassword(const std::string& path) {
   const base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -59,13 +49,7 @@ absl::Status Boosters::Start(Changed changed) {
   return absl::OkStatus();
 }
 
-bool Boosters::Leads() const {
-  if (!health_) return true;
-  const std::string own = Comparable(config_.tunnel[0]);
-  return std::ranges::none_of(config_.peers, [&](const std::string& peer) {
-    return health_->Alive(peer) && Comparable(peer) < own;
-  });
-}
+bool Boosters::Leads() const { return !health_ || health_->Leads(); }
 
 std::vector<api::BoostPeer> Boosters::Report() const {
   std::vector<api::BoostPeer> report;
