@@ -124,7 +124,7 @@ class Bench {
   int FloorProgram() const { return bpf_program__fd(tx_->progs.xdptx_floor); }
 
   // Nanoseconds of the receiving thread for each packet.
-  double Measure(int program) const {
+  double Measure(int program) {
     const auto far = static_cast<int>(if_nametoindex("wbb1"));
     if (bpf_xdp_attach(far, program, XDP_FLAGS_DRV_MODE, nullptr) != 0) Fail("attach");
     const std::vector<int> receiver = {PinReceivers()};
@@ -135,11 +135,13 @@ class Bench {
     Flood(options_.packets);
     usleep(100'000);
     const auto ns = static_cast<double>(RunTimesSince(before, receiver).begin()->second);
-    const double each = ns / static_cast<double>(Received() - packets);
+    measured_ = Received() - packets;
+    const double each = ns / static_cast<double>(measured_);
     bpf_xdp_detach(far, XDP_FLAGS_DRV_MODE, nullptr);
     return each;
   }
 
+  uint64_t measured() const { return measured_; }
   double Forwarded() const { return static_cast<double>(director_->counts(1)[WB_DR_FLOW_ORIGIN]); }
 
  private:
@@ -153,6 +155,7 @@ class Bench {
   }
 
   BenchOptions options_;
+  uint64_t measured_ = 0;
   xdptx_bpf* tx_ = nullptr;
   std::unique_ptr<Director> director_;
 };
@@ -164,7 +167,8 @@ int Go(const BenchOptions& options) {
     for (const auto& [name, program] : {std::pair<std::string, int>{"floor", bench.FloorProgram()},
                                         {"director", bench.DirectorProgram()}}) {
       const double before = bench.Forwarded(), ns = bench.Measure(program);
-      std::printf("%-8s %6.1f ns/packet, %.0f sent on by the director\n", name.c_str(), ns,
+      std::printf("%-8s %6.1f ns/packet, %llu measured, %.0f sent on by the director\n",
+                  name.c_str(), ns, static_cast<unsigned long long>(bench.measured()),
                   bench.Forwarded() - before);
       std::fflush(stdout);
       all[name].push_back(ns);

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <cstdio>
@@ -43,6 +44,7 @@ int PinReceivers() {
     if (!name.starts_with("napi/wbb1")) continue;
     receiver = std::stoi(process.path().filename());
     Pin(receiver, 1);
+    if (setpriority(PRIO_PROCESS, static_cast<id_t>(receiver), -20) != 0) Fail("setpriority");
   }
   return receiver;
 }

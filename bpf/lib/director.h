@@ -36,9 +36,11 @@ wb_inline const struct wb_director_control *director__control(void) {
   return bpf_map_lookup_elem(&wb_direct, &zero);
 }
 
-/* Of the candidates with all the flags, the one that the flow hashes to, or WB_NO_TARGET. */
-static __noinline int director__pick(const struct wb_candidates *among, const struct wb_conn_key *key, __u32 flags) {
+/* Of the candidates with all the flags, the one that the flow hashes to, or WB_NO_TARGET. verifier: not static, so that it is
+ * verified once and not for each call; and so pointers may be null to it. */
+__noinline int director__pick(const struct wb_candidates *among, const struct wb_conn_key *key, __u32 flags) {
   const struct wb_director_control *control = director__control();
+  if (!among || !key) return WB_NO_TARGET;
   __u32 flow = steer__hash(key, control ? control->seed : 0), most = 0;
   int best = WB_NO_TARGET;
   for (__u32 i = 0; i < WB_DIRECTOR_CANDIDATES; i++) {
