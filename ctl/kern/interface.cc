@@ -200,7 +200,7 @@ absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string
                           {.ingress = bpf_program__fd(programs.skeleton()->progs.wb_tc_ingress),
                            .egress = bpf_program__fd(programs.skeleton()->progs.wb_tc_egress)}));
 
-  const int prog = bpf_program__fd(programs.skeleton()->progs.wb_xdp_ingress);
+  const int prog = programs.entry();
   if (UniqueFd old(bpf_obj_get(pin.c_str())); old) {
     a.taken_over = bpf_link_update(old.get(), prog, nullptr) == 0 &&
                    Carries(a.ifindex, ProgramId(prog), &a.native);
