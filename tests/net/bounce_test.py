@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -139,6 +140,13 @@ def who(lab):
         return ask(lab, sock, "/who").decode()
 
 
+def redirect(lab):
+    """What accelerd says of the redirection."""
+    connection = netlab.UnixConnection(lab.env["ACCELERD_SOCK"])
+    connection.request("GET", "/v1/status")
+    return json.loads(connection.getresponse().read())["redirect"]
+
+
 class Download(threading.Thread):
     """A slow one, on a connection that exists already; `digest` is None until it is whole."""
 
@@ -188,21 +196,27 @@ def toggles():
         check(here.is_alive() and there.is_alive(), "the downloads did not last")
         here.finish()
         there.finish()
-        packets = lab.status()["redirect"]["packets"]
+        packets = redirect(lab)["packets"]
         check(packets["syn_bounced"] >= 11 and packets["followed"] > 0 and packets["here"] > 0,
               str(packets))
         booster.set(lab, "drained")
-        check(lab.status()["redirect"]["lingering"] == {lab.domain: 0}, "drained")
+        check(redirect(lab)["lingering"] == {lab.domain: 0}, "drained")
         check(who(lab) == "origin", "drained")
 
 
 def uploads():
     """Packets that do not fit the tunnel are told to the client, which then sends smaller ones."""
-    with bouncing() as (lab, booster):
+    with bouncing() as (lab, booster), tempfile.NamedTemporaryFile(suffix=".o") as program:
+        # What XDP sends back waits in a veth until its other end has an XDP program, too.
+        subprocess.run(["clang-16", "-O2", "-g", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu"
+                        if os.uname().machine == "x86_64" else "-I/usr/include/aarch64-linux-gnu",
+                        "-c", netlab.SUPPORT / "xdp_pass.bpf.c", "-o", program.name], check=True)
+        lab.must("client", "ip", "link", "set", "dev", lab.env["CLIENT_IF"], "xdpdrv", "obj",
+                 program.name, "sec", "xdp.frags")
         booster.set(lab, "boosted")
         with connect(lab, 20) as sock:
             check(ask(lab, sock, "/who", BIG[:1 << 20]) == b"booster", "the upload's answer")
-        packets = lab.status()["redirect"]["packets"]
+        packets = redirect(lab)["packets"]
         check(packets["too_big"] > 0, str(packets))
 
 
