@@ -32,6 +32,7 @@
 #include "ctl/accelerd/verifier.h"
 #include "ctl/api/server.h"
 #include "ctl/config/load.h"
+#include "ctl/kern/bounce.h"
 #include "ctl/metrics/collector.h"
 #include "ctl/metrics/exporter.h"
 #include "ctl/observe/notify.h"
@@ -111,6 +112,11 @@ class Daemon {
       WB_ASSIGN_OR_RETURN(key_, config::ReadBoosterKey(config_.boosters.key_file));
     }
     WB_ASSIGN_OR_RETURN(programs_, kern::Programs::Load(LoadOptionsOf(config_)));
+    if (config_.redirect != config::Redirect{}) {
+      WB_ASSIGN_OR_RETURN(kern::Bounce::Options options, BounceOptionsOf(config_, *programs_));
+      WB_ASSIGN_OR_RETURN(bounce_, kern::Bounce::Load(std::move(options)));
+      programs_->SetEntry(bounce_->program());
+    }
     // Nobody watched the files until now: nothing that was cached is answered until it is proved.
     programs_->control[0].mode = WB_MODE_DRAIN;
     store_ = std::make_unique<kern::ObjectStore>(*programs_);
@@ -137,7 +143,7 @@ class Daemon {
     verifier_ = std::make_unique<Verifier>(*content_, *programs_);
     service_ = std::make_unique<AccelService>(*programs_, *store_, *content_, *filler_,
                                               *interfaces_, *bulk_, *bulk_objects_, *verifier_,
-                                              access_log_.get(), catalogue_.get());
+                                              access_log_.get(), catalogue_.get(), bounce_.get());
     content_->DrainWatch();
     clock_->Tick();
     programs_->control[0].mode = WB_MODE_SERVE;
@@ -264,6 +270,9 @@ class Daemon {
     if (catalogue_ != nullptr) {
       WB_ASSIGN_OR_RETURN(auto sample, MakeLoadSample(*programs_, *content_, *interfaces_));
       catalogue_->ReportLoad(std::move(sample));
+      if (config_.redirect.bounce)
+        catalogue_->AcceptBounces(
+            [bounce = bounce_.get()](const auto& entries) { return bounce->Apply(entries); });
       WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(config_));
       WB_RETURN_IF_ERROR(catalogue_->SetPeers(names.boosters, key_));
       WB_RETURN_IF_ERROR(
@@ -282,8 +291,9 @@ class Daemon {
   UniqueFd timer_;
   InstanceLock lock_;
   std::unique_ptr<kern::Programs> programs_;
+  std::unique_ptr<kern::Bounce> bounce_;  // null: no redirection is configured
   std::unique_ptr<kern::ObjectStore> store_;
-  std::optional<Content::BoosterKey> key_;            // at the start
+  std::optional<Content::BoosterKey> key_;          // at the start
   std::unique_ptr<link::ChannelServer> catalogue_;  // null: none is configured
   std::unique_ptr<BulkObjects> bulk_objects_;
   std::unique_ptr<BulkPath> bulk_;

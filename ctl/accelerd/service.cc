@@ -48,7 +48,8 @@ std::string ClassName(const config::Config& config, size_t encoding) {
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
                            Filler& filler, Interfaces& interfaces, const BulkPath& bulk,
                            const BulkObjects& bulk_objects, const Verifier& verifier,
-                           const AccessLog* access_log, const link::ChannelServer* catalogue)
+                           const AccessLog* access_log, const link::ChannelServer* catalogue,
+                           const kern::Bounce* bounce)
     : programs_(programs),
       store_(store),
       content_(content),
@@ -59,6 +60,7 @@ AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, C
       verifier_(verifier),
       access_log_(access_log),
       catalogue_(catalogue),
+      bounce_(bounce),
       started_(absl::Now()) {}
 
 absl::StatusOr<api::VersionInfo> AccelService::Version() {
@@ -112,6 +114,7 @@ absl::StatusOr<api::ServerStatus> AccelService::GetStatus() {
   s.repairs.timer = reasons[WB_R_TIMER_RESENT];
   AddBulk(s.bulk);
   AddCatalogue(s.catalogue);
+  WB_RETURN_IF_ERROR(AddRedirect(s.redirect));
   s.access_log.enabled = access_log_ != nullptr;
   if (access_log_ != nullptr) {
     s.access_log.written = access_log_->written();

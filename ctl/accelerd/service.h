@@ -19,16 +19,17 @@
 #include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/verifier.h"
 #include "ctl/api/service.h"
+#include "ctl/kern/bounce.h"
 
 namespace wb::accelerd {
 
 class AccelService : public api::Service {
  public:
-  // `access_log`, `catalogue`: null when there is none.
+  // `access_log`, `catalogue`, `bounce`: null when there is none.
   AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
                Interfaces& interfaces, const BulkPath& bulk, const BulkObjects& bulk_objects,
                const Verifier& verifier, const AccessLog* access_log,
-               const link::ChannelServer* catalogue);
+               const link::ChannelServer* catalogue, const kern::Bounce* bounce);
 
   absl::StatusOr<api::ServerStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
@@ -56,6 +57,7 @@ class AccelService : public api::Service {
  private:
   void AddBulk(api::BulkStats& stats) const;
   void AddCatalogue(api::CatalogueStats& stats) const;
+  absl::Status AddRedirect(api::RedirectStats& stats) const;
   absl::Status Switch(const std::string& name, bool enabled);
   absl::StatusOr<uint64_t> PurgeTag(const api::PurgeRequest& request);
   absl::StatusOr<cache::ObjectKey> Parse(const std::string& url) const;
@@ -72,6 +74,7 @@ class AccelService : public api::Service {
   std::atomic<Reloader*> reloader_ = nullptr;
   const AccessLog* const access_log_;
   const link::ChannelServer* const catalogue_;
+  const kern::Bounce* const bounce_;
   std::atomic<bool> tapped_ = false;  // a tap is open
   const absl::Time started_;
 

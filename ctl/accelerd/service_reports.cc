@@ -132,6 +132,19 @@ void AccelService::AddCatalogue(api::CatalogueStats& c) const {
   c.refused_limit = s.refused_limit;
 }
 
+absl::Status AccelService::AddRedirect(api::RedirectStats& r) const {
+  if (bounce_ == nullptr) return absl::OkStatus();
+  r.enabled = true;
+  WB_ASSIGN_OR_RETURN(const auto counts, bounce_->Counts());
+  for (size_t i = 0; i < counts.size(); i++)
+    r.packets[kern::BounceReasonTexts()[i].label] = counts[i];
+  for (const auto& [name, mode] : bounce_->Modes()) {
+    r.boosted[name] = mode == link::BounceMode::kBoosted;
+    r.lingering[name] = mode != link::BounceMode::kDrained;
+  }
+  return absl::OkStatus();
+}
+
 void AccelService::PeerDenied(const api::DeniedPeer& peer) {
   denied_++;
   absl::MutexLock lock(&denied_mu_);

@@ -80,6 +80,32 @@ absl::StatusOr<kern::Names> NamesOf(const config::Config& config) {
   return names;
 }
 
+absl::StatusOr<kern::Bounce::Options> BounceOptionsOf(const config::Config& config,
+                                                      const kern::Programs& programs) {
+  kern::Bounce::Options options;
+  options.pin_dir = programs.pin_dir();
+  options.ingress = programs.entry();
+  for (const std::string& text : config.redirect.directors) {
+    WB_ASSIGN_OR_RETURN(const auto address, MappedAddress(text));
+    options.sources.push_back(address);
+  }
+  if (!config.redirect.bounce) return options;
+  const config::Bounce& bounce = *config.redirect.bounce;
+  WB_ASSIGN_OR_RETURN(options.booster, MappedAddress(bounce.booster));
+  if (!bounce.local.empty()) {
+    WB_ASSIGN_OR_RETURN(options.local, MappedAddress(bounce.local));
+  }
+  for (const config::BounceService& service : bounce.services) {
+    for (const std::string& text : service.vips) {
+      WB_ASSIGN_OR_RETURN(const auto vip, MappedAddress(text));
+      for (const uint16_t port : service.ports)
+        options.services.push_back({service.domain, vip, port});
+    }
+  }
+  options.lease_ns = Ns(bounce.lease);
+  return options;
+}
+
 absl::StatusOr<config::Config> ArrangeAsBefore(const config::Config& config,
                                                const kern::Programs& programs,
                                                const kern::ObjectStore& store) {

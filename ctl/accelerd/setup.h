@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "ctl/api/peer.h"
 #include "ctl/config/config.h"
+#include "ctl/kern/bounce.h"
 #include "ctl/kern/object_store.h"
 #include "ctl/kern/programs.h"
 
@@ -17,6 +18,9 @@ kern::LoadOptions LoadOptionsOf(const config::Config& config);
 api::PeerPolicy PeerPolicyOf(const config::Config& config);
 uint64_t Ns(std::chrono::milliseconds t);
 absl::StatusOr<kern::Names> NamesOf(const config::Config& config);
+// Of the section `redirect`.
+absl::StatusOr<kern::Bounce::Options> BounceOptionsOf(const config::Config& config,
+                                                      const kern::Programs& programs);
 // The configuration with domains and encodings at the places that they have in the pinned maps.
 absl::StatusOr<config::Config> ArrangeAsBefore(const config::Config& config,
                                                const kern::Programs& programs,

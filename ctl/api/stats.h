@@ -85,6 +85,14 @@ struct AccessLogStats {
 };
 
 // What boosters are told of the cache.
+// Of the bounce and of directors' tunnels (docs/REDIRECTION.md).
+struct RedirectStats {
+  bool enabled = false;
+  std::map<std::string, uint64_t> packets;    // Total, by reason.
+  std::map<std::string, uint64_t> boosted;    // By domain; 1: new connections go to the booster.
+  std::map<std::string, uint64_t> lingering;  // By domain; 1: the booster may have connections.
+};
+
 struct CatalogueStats {
   bool enabled = false;
   uint64_t connections = 0;  // Of boosters, now.
@@ -179,6 +187,7 @@ struct ServerStatus {
   AccessLogStats access_log;
   BulkStats bulk;
   CatalogueStats catalogue;
+  RedirectStats redirect;
 };
 
 // What accelerd has found out of a domain's web server as it fetches from it.

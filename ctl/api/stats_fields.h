@@ -70,6 +70,13 @@ void Fields(auto& a, Is<AccessLogStats> auto& s) {
   a("lost", s.lost);
 }
 
+void Fields(auto& a, Is<RedirectStats> auto& s) {
+  a("enabled", s.enabled);
+  a("packets", s.packets);
+  a("boosted", s.boosted);
+  a("lingering", s.lingering);
+}
+
 void Fields(auto& a, Is<CatalogueStats> auto& s) {
   a("enabled", s.enabled);
   a("connections", s.connections);
@@ -161,6 +168,7 @@ void Fields(auto& a, Is<ServerStatus> auto& s) {
   a("access_log", s.access_log);
   a("bulk", s.bulk);
   a("catalogue", s.catalogue);
+  a("redirect", s.redirect);
 }
 
 void Fields(auto& a, Is<FillStats> auto& s) {

@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-// Inclusive bounds of a number, a size in bytes or a duration.
+// Inclusive bounds.
 template <typename T>
 struct Range {
   T min;
@@ -44,6 +44,8 @@ inline constexpr size_t kMaxInterfaces = WB_IFS_MAX;
 inline constexpr size_t kMaxInterfaceNameChars = 15;  // IFNAMSIZ, without its terminating zero.
 inline constexpr size_t kMaxBoosters = 64;
 inline constexpr size_t kBoosterKeyBytes = 32;
+inline constexpr size_t kMaxBounceServices = 256;
+inline constexpr size_t kMaxVips = 16;
 inline constexpr size_t kMaxAcceptEncodings = WB_ENCODINGS - 1;  // Class 0 is taken.
 inline constexpr size_t kMaxAcceptEncodingChars = WB_ENCODING_MAX - 1;
 inline constexpr size_t kMaxDomains = WB_DOMAINS_MAX;
@@ -69,6 +71,7 @@ inline constexpr Range<uint32_t> kVerifyRate = {1, 1000};
 inline constexpr Range<milliseconds> kQuarantine = {seconds(1), hours(24)};
 inline constexpr Range<uint32_t> kLogSample = {1, 1000000};
 inline constexpr Range<milliseconds> kLease = {milliseconds(50), seconds(60)};
+inline constexpr Range<milliseconds> kBounceLease = {milliseconds(200), seconds(10)};
 inline constexpr Range<milliseconds> kKeepaliveRefresh = {seconds(1), hours(1)};
 inline constexpr Range<milliseconds> kDrainDeadline = {seconds(1), hours(1)};
 inline constexpr milliseconds kNginxKeepaliveTimeout =
@@ -161,6 +164,28 @@ struct Boosters {
   bool operator==(const Boosters&) const = default;
 };
 
+struct BounceService {
+  std::string domain;             // Required. One of the names, not an alias.
+  std::vector<std::string> vips;  // Required. Addresses, as those of Boosters.
+  std::vector<uint16_t> ports = {80, 443};
+  bool operator==(const BounceService&) const = default;
+};
+
+// New connections of these go to the booster while it says that the domain is boosted.
+struct Bounce {
+  std::string booster;  // Required. Where the tunnel ends.
+  std::string local;    // Where it begins; of the same family. Empty: by the route.
+  std::vector<BounceService> services;
+  milliseconds lease{300};  // Without a word of the booster for this long, all are calm.
+  bool operator==(const Bounce&) const = default;
+};
+
+struct Redirect {  // docs/REDIRECTION.md
+  std::vector<std::string> directors;  // May send tunnelled packets.
+  std::optional<Bounce> bounce = std::nullopt;
+  bool operator==(const Redirect&) const = default;
+};
+
 struct Domain {
   std::string name;  // Required. Lower case host name, as in the Host field without port.
   std::vector<std::string> aliases;  // Other names of the same site; names are unique in the file.
@@ -205,6 +230,7 @@ struct Config {
   // What SIGTERM leaves: the programs and the cache for the next accelerd, or nothing.
   StopPolicy on_stop = StopPolicy::kKeep;
   Boosters boosters;
+  Redirect redirect;
   // Exact Accept-Encoding field values that have a variant of their own; entry i is class i + 1.
   // Class 0 is "no such field". Requests with any other value go to the web server.
   std::vector<std::string> accept_encodings = {"gzip",

@@ -11,6 +11,7 @@
 
 #include "ctl/config/load.h"
 #include "ctl/config/reader.h"
+#include "ctl/config/redirect.h"
 #include "ctl/config/sections.h"
 #include "ctl/config/text.h"
 #include "ctl/config/tree.h"
@@ -179,6 +180,7 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
   map["accept_encodings"].Texts(&config->accept_encodings, {0, kMaxAcceptEncodings},
                                 ParseAcceptEncoding);
   ReadDomains(map["domains"], config->limits.memory_bytes, &config->domains);
+  ReadRedirect(map["redirect"], *config, &config->redirect);
   map.Finish();
 }
 

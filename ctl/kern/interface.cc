@@ -109,7 +109,7 @@ absl::StatusOr<Attachment> AttachInterface(Programs& programs, const std::string
                           {.ingress = bpf_program__fd(programs.skeleton()->progs.wb_tc_ingress),
                            .egress = bpf_program__fd(programs.skeleton()->progs.wb_tc_egress)}));
 
-  const int prog = bpf_program__fd(programs.skeleton()->progs.wb_xdp_ingress);
+  const int prog = programs.entry();
   WB_ASSIGN_OR_RETURN(const XdpLink link, AttachXdp(prog, programs.pin_dir(), name, mode));
   a.native = link.native;
   a.taken_over = link.taken_over;

@@ -160,6 +160,10 @@ absl::Status Programs::MapAll() {
   return make(control, skel_->maps.wb_control);
 }
 
+int Programs::entry() const {
+  return entry_ >= 0 ? entry_ : bpf_program__fd(skel_->progs.wb_xdp_ingress);
+}
+
 void Programs::SetTimes(uint64_t lease_ns, uint64_t keepalive_refresh_ns) {
   std::atomic_ref(control[0].lease_ns).store(lease_ns, std::memory_order_relaxed);
   std::atomic_ref(control[0].keepalive_refresh_ns)

@@ -60,6 +60,10 @@ class Programs {
 
   // The programs for connections of sockets in the cgroup. Pinned: lives on without us.
   absl::Status AttachSockops(const std::string& cgroup_dir);
+  // The XDP program that interfaces get: wb_xdp_ingress, or one that calls it. The latter is to be
+  // set before anything is attached, and outlives this.
+  int entry() const;
+  void SetEntry(int program) { entry_ = program; }
   // In force from the next packet on.
   void SetTimes(uint64_t lease_ns, uint64_t keepalive_refresh_ns);
   // Removes everything pinned; nothing may be attached to an interface any more.
@@ -87,6 +91,7 @@ class Programs {
   struct webbooster_bpf* skel_ = nullptr;
   std::string pin_dir_;
   uint32_t connections_ = 0;
+  int entry_ = -1;  // none but wb_xdp_ingress
   bool adopted_ = false;
 };
 

@@ -134,6 +134,19 @@ void AddCatalogue(const api::CatalogueStats& c, Families* out) {
       .Add(c.refused_limit, {{"cause", "limit"}});
 }
 
+void AddRedirect(const api::RedirectStats& r, Families* out) {
+  if (!r.enabled) return;
+  out->Counter("webbooster_redirect_packets_total",
+               "Packets that the bounce program decided on, by reason");
+  for (const auto& [reason, n] : r.packets) out->Add(n, {{"reason", reason}});
+  out->Gauge("webbooster_redirect_boosted",
+             "1 while new connections of the domain go to the booster");
+  for (const auto& [domain, is] : r.boosted) out->Add(is, {{"domain", domain}});
+  out->Gauge("webbooster_redirect_lingering",
+             "1 while the booster may have connections of the domain");
+  for (const auto& [domain, is] : r.lingering) out->Add(is, {{"domain", domain}});
+}
+
 void AddApi(const api::ServerStatus& s, Families* out) {
   out->Counter("webbooster_api_denied_total",
                "Requests of peers that may not use the control socket")
@@ -303,6 +316,7 @@ std::vector<MetricFamily> Collector::Collect() const {
     AddDaemon(*status, name_, &out);
     AddBulk(*status, &out);
     AddCatalogue(status->catalogue, &out);
+    AddRedirect(status->redirect, &out);
     AddApi(*status, &out);
     AddConnections(*status, &out);
     AddCache(status->cache, &out);

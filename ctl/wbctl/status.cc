@@ -43,6 +43,20 @@ void PrintCatalogue(const api::CatalogueStats& c) {
                         " connections refused");
 }
 
+void PrintRedirect(const api::RedirectStats& r) {
+  if (!r.enabled) return;
+  std::string boosted;
+  for (const auto& [domain, is] : r.boosted)
+    if (is != 0) boosted += (boosted.empty() ? "" : ", ") + domain;
+  const auto count = [&](const char* reason) {
+    const auto it = r.packets.find(reason);
+    return Count(it == r.packets.end() ? 0 : it->second);
+  };
+  Line("redirect", "boosted: " + (boosted.empty() ? "none" : boosted) + "; " +
+                       count("syn_bounced") + " connections and " + count("followed") +
+                       " packets of them to the booster");
+}
+
 void PrintBulk(const api::BulkStats& b) {
   if (b.memory == 0) return;
   Line("bulk", Count(b.done) + " replies (" + Bytes(b.bytes) + "), " + Count(b.active) +
@@ -77,6 +91,7 @@ void Print(const api::ServerStatus& s) {
   PrintCache(s.cache);
   PrintBulk(s.bulk);
   PrintCatalogue(s.catalogue);
+  PrintRedirect(s.redirect);
   if (s.interfaces.empty()) {
     Line("interfaces", "none attached");
     return;

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/bpf/harness.h"
 #include "webbooster.skel.h"
+#include "xdp_bounce.skel.h"
 
 namespace wb::bpf_test {
 namespace {
@@ -48,14 +49,21 @@ std::string Checksum(const std::string& text) {
   return absl::StrCat(absl::Hex(hash, absl::kZeroPad16));
 }
 
+bool IsPinned(const bpf_map* map) { return bpf_map__pin_path(map) != nullptr; }
+
+// Of the bounce, whose maps are pinned beside, where redirection is configured.
+bool IsOfBounce(const bpf_map* map) {
+  return std::string_view(bpf_map__name(map)).starts_with("wb_bounce_");
+}
+
 // Every map that is pinned: what libbpf compares when it is adopted, and what it does not, the
 // fields. Entries are for the configuration to say, but for those of per-CPU and reason counters.
-std::string PinnedLayout(bpf_object* object) {
+std::string PinnedLayout(bpf_object* object, const std::function<bool(const bpf_map*)>& pinned) {
   const btf* types = bpf_object__btf(object);
   std::map<std::string, std::string> maps;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
-    if (bpf_map__pin_path(map) == nullptr) continue;
+    if (!pinned(map)) continue;
     std::string& text = maps[bpf_map__name(map)];
     text = absl::StrCat(bpf_map__type(map), " ", bpf_map__key_size(map), " ",
                         bpf_map__value_size(map), " ", bpf_map__map_flags(map), " ");
@@ -67,20 +75,34 @@ std::string PinnedLayout(bpf_object* object) {
   return all;
 }
 
-TEST_F(LayoutTest, IsThatOfItsVersion) {
-  const std::string layout = PinnedLayout(h.programs().skeleton()->obj);
-  ASSERT_NE(layout.find("wb_conn_states"), std::string::npos) << layout;
-  ASSERT_NE(layout.find("k_rcv_nxt@"), std::string::npos) << "no fields: " << layout;
-  const std::string line = absl::StrCat(WB_LAYOUT_VERSION, " ", Checksum(layout));
+// `version`: the first word of the line in layout.txt.
+void ExpectKnown(const std::string& version, const std::string& layout) {
+  const std::string line = absl::StrCat(version, " ", Checksum(layout));
   std::ifstream file(WB_LAYOUT_FILE);
   std::vector<std::string> known;
   for (std::string one; std::getline(file, one);)
-    if (one.starts_with(absl::StrCat(WB_LAYOUT_VERSION, " "))) known.push_back(one);
+    if (one.starts_with(absl::StrCat(version, " "))) known.push_back(one);
   ASSERT_EQ(known.size(), 1u) << "write this line into tests/bpf/layout.txt: " << line;
   EXPECT_EQ(known[0], line)
       << "what is pinned has another layout: raise WB_LAYOUT_VERSION (include/webbooster/abi/"
-         "limits.h) and add its line to tests/bpf/layout.txt; only where no release had version "
+         "limits.h) and add its lines to tests/bpf/layout.txt; only where no release had version "
       << WB_LAYOUT_VERSION << ", replace the line";
+}
+
+TEST_F(LayoutTest, IsThatOfItsVersion) {
+  const std::string layout = PinnedLayout(h.programs().skeleton()->obj, IsPinned);
+  ASSERT_NE(layout.find("wb_conn_states"), std::string::npos) << layout;
+  ASSERT_NE(layout.find("k_rcv_nxt@"), std::string::npos) << "no fields: " << layout;
+  ExpectKnown(absl::StrCat(WB_LAYOUT_VERSION), layout);
+}
+
+TEST_F(LayoutTest, OfTheBounceIsThatOfItsVersion) {
+  xdp_bounce_bpf* skeleton = xdp_bounce_bpf__open();
+  ASSERT_NE(skeleton, nullptr);
+  const std::string layout = PinnedLayout(skeleton->obj, IsOfBounce);
+  xdp_bounce_bpf__destroy(skeleton);
+  ASSERT_NE(layout.find("lingers@"), std::string::npos) << "no fields: " << layout;
+  ExpectKnown(absl::StrCat(WB_LAYOUT_VERSION, "-bounce"), layout);
 }
 
 }  // namespace

@@ -49,6 +49,8 @@ absl::Status PrintFrame(const Frame& frame) {
       Print({{"event", "remove"}, {"keys", keys}});
       return status;
     }
+    case FrameType::kLoad:
+      return ReadLoad(frame).status();
     default:
       Print({{"event", "other"}, {"type", static_cast<uint16_t>(frame.type)}});
       return absl::OkStatus();

@@ -42,9 +42,10 @@ TEST(ReloadPlanTest, RefusesAtOnceAllThatNeedsARestart) {
   next.cgroup = "/b";
   next.api.socket = "/b";
   next.boosters.catalogue = {"::", 1};
+  next.redirect.directors = {"198.18.0.9"};
   next.limits = {1, 2, 3, 4, 5};
   const auto refusals = Refusals(Config(), next);
-  EXPECT_EQ(refusals.size(), 9u);
+  EXPECT_EQ(refusals.size(), 10u);
   EXPECT_THAT(refusals[0], HasSubstr("instance: cannot change from \"default\" to \"b\""));
   for (const std::string& refusal : refusals) EXPECT_THAT(refusal, HasSubstr("start"));
 }

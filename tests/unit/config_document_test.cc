@@ -49,7 +49,10 @@ TEST(ConfigDocumentTest, RequiredKeysAreRequired) {
   for (const Row& row : DocumentedKeys()) {
     if (row.default_value == "(required)") documented.insert(row.key);
   }
-  EXPECT_THAT(documented, ElementsAre("domains", "domains[].name", "interfaces[].name"));
+  EXPECT_THAT(documented,
+              ElementsAre("domains", "domains[].name", "interfaces[].name",
+                          "redirect.bounce.booster", "redirect.bounce.services",
+                          "redirect.bounce.services[].domain", "redirect.bounce.services[].vips"));
 }
 
 TEST(ConfigDocumentTest, RangesAreTheParsers) {
@@ -66,7 +69,7 @@ TEST(ConfigDocumentTest, RangesAreTheParsers) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 13);
+  EXPECT_EQ(compared, 14);
 }
 
 // An unknown key that looks like nothing makes the parser list those it knows in that map.
@@ -83,6 +86,15 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
       {"bulk.", "bulk: {@@@: 1}"},
       {"verification.", "verification: {@@@: 1}"},
       {"boosters.", "boosters: {@@@: 1}"},
+      {"redirect.", "redirect: {@@@: 1}"},
+      {"redirect.bounce.",
+       "boosters: {addresses: [198.18.0.9], key_file: /k, catalogue: '0.0.0.0:9466'}\n"
+       "redirect: {bounce: {booster: 198.18.0.9, services: [{domain: a.test, vips: [198.18.5.1]}], "
+       "@@@: 1}}"},
+      {"redirect.bounce.services[].",
+       "boosters: {addresses: [198.18.0.9], key_file: /k, catalogue: '0.0.0.0:9466'}\n"
+       "redirect: {bounce: {booster: 198.18.0.9, services: [{domain: a.test, vips: [198.18.5.1], "
+       "@@@: 1}]}}"},
       {"domains[].", "domains: [{name: b.test, @@@: 1}]"}};
   for (const auto& [prefix, yaml] : maps) {
     std::string text = std::regex_replace(yaml, std::regex("@@@"), "qqqqqqqq");
@@ -90,8 +102,8 @@ TEST(ConfigDocumentTest, KeysAreTheParsers) {
     known.merge(KnownKeys(prefix, OnlyError(text)));
   }
   for (const Row& row : DocumentedKeys()) documented.insert(row.key);
-  for (const char* map :
-       {"api", "metrics", "log", "access_log", "limits", "bulk", "verification", "boosters"})
+  for (const char* map : {"api", "metrics", "log", "access_log", "limits", "bulk", "verification",
+                          "boosters", "redirect"})
     documented.insert(map);
   EXPECT_EQ(known, documented);
 }

@@ -33,6 +33,18 @@ inline std::string Repeat(const std::string& part, size_t times) {
   return text;
 }
 
+// As FileWith(), of keys below redirect.bounce.
+inline std::string FileWithBounce(const std::string& key, const std::string& value) {
+  const std::string service = "{domain: a.test, vips: [198.18.5.1]";
+  const bool of_service = key.find("[]") != std::string::npos;
+  const std::string entry =
+      value.empty() ? "" : ", " + key.substr(key.rfind('.') + 1) + ": " + value;
+  return std::string(kDomain) +
+         "boosters: {addresses: [198.18.0.9], key_file: /k, catalogue: '0.0.0.0:9466'}\n"
+         "redirect: {bounce: {booster: 198.18.0.9, services: [" +
+         service + (of_service ? entry : "") + "}]" + (of_service ? "" : entry) + "}}\n";
+}
+
 // A valid file in which `key` has `value`; with an empty value, without it. The rest is the same.
 inline std::string FileWith(const std::string& key, const std::string& value) {
   const size_t dot = key.find('.');
@@ -41,6 +53,8 @@ inline std::string FileWith(const std::string& key, const std::string& value) {
   if (parent == "domains[]") return "domains: [{name: a.test, " + entry + "}]\n";
   if (parent == "interfaces[]")
     return std::string(kDomain) + "interfaces: [{name: e0, " + entry + "}]\n";
+  if (parent == "redirect" && key.starts_with("redirect.bounce."))
+    return FileWithBounce(key, value);
   if (parent.empty()) return kDomain + entry + "\n";
   return kDomain + parent + ": {" + entry + "}\n";
 }

@@ -87,6 +87,7 @@ class FakeService : public api::Service {
     status.config = {"0000000000ff", "2026-01-02T03:04:05Z", false, 51, 52};
     status.api_denied_total = 25;
     status.catalogue = {true, 601, 602, 603, 604, 605, 606, 607};
+    status.redirect = {true, {{"syn_bounced", 701}}, {{"site.test", 1}}, {{"site.test", 1}}};
     domains = {
         {"site.test", true, {"198.18.0.1:80"}, "/srv/www", 31, 32, 33, 34, 35, 36, 37, 61, 62, 63},
         {"other.test", false, {}, "", 41, 42, 43, 44, 45, 46, 9007199254740991, 71, 72, 73}};
