@@ -62,17 +62,36 @@ absl::StatusOr<std::string_view> LoadSampler::Read(int fd, const char* name) {
   return std::string_view(buffer_.data(), static_cast<size_t>(n));
 }
 
+// "cpu" is all of them, "cpu0" the first.
+bool LoadSampler::Counts(std::string_view name) const {
+  if (sources_.cpus.empty()) return name == "cpu";
+  uint32_t number = 0;
+  if (!name.starts_with("cpu") || name.size() == 3) return false;
+  const auto [end, error] = std::from_chars(name.data() + 3, name.data() + name.size(), number);
+  return error == std::errc() && end == name.data() + name.size() && sources_.cpus.contains(number);
+}
+
 absl::StatusOr<LoadSampler::Times> LoadSampler::ReadTimes() {
   constexpr const char* kName = "/proc/stat";
   WB_ASSIGN_OR_RETURN(std::string_view text, Read(stat_.get(), kName));
-  if (NextWord(&text) != "cpu") return absl::DataLossError("/proc/stat does not begin with cpu");
-  std::array<uint64_t, kCpuFields> field;
-  for (uint64_t& ticks : field) {
-    WB_ASSIGN_OR_RETURN(ticks, NextNumber(&text, kName));
+  Times sum;
+  bool any = false;
+  while (text.starts_with("cpu")) {  // these lines come first
+    const std::string_view name = NextWord(&text);
+    if (Counts(name)) {
+      std::array<uint64_t, kCpuFields> field;
+      for (uint64_t& ticks : field) {
+        WB_ASSIGN_OR_RETURN(ticks, NextNumber(&text, kName));
+      }
+      sum.busy += field[kUser] + field[kNice] + field[kSystem] + field[kIrq] + field[kSoftirq];
+      sum.softirq += field[kSoftirq];
+      sum.idle += field[kIdle] + field[kIowait];
+      any = true;
+    }
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   }
-  return Times{.busy = field[kUser] + field[kNice] + field[kSystem] + field[kIrq] + field[kSoftirq],
-               .softirq = field[kSoftirq],
-               .idle = field[kIdle] + field[kIowait]};
+  if (!any) return absl::DataLossError("/proc/stat does not begin with the CPUs that count");
+  return sum;
 }
 
 // A line of names and one of values.

@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -22,10 +24,11 @@ class LoadSampler {
  public:
   struct Sources {
     std::string proc = "/proc";
+    std::set<uint32_t> cpus = {};                            // whose load counts; empty: all
     std::function<absl::StatusOr<uint16_t>()> listen_queue;  // permille
     std::function<std::map<std::string, link::DomainLoad>()> domains;
   };
-  // Errors: `proc` has not what is needed.
+  // Errors: `proc` has not what is needed, or none of the CPUs.
   [[nodiscard]] static absl::StatusOr<LoadSampler> Open(Sources sources);
 
   // `cpu` is the share of the time that the hypervisor gave us (what it gave to others, steal, is
@@ -34,7 +37,7 @@ class LoadSampler {
   link::LoadReport Sample();
 
  private:
-  // Of all CPUs since boot, in ticks.
+  // Of the CPUs that count, since boot, in ticks.
   struct Times {
     uint64_t busy = 0;  // softirq included
     uint64_t softirq = 0;
@@ -43,6 +46,7 @@ class LoadSampler {
   explicit LoadSampler(Sources sources) : sources_(std::move(sources)) {}
   absl::StatusOr<std::string_view> Read(int fd, const char* name);
   absl::StatusOr<Times> ReadTimes();
+  bool Counts(std::string_view name) const;
   absl::StatusOr<uint64_t> ReadOverflows();
 
   Sources sources_;

@@ -141,6 +141,9 @@ std::vector<std::string> Refusals(const Config& now, const Config& next) {
     return b.catalogue ? b.catalogue->ToString() : "";
   };
   text("boosters.catalogue", where(now.boosters), where(next.boosters), kRestartRemedy);
+  if (now.boosters.load_cpus != next.boosters.load_cpus)
+    refusals.push_back(
+        Refusal("boosters.load_cpus", "that of the start", "another", kRestartRemedy));
   if (now.redirect != next.redirect)
     refusals.push_back(Refusal("redirect", "that of the start", "another", kRestartRemedy));
   if (now.access_log != next.access_log)

@@ -42,6 +42,7 @@ inline constexpr size_t kMaxSocketPathChars =
     107;  // sockaddr_un::sun_path, without its terminating zero.
 inline constexpr size_t kMaxInterfaces = WB_IFS_MAX;
 inline constexpr size_t kMaxInterfaceNameChars = 15;  // IFNAMSIZ, without its terminating zero.
+inline constexpr Range<uint32_t> kCpus = {0, 8191};
 inline constexpr size_t kMaxBoosters = 64;
 inline constexpr size_t kBoosterKeyBytes = 32;
 inline constexpr size_t kMaxBounceServices = 256;
@@ -161,6 +162,7 @@ struct Boosters {
   // Where boosters are told what is cached: an address of this machine, or all of them; none: they
   // are not told.
   std::optional<Endpoint> catalogue = std::nullopt;
+  std::vector<uint32_t> load_cpus = {};  // whose load boosters are told; empty: all
   bool operator==(const Boosters&) const = default;
 };
 

@@ -89,6 +89,7 @@ void ReadBoosters(const Value& value, Boosters* boosters) {
   catalogue.TextOrEmpty(&boosters->catalogue,
                         [](std::string_view text) { return ParseEndpoint(text, false); });
   if (boosters->catalogue && !trusting) catalogue.Warn("tells nobody without boosters.addresses");
+  map["load_cpus"].Integers(&boosters->load_cpus, {0, kCpus.max + 1}, kCpus);
   map.Finish();
 }
 

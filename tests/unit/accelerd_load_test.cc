@@ -70,6 +70,22 @@ TEST_F(LoadSamplerTest, TellsWhatWasBusySinceTheSampleBefore) {
   EXPECT_EQ(load.softirq, 0);
 }
 
+TEST_F(LoadSamplerTest, OnlyTheCpusCountThatAreNamed) {
+  const auto write = [this](int first, int second) {
+    Write("/stat", absl::StrCat("cpu  9 9 9 9 9 9 9 0 0 0\ncpu0 ", first, " 0 0 ", 1000 - first,
+                                " 0 0 0 0 0 0\ncpu1 ", second, " 0 0 ", 1000 - second,
+                                " 0 0 0 0 0 0\ncpu10 999 0 0 0 0 0 0 0 0 0\nintr 1\n"));
+  };
+  write(100, 100);
+  sources_.cpus = {1};
+  LoadSampler sampler = Open();
+  Write("/stat",
+        "cpu  9 9 9 9 9 9 9 0 0 0\ncpu0 900 0 0 0 0 0 0\ncpu1 130 0 0 910 0 0 0\nintr 1\n");
+  EXPECT_EQ(sampler.Sample().cpu, 750);  // 30 of 40
+  sources_.cpus = {7};
+  EXPECT_THAT(Error(), HasSubstr("the CPUs that count"));
+}
+
 TEST_F(LoadSamplerTest, WhatOthersGotIsNeitherBusyNorIdle) {
   LoadSampler sampler = Open();
   Stat("1010 10 100 9000 50 0 20 30 0 0");  // 10 for us, 30 stolen, never idle
@@ -114,7 +130,7 @@ TEST_F(LoadSamplerTest, TellsTheListenersAndTheDomains) {
 
 TEST_F(LoadSamplerTest, RefusesWhatItDoesNotKnow) {
   Write("/stat", "intr 1\n");
-  EXPECT_THAT(Error(), HasSubstr("does not begin with cpu"));
+  EXPECT_THAT(Error(), HasSubstr("does not begin with the CPUs"));
   Write("/stat", "cpu  1 2 3 4 5 6\ncpu0 1 2 3 4 5 6 7 8\n");
   EXPECT_THAT(Error(), HasSubstr("not as it is documented"));
   Write("/stat", "cpu  1 2 3 4 5 6 -7\n");
