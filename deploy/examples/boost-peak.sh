@@ -23,8 +23,7 @@ set -Eeuo pipefail
 
 readonly EXIT_FAILED=1 EXIT_USAGE=2 EXIT_NOT_IN_FORCE=5
 WBCTL=${WBCTL:-wbctl}
-OPTIONS=(--timeout 10)
-DOMAIN='' MODE='' DURATION='' WAIT_S=5
+DOMAIN='' MODE='' DURATION='' SOCKET='' TIMEOUT_S=10 WAIT_S=5
 
 say() {
   printf 'boost-peak.sh: %s\n' "$*"
@@ -55,8 +54,8 @@ parse_options() {
       --for) set_mode on && DURATION=$2 && shift ;;
       --off) set_mode off ;;
       --auto) set_mode auto ;;
-      --socket) OPTIONS+=(--socket "$2") && shift ;;
-      --timeout) [[ $2 =~ ^[1-9][0-9]{0,3}$ ]] || die_usage "--timeout wants seconds" && OPTIONS+=(--timeout "$2") && shift ;;
+      --socket) SOCKET=$2 && shift ;;
+      --timeout) [[ $2 =~ ^[1-9][0-9]{0,3}$ ]] || die_usage "--timeout wants seconds" && TIMEOUT_S=$2 && shift ;;
       --wait) [[ $2 =~ ^[0-9]{1,4}$ ]] || die_usage "--wait wants seconds" && WAIT_S=$2 && shift ;;
       -*) die_usage "unknown option $1" ;;
       *) [[ -z $DOMAIN ]] || die_usage "one domain only" && DOMAIN=$1 ;;
@@ -71,7 +70,9 @@ parse_options() {
 # Ends with wbctl's exit code, and what it said, when it fails.
 ask() {
   local code=0
-  "$WBCTL" "${OPTIONS[@]}" "$@" || code=$?
+  local -a options=(--timeout "$TIMEOUT_S")
+  [[ -z $SOCKET ]] || options+=(--socket "$SOCKET")
+  "$WBCTL" "${options[@]}" "$@" || code=$?
   ((code <= 4)) || die "$EXIT_FAILED" "$WBCTL exits $code"
   ((code == 0)) || exit "$code"
 }
