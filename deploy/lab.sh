@@ -49,6 +49,9 @@ Options of up:
                           both origins, each with its own values
   --booster-conf FILE     boosterd configuration instead of lab/boosterd.yaml.in; it may hold
                           what that one holds, and @ORIGIN_BOOSTER_IP@ @ORIGIN2_BOOSTER_IP@
+                          @VIP_SITE@ @VIP_SHOP@ @BOOST@ @DIRECTOR_PIN_DIR@
+  --boost off|on|auto     the mode of both domains: where new connections to their VIPs go
+                          (default off: to the origins)
   --nginx-include FILE    text for nginx's server blocks
   --open-file-cache       let nginx cache open files (benchmarks; it may then serve stale files)
 
@@ -68,6 +71,9 @@ Unless --without booster, boosterd listens on 198.18.2.1:80 and :443 (TLS), IPv6
 by a CA made at `up` (CA_CERT), and there is another origin, P-origin2: 198.18.3.1, to P-client
 198.18.3.2; 198.18.4.1, to P-booster 198.18.4.2. boosterd asks P-origin for the first domain and
 P-origin2 for the second; both origins serve and accelerate both.
+The domains' VIPs, 198.18.5.1 and 198.18.6.1 (IPv6 too), are on lo of the booster and of their
+origin. P-client reaches them by the booster, whose director sends new connections to boosterd or
+to the origin; should that link be down, by the origin's own.
 Origin processes and NAPI threads run on CPU 0, all others on CPU 1.
 
 What stays on the host after `down`: "cubic" in net.ipv4.tcp_allowed_congestion_control, because a
@@ -120,6 +126,7 @@ parse_up_option() {
     --queues) need_value "$@" && QUEUES=$2 ;;
     --conf) need_value "$@" && CONF_TEMPLATE=$2 ;;
     --booster-conf) need_value "$@" && BOOSTER_CONF_TEMPLATE=$2 ;;
+    --boost) need_value "$@" && BOOST=$2 ;;
     --nginx-include) need_value "$@" && NGINX_INCLUDE=$2 ;;
     --without) need_value "$@" && parse_without "$2" ;;
     *) die_usage "unknown option $1" ;;
@@ -150,6 +157,8 @@ check_up_options() {
     die_usage "--mtu wants 1280 to 65535, not '$MTU'"
   fi
   [[ $TSO == on || $TSO == off ]] || die_usage "--tso wants on or off, not '$TSO'"
+  [[ $BOOST =~ ^(off|on|auto)$ ]] || die_usage "--boost wants off, on or auto, not '$BOOST'"
+  [[ $BOOST != auto || $WITH_ACCEL == yes ]] || die_usage "--boost auto needs accelerd, which tells the load"
   [[ $QUEUES =~ ^[1-9][0-9]?$ ]] || die_usage "--queues wants 1 to 99, not '$QUEUES'"
   [[ ${WB_NGINX_WORKERS:-1} =~ ^[1-9][0-9]?$ ]] || die_usage "WB_NGINX_WORKERS wants 1 to 99"
   if [[ -n $DOCROOT ]]; then
@@ -187,6 +196,7 @@ lab_up() {
   net_up
   [[ $DOCROOT != "$RUN_DIR/www" ]] || make_docroot
   [[ $WITH_BOOSTER == no ]] || as_domain2 make_docroot "$DOMAIN2 "
+  [[ $WITH_BOOSTER == no ]] || make_certificates
   origin_start
   if [[ $WITH_BOOSTER == yes ]]; then
     mkdir "$ORIGIN2_RUN_DIR"
@@ -279,7 +289,7 @@ main() {
   esac
   PREFIX=${WB_LAB_PREFIX:-wb}
   DOCROOT='' DOMAIN=site.test MTU=1500 TSO=off QUEUES=1 WITH_ACCEL=yes WITH_BOOSTER=yes
-  DOCROOT2='' DOMAIN2=shop.test BOOSTER_CONF_TEMPLATE='' CONF_TEMPLATE='' NGINX_INCLUDE='' OPEN_FILE_CACHE=off
+  DOCROOT2='' DOMAIN2=shop.test BOOSTER_CONF_TEMPLATE='' CONF_TEMPLATE='' NGINX_INCLUDE='' OPEN_FILE_CACHE=off BOOST=off
   parse_options "$cmd" "$@"
   [[ $PREFIX =~ ^[a-z][a-z0-9]{0,7}$ ]] || die_usage "bad prefix '$PREFIX': see --help"
   case "$cmd" in

@@ -4,8 +4,8 @@
 # From a fresh Debian 12 machine to a real site served by XDP, as root and in network namespaces only:
 # installs packages, builds, serves the HTML tree of Debian's Python documentation with nginx and
 # accelerd in a lab (deploy/lab.sh), lets wget mirror it through the accelerator and crawls it with
-# compressed answers, compares every byte with the unaccelerated port, and measures what a request
-# costs the origin both ways.
+# compressed answers, compares every byte with the unaccelerated port, measures what a request
+# costs the origin both ways, and shows a load peak that moves to the booster and back.
 set -Eeuo pipefail
 
 REPO_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -144,6 +144,14 @@ measure() {
     --crawl "$WORK/crawl.json"
 }
 
+# The point of it all: who comes at the peak is at the booster, and the origin has its rest.
+peak() {
+  say 'A load peak on site.test: its clients go to the origin, at the peak to the booster, and back, by the load that the origin reports'
+  watched timeout -k 10 120 python3 "$REPO_DIR/bench/peak.py" --prefix "$PREFIX" --path /about.html --svg "$BUILD_DIR/peak.svg" ||
+    die 'the peak was not taken away from the origin, as shown above'
+  printf 'A plot of it: %s\n' "$BUILD_DIR/peak.svg"
+}
+
 # wbctl and curl are shown as they can be typed; the metrics listen in the origin's namespace.
 how_to_play() {
   local -A e=()
@@ -168,6 +176,8 @@ The lab is up. Play:
   $LAB exec --prefix $PREFIX client curl -i --cacert ${e[CA_CERT]} --resolve site.test:443:${e[BOOSTER_CLIENT_IP]} https://site.test/about.html
   ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} status
   ${e[WBCTL]} booster status --socket ${e[BOOSTERD_SOCK]}
+  ${e[WBCTL]} boost on site.test --socket ${e[BOOSTERD_SOCK]}
+  $LAB exec --prefix $PREFIX client curl -i --resolve site.test:80:${e[VIP_SITE]} http://site.test/about.html
   ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} cache list --limit 10
   ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} reasons
   ${e[WBCTL]} --socket ${e[ACCELERD_SOCK]} cache purge --all
@@ -202,6 +212,7 @@ main() {
   mirror
   crawl
   measure
+  peak
   how_to_play
 }
 

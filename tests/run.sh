@@ -24,7 +24,7 @@ lab_prefixes() {
     "$REPO_DIR/deploy/lab.sh" list 2>/dev/null || true
     ip netns list 2>/dev/null | sed -nE 's/^(nt[0-9a-z]{6})-(client|booster|origin|wire).*/\1/p'
     find /sys/fs/bpf -mindepth 1 -maxdepth 1 -name 'webbooster-nt??????*' -printf '%f\n' 2>/dev/null |
-      sed -e 's/^webbooster-//' -e 's/-origin2$//'
+      sed -e 's/^webbooster-//' -e 's/-origin2$//' -e 's/-booster$//'
   } | sort -u
 }
 

@@ -3,9 +3,13 @@
 
 #include <unistd.h>
 
+#include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "booster/boosterd/page.h"
 #include "ctl/api/booster_routes.h"
@@ -78,7 +82,21 @@ api::BoosterConnections ConnectionsOf(const View& view) {
   return out;
 }
 
+// Where the new connections of domains with VIPs go; those of others come here by themselves.
+void AddStates(const api::BoostStatus& boost, api::BoosterStatus* out) {
+  std::map<std::string_view, std::string_view> states;
+  for (const api::BoostDomain& domain : boost.domains) states[domain.name] = domain.state;
+  for (api::BoosterDomain& domain : out->domains) {
+    if (const auto at = states.find(domain.name); at != states.end()) domain.mode = at->second;
+  }
+}
+
 }  // namespace
+
+absl::Status NoVips(const std::string& domain) {
+  return absl::NotFoundError(
+      absl::StrCat("no domain ", domain, " that has redirect.vips in the configuration"));
+}
 
 absl::StatusOr<std::unique_ptr<Admin>> Admin::Start(std::shared_ptr<const front::Snapshot> snapshot,
                                                     Parts parts, const std::string* predecessor) {
@@ -138,7 +156,9 @@ api::ApiResponse Admin::Serve(const api::ApiRequest& request) {
     response.fields.emplace_back("Referrer-Policy", "no-referrer");
     response.body = StatusPage(*view, WB_VERSION);
   } else {
-    response.body = metrics_.Text(*view, denied_);
+    std::optional<BoostFigures> boost;
+    if (parts_.redirector != nullptr) boost = parts_.redirector->Figures();
+    response.body = metrics_.Text(*view, denied_, boost ? &*boost : nullptr);
   }
   return response;
 }
@@ -164,6 +184,7 @@ absl::StatusOr<api::BoosterStatus> Admin::GetStatus() {
   out.access_log = {AccessLog::Wanted(config.access_log), view->log_written, view->log_failed,
                     view->log_lost};
   for (size_t i = 0; i < view->domains.size(); ++i) out.domains.push_back(DomainOf(*view, i));
+  if (parts_.redirector != nullptr) AddStates(parts_.redirector->GetBoost(), &out);
   return out;
 }
 
@@ -173,6 +194,25 @@ absl::StatusOr<api::VersionInfo> Admin::Version() {
 
 absl::StatusOr<api::BoosterReload> Admin::Reload() { return parts_.reload(); }
 absl::StatusOr<api::BoosterUpgrade> Admin::Upgrade() { return parts_.upgrade(); }
+
+absl::StatusOr<api::BoostStatus> Admin::GetBoost() {
+  if (parts_.redirector != nullptr) return parts_.redirector->GetBoost();
+  api::BoostStatus none;
+  none.store = "file";
+  none.capacity_percent = monitor_.Look()->snapshot->config.redirect.capacity;
+  return none;
+}
+
+absl::StatusOr<api::BoostExplanation> Admin::ExplainBoost(const std::string& domain) {
+  if (parts_.redirector == nullptr) return NoVips(domain);
+  return parts_.redirector->Explain(domain);
+}
+
+absl::StatusOr<api::BoostOutcome> Admin::SetBoost(const std::string& domain,
+                                                  const api::BoostRequest& request) {
+  if (parts_.redirector == nullptr) return NoVips(domain);
+  return parts_.redirector->Set(domain, request);
+}
 
 // Told every ten seconds at most: who is turned away may try as often as it likes.
 void Admin::PeerDenied(const api::DeniedPeer& peer) {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "booster/boosterd/boost_metrics.h"
 #include "booster/boosterd/metrics.h"
 #include "booster/boosterd/monitor.h"
 #include "booster/boosterd/worker.h"
@@ -19,6 +20,21 @@
 #include "ctl/api/server.h"
 
 namespace wb::boosterd {
+
+// Who redirects domains (docs/REDIRECTION.md), as the control API asks. Thread-safe; errors as
+// those of api::BoosterService.
+class Redirector {
+ public:
+  virtual ~Redirector() = default;
+  virtual BoostFigures Figures() = 0;  // for metrics
+  virtual api::BoostStatus GetBoost() = 0;
+  virtual absl::StatusOr<api::BoostExplanation> Explain(const std::string& domain) = 0;
+  virtual absl::StatusOr<api::BoostOutcome> Set(const std::string& domain,
+                                                const api::BoostRequest& request) = 0;
+};
+
+// NotFound.
+absl::Status NoVips(const std::string& domain);
 
 class Admin final : private api::BoosterService {
  public:
@@ -29,6 +45,7 @@ class Admin final : private api::BoosterService {
     const AccessLog& log;
     std::function<absl::StatusOr<api::BoosterReload>()> reload;
     std::function<absl::StatusOr<api::BoosterUpgrade>()> upgrade;
+    Redirector* redirector;  // null: no domain has VIPs
   };
   // Answers from the return on. `predecessor`: the control socket of one that answers still, until
   // TakePlace(). Errors are those of api::Server::Start().
@@ -62,6 +79,10 @@ class Admin final : private api::BoosterService {
   absl::StatusOr<api::VersionInfo> Version() override;
   absl::StatusOr<api::BoosterReload> Reload() override;
   absl::StatusOr<api::BoosterUpgrade> Upgrade() override;
+  absl::StatusOr<api::BoostStatus> GetBoost() override;
+  absl::StatusOr<api::BoostExplanation> ExplainBoost(const std::string& domain) override;
+  absl::StatusOr<api::BoostOutcome> SetBoost(const std::string& domain,
+                                             const api::BoostRequest& request) override;
   void PeerDenied(const api::DeniedPeer& peer) override;
 
   const Parts parts_;

@@ -6,7 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,11 +17,12 @@
 #include "booster/boosterd/assembly.h"
 #include "booster/boosterd/handover.h"
 #include "booster/boosterd/listeners.h"
+#include "booster/boosterd/origin_channels.h"
 #include "booster/boosterd/process.h"
+#include "booster/boosterd/redirection.h"
 #include "booster/boosterd/upgrade.h"
 #include "booster/boosterd/worker.h"
 #include "booster/front/config_load.h"
-#include "booster/link/channel_client.h"
 #include "booster/link/checker.h"
 #include "ctl/observe/notify.h"
 #include "spdlog/spdlog.h"
@@ -69,7 +69,7 @@ class Daemon {
 
   void ThinAcks(const front::Config& config);
   void Check();
-  void TellCatalogues();
+  absl::Status Redirect(const std::shared_ptr<const front::Snapshot>& snapshot);
   absl::StatusOr<api::BoosterReload> ReadAgain();
 
   Invocation& invocation_;
@@ -78,10 +78,10 @@ class Daemon {
   front::Config config_;  // in force
   Shared shared_;
   std::optional<Assembly> assembly_;
-  std::unique_ptr<link::ChannelClients> channels_;
-  std::map<std::shared_ptr<const link::Origin>, link::ChannelClients::Id> channel_of_;
+  OriginChannels channels_;
   std::unique_ptr<link::Checker> checker_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Redirection> redirection_;  // none: no domain has VIPs
   std::unique_ptr<Admin> admin_;
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> upgrading_ = false;
@@ -137,9 +137,9 @@ absl::StatusOr<std::shared_ptr<const front::Snapshot>> Daemon::Prepare(
                           spdlog::warn("origin {} is down: {}", origin.name, why);
                         }
                       }));
-  WB_ASSIGN_OR_RETURN(channels_, link::ChannelClients::Start());
+  WB_RETURN_IF_ERROR(channels_.Open());
   Check();
-  TellCatalogues();
+  channels_.Keep(assembly_->origins());
   return snapshot;
 }
 
@@ -172,9 +172,10 @@ absl::Status Daemon::Start(const front::Config& config) {
     WB_ASSIGN_OR_RETURN(auto worker, Worker::Make(shared_, snapshot, std::move(own)));
     workers_.push_back(std::move(worker));
   }
+  WB_RETURN_IF_ERROR(Redirect(snapshot));
   WB_ASSIGN_OR_RETURN(admin_, Admin::Start(snapshot,
                                            {workers_, shared_.log, [this] { return Reload(); },
-                                            [this] { return Upgrade(); }},
+                                            [this] { return Upgrade(); }, redirection_.get()},
                                            heir ? &inherited.control_socket : nullptr));
   shared_.log.Configure(config.access_log);
   // Not before: where another listens, part of its clients would come to us.
@@ -213,26 +214,13 @@ void Daemon::Check() {
   checker_->Check(std::move(checks));
 }
 
-// One channel to each accelerator that the configuration names.
-void Daemon::TellCatalogues() {
-  std::map<std::shared_ptr<const link::Origin>, link::ChannelClients::Id> kept;
-  for (const Assembly::OriginInUse& in_use : assembly_->origins()) {
-    if (!in_use.catalogue) continue;
-    if (const auto at = channel_of_.find(in_use.origin); at != channel_of_.end()) {
-      kept.insert(channel_of_.extract(at));
-      continue;
-    }
-    const link::ChannelTarget target = {in_use.catalogue->host, in_use.catalogue->port,
-                                        *in_use.origin->secret};
-    const auto id = channels_->Add(target, *in_use.origin->catalogue);
-    if (id.ok()) {
-      kept.emplace(in_use.origin, *id);
-    } else {
-      spdlog::error("no catalogue of {}: {}", in_use.origin->name, id.status().ToString());
-    }
-  }
-  channel_of_.swap(kept);
-  for (const auto& [origin, id] : kept) channels_->Remove(id);
+// Domains are calm before that, or as another process has left them.
+absl::Status Daemon::Redirect(const std::shared_ptr<const front::Snapshot>& snapshot) {
+  if (redirection_) return redirection_->Adopt(snapshot, channels_.list());
+  if (!Redirection::Wanted(snapshot->config)) return absl::OkStatus();
+  WB_ASSIGN_OR_RETURN(redirection_,
+                      Redirection::Start(snapshot, channels_.list(), {workers_, channels_.clients()}));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<api::BoosterReload> Daemon::Reload() {
@@ -266,7 +254,8 @@ absl::StatusOr<api::BoosterReload> Daemon::ReadAgain() {
   shared_.log.Configure(config.access_log);
   for (const auto& worker : workers_) worker->Adopt(snapshot);
   Check();
-  TellCatalogues();
+  channels_.Keep(assembly_->origins());
+  if (redirection_) WB_RETURN_IF_ERROR(Redirect(snapshot));
   admin_->Adopt(snapshot);
   config_.timeouts = config.timeouts;
   reload.domains = config.domains.size();
@@ -293,6 +282,7 @@ absl::StatusOr<api::BoosterUpgrade> Daemon::Upgrade() {
   const std::lock_guard lock(reload_mutex_);
   if (stopping_) return absl::FailedPreconditionError("boosterd is stopping");
   spdlog::info("upgrading to {}", invocation_.program);
+  if (redirection_) redirection_->Freeze();
   absl::StatusOr<Successor> successor = StartSuccessor();
   if (successor.ok() && stopping_) {
     kill(successor->pid, SIGTERM);  // both are to stop
@@ -307,10 +297,12 @@ absl::StatusOr<api::BoosterUpgrade> Daemon::Upgrade() {
   }
   if (!successor.ok()) {
     spdlog::error("not upgraded: {}", successor.status().ToString());
+    if (redirection_) redirection_->Thaw();
     upgrading_ = false;
     return successor.status();
   }
   replaced_ = true;
+  channels_.Leave();  // the successor has its own
   admin_->LeavePort();
   spdlog::info("upgraded: pid {}, version {}", successor->pid, successor->version);
   kill(getpid(), SIGTERM);
@@ -329,6 +321,7 @@ void Daemon::Drain() {
   { const std::lock_guard lock(reload_mutex_); }  // what is under way ends
   if (upgrade_.joinable()) upgrade_.join();
   admin_->SetDraining();
+  if (redirection_ && !replaced_) redirection_->Leave();
   std::atomic<int> left = static_cast<int>(workers_.size());
   const auto begin = net::Clock::now(), end = begin + config_.timeouts.drain;
   // A client whose next request is on its way is not to find its connection closed, if there is
@@ -347,6 +340,7 @@ void Daemon::Drain() {
     spdlog::warn("{} connections are ended before their requests", shared_.connections.load());
   }
   admin_.reset();
+  redirection_.reset();
   for (const auto& worker : workers_) worker->Stop();
   workers_.clear();
 }

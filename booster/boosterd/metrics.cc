@@ -172,7 +172,7 @@ bool Metrics::Named::Own(const std::string& name) {
   return true;
 }
 
-std::vector<prometheus::MetricFamily> Metrics::Collect(const View& view, uint64_t denied) {
+std::vector<prometheus::MetricFamily> Metrics::Collect(const View& view, uint64_t denied, const BoostFigures* boost) {
   std::vector<DomainSeries> domains;
   DomainSeries other_domains = {.name = kOthers, .sum = true};
   std::map<std::string, OriginView> origins;  // by name: one may serve as several
@@ -215,11 +215,15 @@ std::vector<prometheus::MetricFamily> Metrics::Collect(const View& view, uint64_
   out.Gauge("webbooster_booster_origins_down", "Of these, those that are down").Add(down);
   AddDomains(domains, &out);
   AddOrigins(list, &out);
+  if (boost != nullptr) {
+    const absl::MutexLock lock(&mutex_);
+    AddBoost(*boost, [this](const std::string& name) { return domains_.Own(name); }, &out);
+  }
   return out.Take();
 }
 
-std::string Metrics::Text(const View& view, uint64_t denied) {
-  return prometheus::TextSerializer().Serialize(Collect(view, denied));
+std::string Metrics::Text(const View& view, uint64_t denied, const BoostFigures* boost) {
+  return prometheus::TextSerializer().Serialize(Collect(view, denied, boost));
 }
 
 }  // namespace wb::boosterd

@@ -13,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "booster/boosterd/boost_metrics.h"
 #include "booster/boosterd/figures.h"
 #include "prometheus/metric_family.h"
 
@@ -29,10 +30,11 @@ class Metrics {
  public:
   explicit Metrics(std::string version) : version_(std::move(version)) {}
 
-  // `denied`: peers of the control socket.
-  std::vector<prometheus::MetricFamily> Collect(const View& view, uint64_t denied);
+  // `denied`: peers of the control socket. `boost`: null: no domain has VIPs.
+  std::vector<prometheus::MetricFamily> Collect(const View& view, uint64_t denied,
+                                                const BoostFigures* boost);
   // In Prometheus' text format.
-  std::string Text(const View& view, uint64_t denied);
+  std::string Text(const View& view, uint64_t denied, const BoostFigures* boost);
 
  private:
   // Names that have their own series, and those that came too late for it.

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "booster/front/config_redirect.h"
 #include "ctl/config/config.h"
 
 namespace wb::front {
@@ -145,6 +146,7 @@ struct Domain {
   std::vector<std::string> deny_clients;   // addresses or prefixes: 403
   std::vector<std::string> deny_paths;     // path prefixes: 403
   std::vector<std::string> allow_methods;  // empty: all; others: 405
+  DomainRedirect redirect;
   bool operator==(const Domain&) const = default;
 };
 
@@ -170,6 +172,7 @@ struct Config {
   std::string default_certificate;
   // Whose Forwarded, X-Forwarded-For and X-Forwarded-Proto are believed: addresses or prefixes.
   std::vector<std::string> trusted_proxies;
+  Redirect redirect;
   std::vector<Domain> domains;  // at least one
   bool operator==(const Config&) const = default;
 };

@@ -168,7 +168,7 @@ PlacedDomain ReadDomain(const Value& value, Domain* domain, Tables* tables) {
   for (const Value& alias : map["aliases"].Items({0, kMaxNames})) {
     ReadName(alias, &domain->aliases.emplace_back(), &tables->names, kMaxNameChars);
   }
-  PlacedDomain places{map["certificate"], {}};
+  PlacedDomain places{map["certificate"], {}, map["redirect"]};
   ReadCertificate(places.certificate, &domain->certificate);
   ReadOrigins(map["origins"], &domain->origins, &places.origins, &tables->accelerators);
   const bool keyed = std::any_of(domain->origins.begin(), domain->origins.end(),
@@ -186,6 +186,7 @@ PlacedDomain ReadDomain(const Value& value, Domain* domain, Tables* tables) {
   map["deny_clients"].Texts(&domain->deny_clients, {0, kMaxRules}, CanonicalNetwork);
   map["deny_paths"].Texts(&domain->deny_paths, {0, kMaxRules}, config::ParsePathPrefix);
   ReadMethods(map["allow_methods"], &domain->allow_methods);
+  ReadDomainRedirect(places.redirect, &domain->redirect);
   map.Finish();
   return places;
 }

@@ -173,7 +173,10 @@ void ReadConfig(const Node& root, Config* config, Findings* findings) {
   for (const std::string& proxy : config->trusted_proxies) {
     if (proxy.ends_with("/0")) proxies.Warn("any client may say that it is another");
   }
-  CheckDomains(ReadDomains(map["domains"], &config->domains), listeners, *config);
+  ReadRedirect(map["redirect"], &config->redirect);
+  const std::vector<PlacedDomain> places = ReadDomains(map["domains"], &config->domains);
+  CheckDomains(places, listeners, *config);
+  CheckRedirects(places, *config);
   CheckDefault(default_certificate, *config);
   map.Finish();
 }
@@ -206,6 +209,7 @@ std::vector<std::string_view> NeedRestart(const Config& running, const Config& w
   compare("api", &Config::api);
   compare("metrics", &Config::metrics);
   compare("interfaces", &Config::interfaces);
+  compare("redirect", &Config::redirect);
   return keys;
 }
 

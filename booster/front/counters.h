@@ -83,6 +83,7 @@ struct WorkerCounters {
   Count tls;          // handshakes done
   Count tls_resumed;
   Count h2;        // connections that speak it
+  Count requests;  // of domains, over
   Count unrouted;  // requests refused before a domain was known
   Count buffered;  // bytes of responses that wait for clients, now
   std::array<Count, static_cast<size_t>(End::kMost)> ended;

@@ -123,6 +123,7 @@ void Transaction::End() {
   if (!head_) return;
   const auto took = services_.loop.now() - begun_;
   if (counters_) {
+    services_.counters.requests.Add();
     counters_->active.Subtract(1);
     counters_->responses[static_cast<size_t>(std::clamp(status_ / 100, 0, 5))].Add();
     if (cause_) counters_->refused[static_cast<size_t>(*cause_)].Add();

@@ -57,6 +57,7 @@ void ChannelClients::Remove(Id id) {
   if (it == clients_.end()) return;
   it->second.catalogue.Clear();
   clients_.erase(it);
+  bounced_.notify_all();
   (void)eventfd_write(wake_.get(), 1);
 }
 
@@ -64,6 +65,39 @@ ChannelState ChannelClients::state(Id id) const {
   std::lock_guard lock(mu_);
   const auto it = clients_.find(id);
   return it == clients_.end() ? ChannelState{} : it->second.state;
+}
+
+std::optional<LoadReport> ChannelClients::load(Id id) const {
+  std::lock_guard lock(mu_);
+  const auto it = clients_.find(id);
+  return it == clients_.end() ? std::nullopt : it->second.load;
+}
+
+absl::StatusOr<uint64_t> ChannelClients::SetBounce(Id id, std::vector<BounceEntry> entries) {
+  std::string checked;
+  WB_RETURN_IF_ERROR(AppendBounce(0, entries, &checked));
+  std::lock_guard lock(mu_);
+  const auto it = clients_.find(id);
+  if (it == clients_.end()) return absl::NotFoundError("there is no such channel");
+  Client& client = it->second;
+  if (client.bounce && client.bounce->entries == entries) return client.bounce->serial;
+  client.bounce = {client.bounce ? client.bounce->serial + 1 : 1, std::move(entries)};
+  client.bounce_at = ChannelClock::now();
+  (void)eventfd_write(wake_.get(), 1);
+  return client.bounce->serial;
+}
+
+absl::Status ChannelClients::AwaitBounced(Id id, uint64_t serial, milliseconds patience) const {
+  const TimePoint end = ChannelClock::now() + patience;
+  std::unique_lock lock(mu_);
+  while (true) {
+    const auto it = clients_.find(id);
+    if (it == clients_.end()) return absl::NotFoundError("there is no such channel");
+    if (it->second.state.bounced >= serial) return absl::OkStatus();
+    if (ChannelClock::now() >= end)
+      return absl::DeadlineExceededError("the origin has not said that it bounces so");
+    bounced_.wait_until(lock, end);
+  }
 }
 
 void ChannelClients::Run() {
@@ -91,10 +125,18 @@ void ChannelClients::Run() {
 
 int ChannelClients::WaitMs(TimePoint now) const {
   TimePoint until = now + kLongestPause;
-  for (const auto& [id, client] : clients_)
+  for (const auto& [id, client] : clients_) {
     until = std::min(until, client.channel == nullptr ? client.next_try : client.channel->due());
+    if (TellsBounce(client)) until = std::min(until, client.bounce_at);
+  }
   return static_cast<int>(
       std::max<int64_t>(std::chrono::ceil<milliseconds>(until - now).count(), 0));
+}
+
+// To an origin that takes nothing there is enough to be told.
+bool ChannelClients::TellsBounce(const Client& client) {
+  return client.bounce && client.channel != nullptr && client.channel->open() &&
+         client.channel->out().empty();
 }
 
 void ChannelClients::Step(Client& client, TimePoint now) {
@@ -103,7 +145,11 @@ void ChannelClients::Step(Client& client, TimePoint now) {
     if (absl::Status s = Connect(client, now); !s.ok()) return Fail(client, s, now);
   }
   absl::Status status =
-      client.channel->Run(now, [&](const Frame& frame) { return Take(client, frame); });
+      client.channel->Run(now, [&](const Frame& frame) { return Take(client, frame, now); });
+  if (status.ok() && TellsBounce(client) && now >= client.bounce_at) {
+    status = AppendBounce(client.bounce->serial, client.bounce->entries, &client.channel->out());
+    client.bounce_at = now + kBouncePeriod;
+  }
   if (status.ok()) status = client.channel->Flush(now);
   if (!status.ok()) return Fail(client, status, now);
   if (!client.channel->open() || client.state.open) return;
@@ -123,7 +169,7 @@ absl::Status ChannelClients::Connect(Client& client, TimePoint now) {
   return absl::OkStatus();
 }
 
-absl::Status ChannelClients::Take(Client& client, const Frame& frame) {
+absl::Status ChannelClients::Take(Client& client, const Frame& frame, TimePoint now) {
   Catalogue& catalogue = client.catalogue;
   ChannelState& state = client.state;
   switch (frame.type) {
@@ -146,6 +192,19 @@ absl::Status ChannelClients::Take(Client& client, const Frame& frame) {
       state.complete = true;
       client.pause = kFirstPause;
       return absl::OkStatus();
+    case FrameType::kLoad: {
+      WB_ASSIGN_OR_RETURN(client.load, ReadLoad(frame));
+      client.load->at = now;
+      return absl::OkStatus();
+    }
+    case FrameType::kBounced: {
+      WB_ASSIGN_OR_RETURN(const uint64_t serial, ReadBounced(frame));
+      if (!client.bounce || serial > client.bounce->serial)
+        return absl::InvalidArgumentError("a bounce table is said to be in force that is none");
+      state.bounced = serial;
+      bounced_.notify_all();
+      return absl::OkStatus();
+    }
     default:
       return absl::OkStatus();  // of a later version
   }
@@ -160,6 +219,8 @@ void ChannelClients::Fail(Client& client, const absl::Status& why, TimePoint now
   ChannelState& state = client.state;
   state.open = state.complete = false;
   state.since.reset();
+  state.bounced = 0;
+  client.bounce_at = now;
   state.failed++;
   state.last_error = std::string(why.message());
   std::uniform_int_distribution<int64_t> jitter(client.pause.count() / 2, client.pause.count());

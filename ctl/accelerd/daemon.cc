@@ -15,7 +15,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "booster/link/catalogue_server.h"
+#include "booster/link/channel_server.h"
 #include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/bulk_path.h"
 #include "ctl/accelerd/clock.h"
@@ -25,6 +25,7 @@
 #include "ctl/accelerd/instance_lock.h"
 #include "ctl/accelerd/interfaces.h"
 #include "ctl/accelerd/last_will.h"
+#include "ctl/accelerd/load_sources.h"
 #include "ctl/accelerd/reloader.h"
 #include "ctl/accelerd/service.h"
 #include "ctl/accelerd/setup.h"
@@ -114,7 +115,7 @@ class Daemon {
     programs_->control[0].mode = WB_MODE_DRAIN;
     store_ = std::make_unique<kern::ObjectStore>(*programs_);
     if (config_.boosters.catalogue) {
-      catalogue_ = std::make_unique<link::CatalogueServer>(
+      catalogue_ = std::make_unique<link::ChannelServer>(
           [store = store_.get()](uint32_t slot) { return store->AnsweredUntil(slot); });
       store_->Observe(*catalogue_);
     }
@@ -261,6 +262,8 @@ class Daemon {
     service_->SetReloader(reloader_.get());
     WB_RETURN_IF_ERROR(endpoints_->Start(config_));
     if (catalogue_ != nullptr) {
+      WB_ASSIGN_OR_RETURN(auto sample, MakeLoadSample(*programs_, *content_, *interfaces_));
+      catalogue_->ReportLoad(std::move(sample));
       WB_ASSIGN_OR_RETURN(const kern::Names names, NamesOf(config_));
       WB_RETURN_IF_ERROR(catalogue_->SetPeers(names.boosters, key_));
       WB_RETURN_IF_ERROR(
@@ -281,7 +284,7 @@ class Daemon {
   std::unique_ptr<kern::Programs> programs_;
   std::unique_ptr<kern::ObjectStore> store_;
   std::optional<Content::BoosterKey> key_;            // at the start
-  std::unique_ptr<link::CatalogueServer> catalogue_;  // null: none is configured
+  std::unique_ptr<link::ChannelServer> catalogue_;  // null: none is configured
   std::unique_ptr<BulkObjects> bulk_objects_;
   std::unique_ptr<BulkPath> bulk_;
   std::unique_ptr<Content> content_;

@@ -69,6 +69,8 @@ void Interfaces::Run() {
       if (now - swept > kSweepNs) {
         table_.Sweep(now, {}, bulk_ != nullptr ? bulk_->Slots() : absl::flat_hash_set<uint32_t>());
         swept = now;
+        absl::MutexLock established_lock(&established_mu_);
+        established_ = table_.EstablishedByPort();
       }
       if (now - reclaimed > kReclaimNs && content_.HasRetired()) {
         content_.Reclaim(table_.VariantsInFlight(), now);
@@ -326,6 +328,11 @@ std::vector<api::InterfaceInfo> Interfaces::List() const {
     list.push_back(std::move(info));
   }
   return list;
+}
+
+std::map<uint16_t, uint32_t> Interfaces::EstablishedByPort() const {
+  absl::MutexLock lock(&established_mu_);
+  return established_;
 }
 
 kern::ConnCounts Interfaces::Count() const {

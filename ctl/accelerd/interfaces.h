@@ -60,6 +60,8 @@ class Interfaces {
 
   std::vector<api::InterfaceInfo> List() const;
   kern::ConnCounts Count() const;
+  // Of each of our ports, at most some seconds old; without waiting.
+  std::map<uint16_t, uint32_t> EstablishedByPort() const;
 
  private:
   struct Entry {
@@ -90,6 +92,8 @@ class Interfaces {
   std::map<std::string, Missing> missing_ ABSL_GUARDED_BY(mu_);  // configured, not attached
   mutable absl::Mutex table_mu_ ABSL_ACQUIRED_AFTER(mu_);
   mutable kern::ConnTable table_ ABSL_GUARDED_BY(table_mu_);
+  mutable absl::Mutex established_mu_ ABSL_ACQUIRED_AFTER(table_mu_);
+  std::map<uint16_t, uint32_t> established_ ABSL_GUARDED_BY(established_mu_);
   std::atomic<bool> stop_ = false;
   std::thread thread_;
 };

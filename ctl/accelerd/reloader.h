@@ -17,7 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "booster/link/catalogue_server.h"
+#include "booster/link/channel_server.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/endpoints.h"
 #include "ctl/accelerd/filler.h"
@@ -35,7 +35,7 @@ class Reloader {
     Filler& filler;
     Interfaces& interfaces;
     Endpoints& endpoints;
-    link::CatalogueServer* catalogue;  // null: there is none
+    link::ChannelServer* catalogue;  // null: there is none
     // Tells the event loop that the lease is another; called from any thread.
     std::function<void(const config::Config&)> lease_changed;
   };

@@ -48,7 +48,7 @@ std::string ClassName(const config::Config& config, size_t encoding) {
 AccelService::AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content,
                            Filler& filler, Interfaces& interfaces, const BulkPath& bulk,
                            const BulkObjects& bulk_objects, const Verifier& verifier,
-                           const AccessLog* access_log, const link::CatalogueServer* catalogue)
+                           const AccessLog* access_log, const link::ChannelServer* catalogue)
     : programs_(programs),
       store_(store),
       content_(content),

@@ -11,7 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "booster/link/catalogue_server.h"
+#include "booster/link/channel_server.h"
 #include "ctl/accelerd/access_log.h"
 #include "ctl/accelerd/content.h"
 #include "ctl/accelerd/filler.h"
@@ -28,7 +28,7 @@ class AccelService : public api::Service {
   AccelService(kern::Programs& programs, kern::ObjectStore& store, Content& content, Filler& filler,
                Interfaces& interfaces, const BulkPath& bulk, const BulkObjects& bulk_objects,
                const Verifier& verifier, const AccessLog* access_log,
-               const link::CatalogueServer* catalogue);
+               const link::ChannelServer* catalogue);
 
   absl::StatusOr<api::ServerStatus> GetStatus() override;
   absl::StatusOr<api::VersionInfo> Version() override;
@@ -71,7 +71,7 @@ class AccelService : public api::Service {
   const Verifier& verifier_;
   std::atomic<Reloader*> reloader_ = nullptr;
   const AccessLog* const access_log_;
-  const link::CatalogueServer* const catalogue_;
+  const link::ChannelServer* const catalogue_;
   std::atomic<bool> tapped_ = false;  // a tap is open
   const absl::Time started_;
 

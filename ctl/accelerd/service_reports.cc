@@ -121,7 +121,7 @@ void AccelService::AddBulk(api::BulkStats& b) const {
 
 void AccelService::AddCatalogue(api::CatalogueStats& c) const {
   if (catalogue_ == nullptr) return;
-  const link::CatalogueServer::Stats s = catalogue_->stats();
+  const link::ChannelServer::Stats s = catalogue_->stats();
   c.enabled = true;
   c.connections = s.connections;
   c.entries = s.entries;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "ctl/api/boost.h"
 #include "ctl/api/service.h"
 
 namespace wb::api {
@@ -128,6 +129,13 @@ class BoosterService {
   // Returns when another process serves in the place of this one. FailedPrecondition: it did not
   // start, and why, or another upgrade is under way; DeadlineExceeded. Then nothing has changed.
   virtual absl::StatusOr<BoosterUpgrade> Upgrade() = 0;
+  // NotFound: no domain with VIPs has this name.
+  virtual absl::StatusOr<BoostStatus> GetBoost() = 0;
+  virtual absl::StatusOr<BoostExplanation> ExplainBoost(const std::string& domain) = 0;
+  // Returns when it is in force for new connections. InvalidArgument: no such mode, or what does
+  // not go with it; other errors: what could not be told, and then the state is as before.
+  virtual absl::StatusOr<BoostOutcome> SetBoost(const std::string& domain,
+                                                const BoostRequest& request) = 0;
   virtual void PeerDenied(const DeniedPeer& peer) = 0;
 };
 

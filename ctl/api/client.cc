@@ -135,6 +135,18 @@ absl::StatusOr<BoosterUpgrade> Client::UpgradeBooster() {
   return Post<BoosterUpgrade>("/v1/upgrade", "{}", timeouts_.reload);
 }
 
+absl::StatusOr<BoostStatus> Client::GetBoost() { return Get<BoostStatus>("/v1/boost"); }
+
+absl::StatusOr<BoostExplanation> Client::ExplainBoost(const std::string& domain) {
+  return Get<BoostExplanation>(absl::StrCat("/v1/boost/", PercentEncode(domain), "/explain"));
+}
+
+absl::StatusOr<BoostOutcome> Client::SetBoost(const std::string& domain,
+                                              const BoostRequest& request) {
+  return Post<BoostOutcome>(absl::StrCat("/v1/boost/", PercentEncode(domain)), ToJson(request),
+                            timeouts_.query);
+}
+
 absl::StatusOr<DomainReport> Client::ShowDomain(const std::string& name) {
   return Get<DomainReport>(absl::StrCat("/v1/domains/", PercentEncode(name)));
 }

@@ -65,6 +65,9 @@ class Client {
   absl::StatusOr<BoosterDomainList> ListBoosterDomains();
   absl::StatusOr<BoosterReload> ReloadBooster();
   absl::StatusOr<BoosterUpgrade> UpgradeBooster();
+  absl::StatusOr<BoostStatus> GetBoost();
+  absl::StatusOr<BoostExplanation> ExplainBoost(const std::string& domain);
+  absl::StatusOr<BoostOutcome> SetBoost(const std::string& domain, const BoostRequest& request);
 
   // The text of the last successful reply, as the server wrote it.
   const std::string& last_json() const { return last_json_; }

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "ctl/api/boost_fields.h"
 #include "ctl/api/booster_fields.h"
 #include "ctl/api/fields.h"
 
@@ -236,6 +237,10 @@ WB_JSON_REPLY(BoosterStatus)
 WB_JSON_REPLY(BoosterDomainList)
 WB_JSON_REPLY(BoosterReload)
 WB_JSON_REPLY(BoosterUpgrade)
+WB_JSON_REPLY(BoostStatus)
+WB_JSON_REPLY(BoostExplanation)
+WB_JSON_REPLY(BoostOutcome)
+WB_JSON_REQUEST(BoostRequest)
 WB_JSON_REQUEST(EmptyBody)
 WB_JSON_REQUEST(WarmBody)
 WB_JSON_REQUEST(PurgeRequest)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The grammar of single values: text to value, or an InvalidArgument whose message completes "path:
 // ". Pure functions, strict by intent: no white space, no signs, no second spelling of a number.
-// Private to ctl/config.
+// Private to ctl/config, booster/front and wbctl.
 #ifndef CTL_CONFIG_VALUES_H_
 #define CTL_CONFIG_VALUES_H_
 

@@ -201,10 +201,13 @@ void ConnTable::Sweep(uint64_t now, const absl::flat_hash_set<uint32_t>& dead,
   const auto slots = static_cast<uint32_t>(programs_.states.size());
   const uint32_t first = first_asked_;
   uint32_t asked = 0;
+  established_.clear();
   for (uint32_t i = 0; i < slots; i++) {
     const uint32_t slot = (first + i) % slots;
     const wb_conn_state& s = programs_.states[slot];
     if (Unused(s)) continue;
+    if (s.closed_ns == 0 && !(s.flags & WB_CF_CLOSING))
+      established_[be16toh(s.key.local_port_be16)]++;
     const uint64_t linger = s.flags & WB_CF_RST ? kAfterResetNs : kLingerNs;
     // Of one whose cgroup is not the one that is followed any more, nobody tells that it ended.
     const auto untold = [&] {

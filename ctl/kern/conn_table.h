@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -44,6 +45,8 @@ class ConnTable {
              const absl::flat_hash_set<uint32_t>& sending = {});
 
   ConnCounts Count() const;
+  // Established connections of each of our ports, as the last sweep found them.
+  const std::map<uint16_t, uint32_t>& EstablishedByPort() const { return established_; }
   // Connections of the interface (0: any) that still need translation.
   uint64_t SplicedOn(uint32_t ifindex, uint64_t now_ns) const;
   // Resets every spliced connection of the interface; returns how many.
@@ -83,6 +86,7 @@ class ConnTable {
   absl::flat_hash_map<uint32_t, Pending> resting_;
   // Slot at which the next sweep begins, so that each has its turn to be asked about.
   uint32_t first_asked_ = 0;
+  std::map<uint16_t, uint32_t> established_;
 };
 
 }  // namespace wb::kern

@@ -11,13 +11,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "ctl/kern/pins.h"
 #include "spdlog/spdlog.h"
 #include "webbooster.skel.h"
 #include "webbooster/base/posix_error.h"
@@ -33,19 +32,6 @@ namespace {
 using base::PosixError;
 using base::UniqueFd;
 
-int LibbpfLog(enum libbpf_print_level level, const char* format, va_list args) {
-  char line[4096];
-  vsnprintf(line, sizeof(line), format, args);
-  std::string_view text(line);
-  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-  // What the kernel says when the clsact qdisc is there already, or none is to detach from: no
-  // news.
-  for (const char* no_news : {"Exclusivity flag on", "Parent Qdisc doesn't exist"})
-    if (text.find(no_news) != std::string_view::npos) return 0;
-  if (level == LIBBPF_WARN) spdlog::warn("libbpf: {}", text);
-  return 0;
-}
-
 absl::StatusOr<uint64_t> NetnsCookie() {
   UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return PosixError("open", "a socket");
@@ -54,25 +40,6 @@ absl::StatusOr<uint64_t> NetnsCookie() {
   if (getsockopt(fd.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) != 0)
     return PosixError("read", "the network namespace's cookie");
   return cookie;
-}
-
-// Directories of other layout versions below the instance's.
-absl::Status CheckLayout(const std::string& dir, const std::string& version) {
-  std::error_code ec;
-  for (const auto& entry : std::filesystem::directory_iterator(dir, ec)) {
-    const std::string name = entry.path().filename().string();
-    if (name != version)
-      return absl::FailedPreconditionError(absl::StrCat(
-          dir, "/", name, " is pinned by another version of Webbooster (this one is ", version,
-          "): detach with that version first, or remove it with `rm -r` when nothing is attached"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status MakeDir(const std::string& dir) {
-  if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return PosixError("make", dir);
-  if (chmod(dir.c_str(), 0700) != 0) return PosixError("protect", dir);
-  return absl::OkStatus();
 }
 
 absl::Status FillFreeSlots(int fd, uint32_t n) {
@@ -106,7 +73,7 @@ uint64_t MonotonicNs() {
 }
 
 absl::StatusOr<std::unique_ptr<Programs>> Programs::Load(const LoadOptions& options) {
-  libbpf_set_print(LibbpfLog);
+  LogLibbpf();
   std::unique_ptr<Programs> p(new Programs);
   if (absl::Status s = p->Open(options); !s.ok()) return s;
   if (absl::Status s = p->MapAll(); !s.ok()) return s;
@@ -116,12 +83,10 @@ absl::StatusOr<std::unique_ptr<Programs>> Programs::Load(const LoadOptions& opti
 
 absl::Status Programs::Open(const LoadOptions& options) {
   const std::string version = absl::StrCat("v", WB_LAYOUT_VERSION);
-  pin_dir_ = absl::StrCat(options.pin_dir, "/", version);
   connections_ = options.connections;
-  WB_RETURN_IF_ERROR(MakeDir(options.pin_dir));
-  WB_RETURN_IF_ERROR(CheckLayout(options.pin_dir, version));
+  WB_ASSIGN_OR_RETURN(pin_dir_,
+                      MakePinDir(options.pin_dir, version, "detach with that version first"));
   adopted_ = std::filesystem::exists(absl::StrCat(pin_dir_, "/wb_conns"));
-  WB_RETURN_IF_ERROR(MakeDir(pin_dir_));
 
   skel_ = webbooster_bpf__open();
   if (skel_ == nullptr) return PosixError("open", "the BPF programs");
@@ -171,10 +136,7 @@ absl::Status Programs::Open(const LoadOptions& options) {
     return PosixError(
         "load", "the BPF programs (see the lines before; `wbctl doctor` tells what lacks)", error);
   }
-  bpf_object__for_each_map(map, skel_->obj) {
-    const char* pin = bpf_map__pin_path(map);
-    if (pin != nullptr && chmod(pin, 0600) != 0) return PosixError("protect", pin);
-  }
+  WB_RETURN_IF_ERROR(ProtectPins(skel_->obj));
   if (!adopted_) return FillFreeSlots(bpf_map__fd(skel_->maps.wb_free_slots), options.connections);
   return absl::OkStatus();
 }
@@ -223,14 +185,7 @@ absl::Status Programs::AttachSockops(const std::string& cgroup_dir) {
   return absl::OkStatus();
 }
 
-absl::Status Programs::Unpin() {
-  std::error_code ec;
-  std::filesystem::remove_all(pin_dir_, ec);
-  std::filesystem::remove(std::filesystem::path(pin_dir_).parent_path(), ec);
-  if (ec && ec != std::errc::directory_not_empty && ec != std::errc::no_such_file_or_directory)
-    return PosixError("remove", pin_dir_, ec.value());
-  return absl::OkStatus();
-}
+absl::Status Programs::Unpin() { return RemovePins(pin_dir_); }
 
 Programs::~Programs() {
   if (skel_ != nullptr) webbooster_bpf__destroy(skel_);

@@ -56,6 +56,7 @@ void AddDoctorCommand(CLI::App& app, Context& context);
 void AddReasonsCommand(CLI::App& app, Context& context);
 void AddReloadCommand(CLI::App& app, Context& context);
 void AddBoosterCommands(CLI::App& app, Context& context);
+void AddBoostCommands(CLI::App& app, Context& context);
 void AddTapCommand(CLI::App& app, Context& context);
 void AddVersionCommand(CLI::App& app, Context& context);
 

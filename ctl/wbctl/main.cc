@@ -34,6 +34,7 @@ int Run(int argc, char** argv) {
   AddConnsCommand(app, context);
   AddTopCommand(app, context);
   AddBoosterCommands(app, context);
+  AddBoostCommands(app, context);
   AddTapCommand(app, context);
   AddVersionCommand(app, context);
   AddCompletionCommand(app, context);

@@ -32,6 +32,7 @@ lab_down() {
 lab_leftovers() {
   local found=1 thing
   for thing in "$RUN_DIR" "$PIN_DIR" "$CGROUP" "$ORIGIN2_PIN_DIR" "$ORIGIN2_CGROUP" \
+    "$DIRECTOR_PIN_DIR" \
     /run/netns/"$PREFIX"-{client,booster,origin,origin2}; do
     [[ -e $thing ]] && printf '%s\n' "$thing" && found=0
   done
@@ -117,7 +118,7 @@ down_net() {
 
 # Pinned links detach with their pins; programs attached without a link are detached by name.
 down_bpf() {
-  rm -rf --one-file-system "$PIN_DIR"
+  rm -rf --one-file-system "$PIN_DIR" "$DIRECTOR_PIN_DIR"
   [[ -d $CGROUP ]] || return 0
   local id kind
   if command -v bpftool >/dev/null; then

@@ -23,11 +23,38 @@ net_up() {
     "$NS_BOOSTER" "$BOOSTER_IF" "$BOOSTER_IP" "$BOOSTER_IP6"
   link_up "$NS_BOOSTER" "$BOOSTER_CLIENT_IF" "$BOOSTER_CLIENT_IP" "$BOOSTER_CLIENT_IP6" \
     "$NS_CLIENT" "$CLIENT_BOOSTER_IF" "$CLIENT_BOOSTER_IP" "$CLIENT_BOOSTER_IP6"
-  [[ $WITH_BOOSTER == no ]] || net_up_origin2
+  if [[ $WITH_BOOSTER == yes ]]; then
+    net_up_origin2
+    net_up_vips
+  fi
   set_offloads
   # Answers to spoofed sources need a way out, else SYN cookies never start and resets die here.
   ip -n "$NS_ORIGIN" route add default via "$CLIENT_IP" dev "$ORIGIN_IF"
   ip -n "$NS_ORIGIN" -6 route add default via "$CLIENT_IP6" dev "$ORIGIN_IF"
+}
+
+# vips_up NS IP IP6: addresses that are answered for, but never announced.
+vips_up() {
+  ip -n "$1" address add "$2/32" dev lo
+  ip -n "$1" address add "$3/128" dev lo nodad
+}
+
+# To a VIP by the booster, and by the origin when that link is down.
+vip_routes() {
+  local -a client=(ip -n "$NS_CLIENT")
+  "${client[@]}" route add "$VIP_SITE/32" via "$BOOSTER_CLIENT_IP" metric 10
+  "${client[@]}" route add "$VIP_SITE/32" via "$1" metric 20
+  "${client[@]}" -6 route add "$VIP_SITE6/128" via "$BOOSTER_CLIENT_IP6" metric 10
+  "${client[@]}" -6 route add "$VIP_SITE6/128" via "$2" metric 20
+}
+
+net_up_vips() {
+  vips_up "$NS_BOOSTER" "$VIP_SITE" "$VIP_SITE6"
+  vips_up "$NS_BOOSTER" "$VIP_SHOP" "$VIP_SHOP6"
+  vips_up "$NS_ORIGIN" "$VIP_SITE" "$VIP_SITE6"
+  as_origin2 vips_up "$NS_ORIGIN2" "$VIP_SHOP" "$VIP_SHOP6"
+  vip_routes "$ORIGIN_IP" "$ORIGIN_IP6"
+  as_origin2 vip_routes "$ORIGIN2_IP" "$ORIGIN2_IP6"
 }
 
 net_up_origin2() {
@@ -65,6 +92,10 @@ set_sysctls() {
     set_key ipv4/ip_forward 0
     for name in all default; do
       set_key "ipv4/conf/$name/rp_filter" 0
+      set_key "ipv4/conf/$name/arp_ignore" 1
+      set_key "ipv4/conf/$name/arp_announce" 2
+      set_key "ipv4/conf/$name/ignore_routes_with_linkdown" 1
+      set_key "ipv6/conf/$name/ignore_routes_with_linkdown" 1
       set_key "ipv6/conf/$name/disable_ipv6" 0
       set_key "ipv6/conf/$name/accept_dad" 0
       set_key "ipv6/conf/$name/accept_ra" 0

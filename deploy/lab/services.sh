@@ -102,8 +102,8 @@ accelerd_answers() {
 }
 
 # A certificate for each domain, of a CA made for this lab. All die with it: two days are enough.
-boosterd_configure() {
-  mkdir "$BOOSTER_RUN_DIR" "$TLS_DIR"
+make_certificates() {
+  mkdir "$TLS_DIR"
   local -a new=(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2)
   local name
   (
@@ -116,6 +116,10 @@ boosterd_configure() {
     done
     chmod 0644 "$TLS_DIR"/*.pem
   ) >"$TLS_DIR/log" 2>&1 || die "openssl makes no certificates: $(tail -n 5 "$TLS_DIR/log")"
+}
+
+boosterd_configure() {
+  mkdir "$BOOSTER_RUN_DIR"
   render "${BOOSTER_CONF_TEMPLATE:-$SELF_DIR/lab/boosterd.yaml.in}" >"$BOOSTERD_CONF"
 }
 

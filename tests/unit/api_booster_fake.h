@@ -40,8 +40,48 @@ class FakeBooster : public BoosterService {
     if (wrong) return absl::FailedPreconditionError("b.yaml:3: no such key");
     return BoosterUpgrade{812, "9.8.7", 913, "9.8.8"};
   }
+  absl::StatusOr<BoostStatus> GetBoost() override {
+    BoostStatus s;
+    s.domains.push_back(Boosted());
+    s.peers = {{"192.0.2.9", false}};
+    s.capacity_percent = 90;
+    s.store = "etcd";
+    s.store_healthy = false;
+    s.store_error = "not there\x1b";
+    s.interfaces = {"eth7"};
+    return s;
+  }
+  absl::StatusOr<BoostExplanation> ExplainBoost(const std::string& domain) override {
+    if (domain != "site.test") return absl::NotFoundError("no domain " + domain);
+    return BoostExplanation{Boosted(),
+                            "Because.",
+                            {{"2026-01-02T03:04:05Z", domain, "calm", "boosted", "manual", "it"}}};
+  }
+  absl::StatusOr<BoostOutcome> SetBoost(const std::string& domain,
+                                        const BoostRequest& request) override {
+    if (domain != "site.test") return absl::NotFoundError("no domain " + domain);
+    asked = request;
+    return BoostOutcome{domain, request.mode, "boosted", 0.4, 12, 3};
+  }
   void PeerDenied(const DeniedPeer& peer) override { denied_uid = peer.uid; }
 
+  static BoostDomain Boosted() {
+    BoostDomain d;
+    d.name = "site.test";
+    d.mode = "auto";
+    d.state = "boosted";
+    d.by = "director";
+    d.reason = "above_raise";
+    d.raise_percent = 80;
+    d.lower_percent = 50;
+    d.until_s = 90;
+    d.load = {91.25, 30, 12.5, 4, 1000, 17, 40};
+    d.relief_percent = 33;
+    d.counters = {{"syn_local", 5}};
+    return d;
+  }
+
+  BoostRequest asked;  // by the last SetBoost()
   std::atomic<bool> wrong = false;
   std::atomic<uint32_t> denied_uid = 0;
 };

@@ -40,7 +40,7 @@ TEST(BoosterApiTest, HasTheRoutesOfItsDescription) {
   for (const RouteName& route : BoosterRoutes())
     known.insert(std::string(route.method) + " " + std::string(route.path));
   EXPECT_EQ(documented, known);
-  EXPECT_EQ(known.size(), 5u);
+  EXPECT_EQ(known.size(), 8u);
 }
 
 TEST(BoosterApiTest, AnswersAndRefuses) {
@@ -70,6 +70,31 @@ TEST(BoosterApiTest, AnswersAndRefuses) {
   EXPECT_EQ(Respond(booster, {"GET", "/v1/reload", {}, ""}).allow, "POST");
   EXPECT_EQ(Respond(booster, {"GET", "/v1/cache", {}, ""}).http_status, 404);
   EXPECT_EQ(Respond(booster, {"GET", "/v1/status", {{"a", "b"}}, ""}).http_status, 400);
+}
+
+TEST(BoosterApiTest, BoostsAndSaysWhy) {
+  FakeBooster booster;
+  const auto post = [&](const std::string& name, const std::string& body) {
+    return Respond(booster, {"POST", "/v1/boost/" + name, {}, body});
+  };
+  const auto status = ParseReply<BoostStatus>(Respond(booster, {"GET", "/v1/boost", {}, ""}).body);
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->domains[0].load->cpu_percent, 91.25);
+  EXPECT_EQ(status->domains[0].counters.at("syn_local"), 5u);
+  EXPECT_FALSE(status->peers[0].alive);
+  const ApiResponse why = Respond(booster, {"GET", "/v1/boost/site.test/explain", {}, ""});
+  EXPECT_EQ(ParseReply<BoostExplanation>(why.body)->decisions[0].reason, "manual");
+  const ApiResponse on = post("site.test", R"({"mode":"auto","at_percent":70,"for_s":60})");
+  EXPECT_EQ(ParseReply<BoostOutcome>(on.body)->connections_kept, 12u);
+  EXPECT_EQ(booster.asked.at_percent, 70u);
+  EXPECT_EQ(booster.asked.for_s, 60u);
+  EXPECT_EQ(post("other.test", R"({"mode":"on"})").http_status, 404);
+  for (const char* bad : {"", "{}", R"({"mode":"high"})", R"({"mode":"on","at_percent":70})",
+                          R"({"mode":"on","for_s":0})", R"({"mode":"auto","at_percent":0})",
+                          R"({"mode":"auto","at_percent":101})", R"({"mode":"on","for_s":-1})",
+                          R"({"mode":"on","forever":true})"})
+    EXPECT_EQ(post("site.test", bad).http_status, 400) << bad;
+  EXPECT_EQ(Respond(booster, {"GET", "/v1/boost/site.test", {}, ""}).allow, "POST");
 }
 
 // Two servers as in an upgrade: the second is asked once it has taken the place, and the end of the

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "booster/link/catalogue_server.h"
 #include "booster/link/channel_client.h"
+#include "booster/link/channel_server.h"
 #include "tests/unit/booster_link_peers.h"
 
 namespace wb::link {
@@ -17,9 +17,9 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr CatalogueServer::Address kLoopback = {0, 0, 0xffff0000, 0x0100007f};
+constexpr ChannelServer::Address kLoopback = {0, 0, 0xffff0000, 0x0100007f};
 
-class CatalogueServerTest : public testing::Test {
+class ChannelServerTest : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(server_.Start("127.0.0.1", 0).ok());
@@ -35,12 +35,12 @@ class CatalogueServerTest : public testing::Test {
 
   std::atomic<bool> answered_ = true;
   std::atomic<uint64_t> end_of_slot_1_ = UINT64_MAX;
-  CatalogueServer server_{[this](uint32_t slot) {
+  ChannelServer server_{[this](uint32_t slot) {
     return !answered_ ? 0 : slot == 1 ? end_of_slot_1_.load() : UINT64_MAX;
   }};
 };
 
-TEST_F(CatalogueServerTest, TellsAllAndThenChanges) {
+TEST_F(ChannelServerTest, TellsAllAndThenChanges) {
   Hold(3000);
   auto booster = Booster();
   ASSERT_TRUE(booster->Pump([&] { return booster->ends == 1; })) << booster->status;
@@ -52,7 +52,7 @@ TEST_F(CatalogueServerTest, TellsAllAndThenChanges) {
       booster->Pump([&] { return booster->known.size() == 3000 && !booster->known.contains(17); }));
   EXPECT_EQ(booster->begins, 1);
   EXPECT_TRUE(WaitFor([&] { return server_.stats().sent_bytes > 3001 * kHeldBytes; }));
-  const CatalogueServer::Stats stats = server_.stats();
+  const ChannelServer::Stats stats = server_.stats();
   EXPECT_EQ(stats.connections, 1u);
   EXPECT_EQ(stats.entries, 3000u);
   EXPECT_EQ(stats.snapshots, 1u);
@@ -60,7 +60,7 @@ TEST_F(CatalogueServerTest, TellsAllAndThenChanges) {
   EXPECT_TRUE(WaitFor([&] { return server_.stats().connections == 0; }));
 }
 
-TEST_F(CatalogueServerTest, ManyChangesAreOneFrame) {
+TEST_F(ChannelServerTest, ManyChangesAreOneFrame) {
   Hold(500);
   auto booster = Booster();
   ASSERT_TRUE(booster->Pump([&] { return booster->known.size() == 500; }));
@@ -71,7 +71,7 @@ TEST_F(CatalogueServerTest, ManyChangesAreOneFrame) {
   EXPECT_LT(std::ranges::count(booster->frames, FrameType::kCatalogueRemove), 20);
 }
 
-TEST_F(CatalogueServerTest, WhatIsPurgedByACounterOrEndsIsRemoved) {
+TEST_F(ChannelServerTest, WhatIsPurgedByACounterOrEndsIsRemoved) {
   end_of_slot_1_ = static_cast<uint64_t>(
       (ChannelClock::now() + milliseconds(300)).time_since_epoch() / std::chrono::nanoseconds(1));
   Hold(100);
@@ -87,7 +87,7 @@ TEST_F(CatalogueServerTest, WhatIsPurgedByACounterOrEndsIsRemoved) {
   EXPECT_EQ(booster->begins, 1);
 }
 
-TEST_F(CatalogueServerTest, HeartbeatsGoBothWays) {
+TEST_F(ChannelServerTest, HeartbeatsGoBothWays) {
   auto booster = Booster();
   ASSERT_TRUE(booster->Open());
   // Longer than a channel may be silent.
@@ -98,7 +98,7 @@ TEST_F(CatalogueServerTest, HeartbeatsGoBothWays) {
   EXPECT_TRUE(WaitFor([&] { return server_.stats().connections == 0; }));
 }
 
-TEST_F(CatalogueServerTest, WithoutTheSecretNothingIsSaid) {
+TEST_F(ChannelServerTest, WithoutTheSecretNothingIsSaid) {
   Hold(10);
   auto stranger = Booster(SecretOf(2));
   EXPECT_FALSE(stranger->Open());
@@ -110,7 +110,7 @@ TEST_F(CatalogueServerTest, WithoutTheSecretNothingIsSaid) {
   EXPECT_TRUE(WaitFor([&] { return server_.stats().snapshots == 1; }));
 }
 
-TEST_F(CatalogueServerTest, OtherAddressesAreClosedAtOnce) {
+TEST_F(ChannelServerTest, OtherAddressesAreClosedAtOnce) {
   ASSERT_TRUE(server_.SetPeers({{1, 2, 3, 4}}, SecretOf(1)).ok());
   const base::UniqueFd fd = ConnectTo(server_.port());
   EXPECT_TRUE(WaitFor([&] { return Closed(fd.get()); }));
@@ -120,7 +120,7 @@ TEST_F(CatalogueServerTest, OtherAddressesAreClosedAtOnce) {
   EXPECT_TRUE(WaitFor([&] { return server_.stats().refused_address == 2; }));
 }
 
-TEST_F(CatalogueServerTest, SilentConnectionsAreFewAndShort) {
+TEST_F(ChannelServerTest, SilentConnectionsAreFewAndShort) {
   Hold(10);
   std::vector<base::UniqueFd> silent;
   for (size_t i = 0; i < 3 * kMaxOfAddress; i++) silent.push_back(ConnectTo(server_.port()));
@@ -132,14 +132,14 @@ TEST_F(CatalogueServerTest, SilentConnectionsAreFewAndShort) {
   EXPECT_LE(open(), static_cast<long>(kMaxOfAddress) - 1);
   EXPECT_TRUE(booster->Pump([&] { return open() == 0; }));
   EXPECT_TRUE(WaitFor([&] {
-    const CatalogueServer::Stats stats = server_.stats();
+    const ChannelServer::Stats stats = server_.stats();
     return stats.refused_limit + stats.refused_handshake == 3 * kMaxOfAddress;
   }));
   EXPECT_GT(server_.stats().refused_limit, 2 * kMaxOfAddress);
   EXPECT_EQ(server_.stats().connections, 1u);
 }
 
-TEST_F(CatalogueServerTest, WhoHasTheSecretIsNotDisplaced) {
+TEST_F(ChannelServerTest, WhoHasTheSecretIsNotDisplaced) {
   std::vector<std::unique_ptr<Peer>> boosters;
   for (size_t i = 0; i < kMaxOfAddress; i++) {
     boosters.push_back(Booster());
@@ -151,7 +151,7 @@ TEST_F(CatalogueServerTest, WhoHasTheSecretIsNotDisplaced) {
   EXPECT_EQ(server_.stats().connections, kMaxOfAddress);
 }
 
-TEST_F(CatalogueServerTest, GarbageIsRefused) {
+TEST_F(ChannelServerTest, GarbageIsRefused) {
   Hold(10);
   const std::vector<std::string> bad = {
       "GET / HTTP/1.1\r\n\r\n", std::string(5000, '\0'), std::string(5000, '\xff'),
@@ -168,7 +168,7 @@ TEST_F(CatalogueServerTest, GarbageIsRefused) {
   EXPECT_TRUE(booster->Pump([&] { return booster->known.size() == 10; }));
 }
 
-TEST_F(CatalogueServerTest, OtherKindsOfTlsAreRefused) {
+TEST_F(ChannelServerTest, OtherKindsOfTlsAreRefused) {
   for (const bool old : {false, true}) {
     const base::UniqueFd fd = ConnectTo(server_.port());
     SSL_CTX* context = SSL_CTX_new(TLS_client_method());
@@ -182,7 +182,7 @@ TEST_F(CatalogueServerTest, OtherKindsOfTlsAreRefused) {
   EXPECT_TRUE(WaitFor([&] { return server_.stats().refused_handshake == 2; }));
 }
 
-TEST_F(CatalogueServerTest, WhoBreaksTheProtocolIsCutOff) {
+TEST_F(ChannelServerTest, WhoBreaksTheProtocolIsCutOff) {
   auto booster = Booster();
   ASSERT_TRUE(booster->Open());
   booster->Send(
@@ -196,7 +196,7 @@ TEST_F(CatalogueServerTest, WhoBreaksTheProtocolIsCutOff) {
 }
 
 // One that reads nothing costs a buffer, and is told all anew when it reads on.
-TEST_F(CatalogueServerTest, ASlowReaderBeginsAnew) {
+TEST_F(ChannelServerTest, ASlowReaderBeginsAnew) {
   Hold(2000);
   auto slow = Booster(SecretOf(1), 4096), quick = Booster();
   ASSERT_TRUE(slow->Pump([&] { return slow->known.size() == 2000; }));
@@ -211,7 +211,7 @@ TEST_F(CatalogueServerTest, ASlowReaderBeginsAnew) {
   EXPECT_GT(slow->begins, 1);
 }
 
-TEST_F(CatalogueServerTest, AnotherSecretOrAddressEndsConnections) {
+TEST_F(ChannelServerTest, AnotherSecretOrAddressEndsConnections) {
   auto booster = Booster();
   ASSERT_TRUE(booster->Open());
   ASSERT_TRUE(server_.SetPeers({kLoopback, {1, 2, 3, 4}}, SecretOf(1)).ok());
@@ -228,24 +228,24 @@ TEST_F(CatalogueServerTest, AnotherSecretOrAddressEndsConnections) {
   EXPECT_TRUE(next->Ends());
 }
 
-TEST(CatalogueServerStartTest, OneListenerServesBothFamilies) {
-  CatalogueServer server([](uint32_t) { return UINT64_MAX; });
+TEST(ChannelServerStartTest, OneListenerServesBothFamilies) {
+  ChannelServer server([](uint32_t) { return UINT64_MAX; });
   ASSERT_TRUE(server.Start("::", 0).ok());
   ASSERT_TRUE(server.SetPeers({kLoopback}, SecretOf(1)).ok());
   Peer booster(End::kBoosterd, SecretOf(1), ConnectTo(server.port()));
   EXPECT_TRUE(booster.Open()) << booster.status;
 }
 
-TEST(CatalogueServerStartTest, SaysWhereItCannotListen) {
+TEST(ChannelServerStartTest, SaysWhereItCannotListen) {
   Listener taken;
-  CatalogueServer server([](uint32_t) { return UINT64_MAX; });
+  ChannelServer server([](uint32_t) { return UINT64_MAX; });
   EXPECT_THAT(server.Start("127.0.0.1", taken.port()).message(),
               HasSubstr("cannot listen on the catalogue's address 127.0.0.1 port"));
   EXPECT_TRUE(absl::IsInvalidArgument(server.Start("example.com", 1)));
 }
 
 // Both real ends.
-TEST_F(CatalogueServerTest, AndTheClientAgree) {
+TEST_F(ChannelServerTest, AndTheClientAgree) {
   Hold(5000);
   Catalogue catalogue(10000);
   auto clients = *ChannelClients::Start();

@@ -33,9 +33,27 @@ struct Scrape {
   std::map<std::string, double> samples;
 };
 
-Scrape Read(Metrics& metrics, const View& view) {
+// A domain that has moved, and one that never did.
+BoostFigures Moved() {
+  BoostFigures figures;
+  api::BoostDomain& moved = figures.status.domains.emplace_back();
+  moved.name = "site.test";
+  moved.mode = "auto";
+  moved.state = "boosted";
+  moved.load = api::BoostLoad{.cpu_percent = 91, .listen_queue_percent = 7};
+  moved.counters = {{"new_local", 12}, {"degraded", 0}};
+  api::BoostDomain& calm = figures.status.domains.emplace_back();
+  calm.name = "calm.test";
+  calm.mode = "off";
+  calm.state = "calm";
+  figures.status.peers = {{"192.0.2.9", true}};
+  figures.decisions[boost::DecisionLog::kBoosts][static_cast<size_t>(boost::Reason::kAboveRaise)] = 3;
+  return figures;
+}
+
+Scrape Read(Metrics& metrics, const View& view, const BoostFigures* boost = nullptr) {
   Scrape scrape;
-  scrape.text = metrics.Text(view, 25);
+  scrape.text = metrics.Text(view, 25, boost);
   std::istringstream lines(scrape.text);
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
@@ -178,7 +196,8 @@ TEST_F(BoosterMetricsTest, DocumentationMatchesTheScrape) {
     std::string& value = documented[cells[1]] = cells[2];
     for (const std::string& one : labels) value += " " + one;
   }
-  const Scrape scrape = Read(metrics_, view_);
+  const BoostFigures boost = Moved();
+  const Scrape scrape = Read(metrics_, view_, &boost);
   for (const auto& [name, type] : scrape.types) {
     std::set<std::string> labels;
     for (const auto& [sample, value] : scrape.samples) {
@@ -193,11 +212,33 @@ TEST_F(BoosterMetricsTest, DocumentationMatchesTheScrape) {
   EXPECT_EQ(documented, found);
 }
 
+TEST_F(BoosterMetricsTest, TellsWhereDomainsAre) {
+  const BoostFigures boost = Moved();
+  std::map<std::string, double> found;
+  for (const auto& [sample, value] : Read(metrics_, view_, &boost).samples) {
+    if (sample.starts_with("webbooster_boost_") || sample.starts_with("webbooster_director_"))
+      found[sample] = value;
+  }
+  const std::map<std::string, double> expected = {
+      {"webbooster_boost_domains{state=\"boosted\"}", 1},
+      {"webbooster_boost_domains{state=\"calm\"}", 1},
+      {"webbooster_boost_domains{state=\"draining\"}", 0},
+      {"webbooster_boost_decisions_total{direction=\"boost\",reason=\"above_raise\"}", 3},
+      {"webbooster_boost_store_healthy", 1},
+      {"webbooster_boost_peer_alive{peer=\"192.0.2.9\"}", 1},
+      {"webbooster_boost_domain_boosted{domain=\"site.test\"}", 1},
+      {"webbooster_boost_origin_load_ratio{domain=\"site.test\",of=\"cpu\"}", 0.91},
+      {"webbooster_boost_origin_load_ratio{domain=\"site.test\",of=\"listen_queue\"}", 0.07},
+      {"webbooster_director_packets_total{domain=\"site.test\",result=\"new_local\"}", 12}};
+  EXPECT_EQ(found, expected);
+}
+
 TEST_F(BoosterMetricsTest, RulesNameWhatExistsAndAreDocumented) {
   const std::string rules = FileText("deploy/prometheus/boosterd.rules.yml");
   const std::string docs = FileText("docs/METRICS-boosterd.md");
-  const Scrape scrape = Read(metrics_, view_);
-  const std::regex name(R"(\bwebbooster_booster_[a-z_0-9]+)");
+  const BoostFigures boost = Moved();
+  const Scrape scrape = Read(metrics_, view_, &boost);
+  const std::regex name(R"(\bwebbooster_(booster|boost|director)_[a-z_0-9]+)");
   size_t uses = 0;
   for (std::sregex_iterator it(rules.begin(), rules.end(), name), end; it != end; ++it, ++uses) {
     std::string metric = it->str();

@@ -34,7 +34,7 @@ TEST(FrontConfigDocumentTest, DefaultsAreTheParsers) {
     EXPECT_TRUE(with.config == without.config) << row.key << " is not " << value << " by default";
     ++compared;
   }
-  EXPECT_EQ(compared, 61);
+  EXPECT_EQ(compared, 84);
 }
 
 TEST(FrontConfigDocumentTest, RequiredKeysAreRequired) {
@@ -74,7 +74,7 @@ TEST(FrontConfigDocumentTest, RangesAreTheParsers) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 21);
+  EXPECT_EQ(compared, 28);
 }
 
 TEST(FrontConfigDocumentTest, KeysAreTheParsers) {

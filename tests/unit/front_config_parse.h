@@ -27,9 +27,10 @@ inline const std::map<std::string, std::string>& Files() {
         {"listeners[].", "listeners: [{address: '0.0.0.0:80', @}]\n" + domains},
         {"domains[].", domain + origins + ", @}]\n"},
         {"domains[].origins[].", domain + "origins: [{address: '192.0.2.1:80', @}]}]\n"}};
-    for (const std::string map : {"api", "metrics", "log", "access_log", "timeouts", "limits"})
+    for (const std::string map :
+         {"api", "metrics", "log", "access_log", "timeouts", "limits", "redirect"})
       result[map + "."] = listeners + domains + map + ": {@}\n";
-    for (const std::string map : {"certificate", "health", "quota", "client_quota"})
+    for (const std::string map : {"certificate", "health", "quota", "client_quota", "redirect"})
       result["domains[]." + map + "."] = domain + origins + ", " + map + ": {@}}]\n";
     return result;
   }();

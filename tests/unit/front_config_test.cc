@@ -89,7 +89,8 @@ domains:
                    {4, 5, 6},
                    {"198.51.100.0/24", "::1"},
                    {"/admin/"},
-                   {"GET", "PURGE"}}};
+                   {"GET", "PURGE"},
+                   {}}};
   EXPECT_TRUE(result.config == want);
 }
 
@@ -287,6 +288,44 @@ domains: [{name: b.test, origins: [{address: "192.0.2.1:80"}]}]
   EXPECT_THAT(NeedRestart(running, other.config),
               ElementsAre("instance", "runtime_dir", "workers", "listeners", "api", "metrics",
                           "interfaces"));
+}
+
+// What goes with VIPs, and what does not.
+TEST(FrontConfigTest, RedirectionIsCheckedAsAWhole) {
+  const auto file = [](const std::string& redirect, const std::string& of_domain,
+                       const std::string& origin = "address: '192.0.2.1:80'") {
+    return std::string(kListeners) + "redirect: {" + redirect +
+           "}\ndomains: [{name: a.test, origins: [{" + origin + "}], redirect: {" + of_domain +
+           "}}]\n";
+  };
+  const std::string told = "address: '192.0.2.1:80', key_file: /k, catalogue: '192.0.2.1:9466'";
+  const LoadResult good =
+      Parse(file("interfaces: [eth1], tunnel: [192.0.2.5, 'fd00::5']",
+                 "vips: [192.0.2.80, 'fd00::80'], encapsulation: tunnel, mode: auto", told));
+  EXPECT_THAT(good.errors, testing::IsEmpty()) << config::Text(good);
+  EXPECT_EQ(good.config.domains[0].redirect.mode, BoostMode::kAuto);
+  for (const auto& [text, error] : std::vector<std::pair<std::string, std::string>>{
+           {file("", "vips: [192.0.2.80]"), "needs redirect.interfaces"},
+           {file("", "vips: [192.0.2.80], by: bounce"), "needs key_file and catalogue"},
+           {file("interfaces: [eth1]", "vips: [192.0.2.80], mode: auto"), "they tell their load"},
+           {file("", "vips: [192.0.2.80], by: bounce", told),
+            "needs an IPv4 address in redirect.tunnel"},
+           {file("interfaces: [eth1], tunnel: [192.0.2.5]",
+                 "vips: ['fd00::80'], encapsulation: tunnel"),
+            "needs an IPv6 address in redirect.tunnel"},
+           {file("interfaces: [eth1]", "vips: [192.0.2.80], raise: 40"), "must be below raise, 40"},
+           {file("tunnel: [192.0.2.5, 192.0.2.6]", "vips: []"), "one IPv4 and one IPv6"},
+           {file("peers: [192.0.2.6]", "vips: []"), "needs redirect.peer_key_file"},
+           {file("etcd: ['127.0.0.1:2379']", "vips: []"), "is no URL of a server"},
+           {file("etcd: ['http://a/b']", "vips: []"), "is no URL of a server"}}) {
+    EXPECT_THAT(OnlyError(text), testing::HasSubstr(error)) << text;
+  }
+  const std::string both =
+      std::string(kListeners) +
+      "redirect: {interfaces: [eth1]}\ndomains:\n"
+      "- {name: a.test, origins: [{address: '192.0.2.1:80'}], redirect: {vips: [192.0.2.80]}}\n"
+      "- {name: b.test, origins: [{address: '192.0.2.1:80'}], redirect: {vips: [192.0.2.80]}}\n";
+  EXPECT_THAT(OnlyError(both), testing::HasSubstr("192.0.2.80 is one of a.test (line 4)"));
 }
 
 }  // namespace

@@ -43,6 +43,36 @@ TEST_F(WbctlBooster, ShowsStatusAndDomains) {
   ExpectRun("--json booster domains", 0, "{\"domains\":[{\"name\":\"site.test");
 }
 
+TEST_F(WbctlBooster, BoostsAndSaysHowThatWent) {
+  ExpectRun("boost on site.test", 0,
+            "site.test: on, boosted, in force after 0.4 ms, 12 connections stay where they are, 3 "
+            "resets seen\n");
+  EXPECT_EQ(booster_.asked.mode, "on");
+  EXPECT_FALSE(booster_.asked.for_s);
+  ExpectRun("boost auto site.test --at 70 --for 10m", 0, "site.test: auto, boosted");
+  EXPECT_EQ(booster_.asked.at_percent, 70u);
+  EXPECT_EQ(booster_.asked.for_s, 600u);
+  ExpectRun("boost off site.test --json", 0, "\"connections_kept\":12");
+  ExpectRun("boost on other.test", 1, "wbctl: boost on other.test: ");
+  for (const char* wrong :
+       {"boost on", "boost on site.test --at 70", "boost auto site.test --at 0",
+        "boost on site.test --for 5", "boost on site.test --for 100ms", "boost"})
+    EXPECT_EQ(Run(wrong).code, 2) << wrong;
+}
+
+TEST_F(WbctlBooster, ShowsWhoIsBoostedAndWhy) {
+  const Outcome status = Run("boost status");
+  EXPECT_EQ(status.code, 0);
+  for (const char* text : {"on eth7", "etcd, not well: not there?", "192.0.2.9, not heard of",
+                           "auto for 1m 30s", "91.2 %", "12.5 %", "above_raise"})
+    EXPECT_THAT(status.text, HasSubstr(text));
+  ExpectRun("boost status --json", 0, "\"cpu_percent\":91.25");
+  const Outcome why = Run("boost explain site.test");
+  EXPECT_EQ(why.code, 0);
+  for (const char* text : {"Because.", "manual", "calm"}) EXPECT_THAT(why.text, HasSubstr(text));
+  ExpectRun("boost explain other.test", 1, "wbctl: boost explain other.test: ");
+}
+
 TEST_F(WbctlBooster, ReloadsOrSaysWhatIsWrong) {
   ExpectRun("booster reload", 0,
             "warning: b.yaml:9: has no effect\ntakes a restart: listeners\nreloaded: 2 domains\n");

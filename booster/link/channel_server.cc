@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "booster/link/catalogue_server.h"
+#include "booster/link/channel_server.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -44,25 +44,25 @@ uint64_t Ns(TimePoint at) {  // steady_clock is CLOCK_MONOTONIC
 
 }  // namespace
 
-CatalogueServer::CatalogueServer(CatalogueSource::AnsweredUntil answered_until)
+ChannelServer::ChannelServer(CatalogueSource::AnsweredUntil answered_until)
     : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), source_(std::move(answered_until), kChanges) {}
 
-CatalogueServer::~CatalogueServer() { Stop(); }
+ChannelServer::~ChannelServer() { Stop(); }
 
-void CatalogueServer::Set(const Key& key, uint32_t slot, uint32_t bytes) {
+void ChannelServer::Set(const Key& key, uint32_t slot, uint32_t bytes) {
   const Change change{key, slot, bytes};
   Queue(&change);
 }
 
-void CatalogueServer::Drop(const Key& key) {
+void ChannelServer::Drop(const Key& key) {
   const Change change{key, 0, 0};
   Queue(&change);
 }
 
-void CatalogueServer::Recheck() { Queue(nullptr); }
+void ChannelServer::Recheck() { Queue(nullptr); }
 
 // Null: all keys are to be asked of again.
-void CatalogueServer::Queue(const Change* change) {
+void ChannelServer::Queue(const Change* change) {
   bool wake;
   {
     std::lock_guard lock(queue_mu_);
@@ -75,7 +75,7 @@ void CatalogueServer::Queue(const Change* change) {
   if (wake) (void)eventfd_write(wake_.get(), 1);
 }
 
-absl::Status CatalogueServer::Start(const std::string& host, uint16_t port) {
+absl::Status ChannelServer::Start(const std::string& host, uint16_t port) {
   if (!wake_) return base::PosixError("make", "an eventfd");
   WB_ASSIGN_OR_RETURN(const SocketAddress address, SocketAddress::Parse(host, port));
   const std::string name = absl::StrCat("the catalogue's address ", host, " port ", port);
@@ -93,8 +93,8 @@ absl::Status CatalogueServer::Start(const std::string& host, uint16_t port) {
   return absl::OkStatus();
 }
 
-absl::Status CatalogueServer::SetPeers(const std::set<Address>& addresses,
-                                       const std::optional<Secret>& secret) {
+absl::Status ChannelServer::SetPeers(const std::set<Address>& addresses,
+                                     const std::optional<Secret>& secret) {
   Peers next{addresses, secret, nullptr};
   std::lock_guard lock(mu_);
   if (secret && secret == peers_.secret) {
@@ -108,18 +108,18 @@ absl::Status CatalogueServer::SetPeers(const std::set<Address>& addresses,
   return absl::OkStatus();
 }
 
-void CatalogueServer::Stop() {
+void ChannelServer::Stop() {
   stop_ = true;
   (void)eventfd_write(wake_.get(), 1);
   if (thread_.joinable()) thread_.join();
 }
 
-CatalogueServer::Stats CatalogueServer::stats() const {
+ChannelServer::Stats ChannelServer::stats() const {
   std::lock_guard lock(mu_);
   return stats_;
 }
 
-void CatalogueServer::Run() {
+void ChannelServer::Run() {
   sigset_t pipe;
   sigemptyset(&pipe);
   sigaddset(&pipe, SIGPIPE);
@@ -139,13 +139,14 @@ void CatalogueServer::Run() {
     if (queued_ && now >= apply_at_) Apply();
     RecheckIfDue(now);
     Accept(now);
+    TellLoad(now);
     Serve(now);
     Publish();
   }
   connections_.clear();
 }
 
-int CatalogueServer::WaitMs(TimePoint now) const {
+int ChannelServer::WaitMs(TimePoint now) const {
   TimePoint until = recheck_wanted_ ? recheck_from_ : recheck_by_;
   if (queued_) until = std::min(until, apply_at_);
   if (accept_from_ > now) until = std::min(until, accept_from_);
@@ -153,12 +154,13 @@ int CatalogueServer::WaitMs(TimePoint now) const {
     const TimePoint end{std::chrono::nanoseconds(source_.next_end())};
     until = std::min(until, std::max(end, recheck_from_));
   }
+  if (sample_load_ && counts_.connections != 0) until = std::min(until, load_at_);
   for (const Connection& c : connections_) until = std::min(until, c.more ? now : c.channel->due());
   return static_cast<int>(
       std::max<int64_t>(std::chrono::ceil<milliseconds>(until - now).count(), 0));
 }
 
-void CatalogueServer::Apply() {
+void ChannelServer::Apply() {
   std::vector<Change> changes;
   {
     std::lock_guard lock(queue_mu_);
@@ -177,7 +179,7 @@ void CatalogueServer::Apply() {
 }
 
 // What was told and has ended, or been purged by a counter; what is answered again.
-void CatalogueServer::RecheckIfDue(TimePoint now) {
+void ChannelServer::RecheckIfDue(TimePoint now) {
   const bool wanted = recheck_wanted_ || source_.next_end() <= Ns(now);
   if (now < (wanted ? recheck_from_ : recheck_by_)) return;
   source_.Recheck(Ns(now));
@@ -187,7 +189,7 @@ void CatalogueServer::RecheckIfDue(TimePoint now) {
   recheck_by_ = done + std::max<ChannelClock::duration>(kRecheck, kUnwantedShare * (done - now));
 }
 
-void CatalogueServer::Accept(TimePoint now) {
+void ChannelServer::Accept(TimePoint now) {
   if (now < accept_from_) return;
   Peers peers;
   {
@@ -229,7 +231,7 @@ void CatalogueServer::Accept(TimePoint now) {
   }
 }
 
-bool CatalogueServer::MakeRoom(const Address& address) {
+bool ChannelServer::MakeRoom(const Address& address) {
   const auto same = [&](const Connection& c) { return c.address == address; };
   if (static_cast<size_t>(std::ranges::count_if(connections_, same)) < kMaxOfAddress) return true;
   const auto oldest = std::ranges::find_if(
@@ -240,7 +242,7 @@ bool CatalogueServer::MakeRoom(const Address& address) {
   return true;
 }
 
-void CatalogueServer::Serve(TimePoint now) {
+void ChannelServer::Serve(TimePoint now) {
   Peers peers;
   {
     std::lock_guard lock(mu_);
@@ -265,14 +267,52 @@ void CatalogueServer::Serve(TimePoint now) {
   }
 }
 
-// Nothing that a booster says is of interest yet, but that it is there.
-absl::Status CatalogueServer::Step(Connection& connection, TimePoint now) {
+// One report for all; it goes out with what else there is. A peer that does not read is told less.
+void ChannelServer::TellLoad(TimePoint now) {
+  if (!sample_load_ || counts_.connections == 0 || now < load_at_) return;
+  load_at_ = now + kLoadPeriod;
+  std::string frame;
+  AppendLoad(sample_load_(), &frame);
+  for (Connection& c : connections_) {
+    if (!c.greeted || c.channel->out().size() >= kBuffer) continue;
+    c.channel->out() += frame;
+    counts_.loads++;
+  }
+}
+
+absl::Status ChannelServer::Take(Connection& connection, const Frame& frame) {
+  if (frame.type != FrameType::kBounce) return absl::OkStatus();
+  WB_ASSIGN_OR_RETURN(const BounceTable table, ReadBounce(frame));
+  connection.bounces = true;
+  const auto last = std::find_if(connections_.rbegin(), connections_.rend(),
+                                 [](const Connection& c) { return c.bounces; });
+  if (!take_bounce_ || &*last != &connection) return absl::OkStatus();
+  const absl::Status taken = take_bounce_(table.entries);
+  if (taken.ok()) {
+    counts_.bounces++;
+    connection.bounced = table.serial;
+    return absl::OkStatus();
+  }
+  counts_.bounces_refused++;
+  const TimePoint now = ChannelClock::now();
+  if (now >= bounce_quiet_until_) {
+    bounce_quiet_until_ = now + kBetweenWarnings;
+    spdlog::warn("booster {}: what it wants to be bounced is not, or not all: {}", connection.name,
+                 std::string(taken.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChannelServer::Step(Connection& connection, TimePoint now) {
   ChannelConnection& channel = *connection.channel;
-  WB_RETURN_IF_ERROR(channel.Run(now, [](const Frame&) { return absl::OkStatus(); }));
+  WB_RETURN_IF_ERROR(channel.Run(now, [&](const Frame& frame) { return Take(connection, frame); }));
   connection.more = false;
   if (!channel.open()) return channel.Flush(now);
   if (!std::exchange(connection.greeted, true))
     spdlog::info("booster {}: the channel is open", connection.name);
+  // The last of them is enough for a peer that does not read.
+  if (connection.bounced && channel.out().size() < kBuffer)
+    AppendBounced(*std::exchange(connection.bounced, std::nullopt), &channel.out());
   for (int round = 0; round < kRounds; round++) {
     source_.Read(&connection.reader, kBuffer, &channel.out());
     WB_RETURN_IF_ERROR(channel.Flush(now));
@@ -282,8 +322,8 @@ absl::Status CatalogueServer::Step(Connection& connection, TimePoint now) {
   return absl::OkStatus();
 }
 
-void CatalogueServer::Refused(uint64_t Stats::*counter, const std::string& who,
-                              const std::string& why) {
+void ChannelServer::Refused(uint64_t Stats::*counter, const std::string& who,
+                            const std::string& why) {
   counts_.*counter += 1;
   const TimePoint now = ChannelClock::now();
   if (now < quiet_until_) return;
@@ -291,7 +331,7 @@ void CatalogueServer::Refused(uint64_t Stats::*counter, const std::string& who,
   spdlog::warn("the channel is refused to {}: {}", who, why);
 }
 
-void CatalogueServer::Publish() {
+void ChannelServer::Publish() {
   counts_.entries = source_.told();
   counts_.snapshots = source_.begun();
   counts_.connections =

@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// accelerd's end of the channel (channel.h): listens, and tells each booster that has the link
-// secret which keys are held, as that changes. One thread of its own; all functions may be called
-// from any thread, those of KeyObserver without waiting.
+// accelerd's end of the channel (channel.h): listens, tells each booster that has the link secret
+// which keys are held, as that changes, and how busy the origin is, and takes which domains are to
+// be bounced. One thread of its own; all functions may be called from any thread, those of
+// KeyObserver without waiting.
+//
+// Of several connections that tell of bouncing the one made last is believed: a booster's successor
+// is heard and not the one before it, and two that disagree cannot take turns.
 //
 // What others can take here is bounded: an address that is no booster's is closed at once; a
 // connection has 2 s to prove that it has the secret, and an address kMaxOfAddress connections, of
 // which a new one displaces the oldest that has not proved it; a peer that does not read holds a
 // buffer of 64 KiB here and one in the kernel, and begins anew when it has missed too much.
-#ifndef BOOSTER_LINK_CATALOGUE_SERVER_H_
-#define BOOSTER_LINK_CATALOGUE_SERVER_H_
+#ifndef BOOSTER_LINK_CHANNEL_SERVER_H_
+#define BOOSTER_LINK_CHANNEL_SERVER_H_
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,7 +38,7 @@ namespace wb::link {
 
 inline constexpr size_t kMaxOfAddress = 8;
 
-class CatalogueServer final : public KeyObserver {
+class ChannelServer final : public KeyObserver {
  public:
   // IPv4 as IPv4-mapped IPv6; network byte order.
   using Address = std::array<uint32_t, 4>;
@@ -45,13 +51,24 @@ class CatalogueServer final : public KeyObserver {
     uint64_t refused_address = 0;    // of no booster
     uint64_t refused_handshake = 0;  // without the secret or too slow, or not of this protocol
     uint64_t refused_limit = 0;      // of an address that has enough
+    uint64_t loads = 0;              // reports of the load, each to one booster
+    uint64_t bounces = 0;            // bounce tables put in force, the same one again included
+    uint64_t bounces_refused = 0;    // by who puts them in force
   };
+  using SampleLoad = std::function<LoadReport()>;
+  // An error: the table is not in force, or not all of it.
+  using TakeBounce = std::function<absl::Status(std::span<const BounceEntry>)>;
 
   // `answered_until` is called on the server's thread.
-  explicit CatalogueServer(CatalogueSource::AnsweredUntil answered_until);
-  ~CatalogueServer();
-  CatalogueServer(const CatalogueServer&) = delete;
-  CatalogueServer& operator=(const CatalogueServer&) = delete;
+  explicit ChannelServer(CatalogueSource::AnsweredUntil answered_until);
+  ~ChannelServer();
+  ChannelServer(const ChannelServer&) = delete;
+  ChannelServer& operator=(const ChannelServer&) = delete;
+
+  // Before Start(), and called on the server's thread, so that they must not wait. Without them no
+  // load is told, and bounce tables are not answered.
+  void ReportLoad(SampleLoad sample) { sample_load_ = std::move(sample); }
+  void AcceptBounces(TakeBounce take) { take_bounce_ = std::move(take); }
 
   void Set(const Key& key, uint32_t slot, uint32_t bytes) override;
   void Drop(const Key& key) override;
@@ -84,9 +101,11 @@ class CatalogueServer final : public KeyObserver {
     std::shared_ptr<const TlsContext> context;
     std::unique_ptr<ChannelConnection> channel;
     CatalogueSource::Reader reader;
-    uint64_t counted_bytes = 0;  // of what it has sent
-    bool greeted = false;        // it has been open
-    bool more = false;           // it would take more at once
+    uint64_t counted_bytes = 0;                      // of what it has sent
+    bool greeted = false;                            // it has been open
+    bool more = false;                               // it would take more at once
+    bool bounces = false;                            // it has told of bouncing
+    std::optional<uint64_t> bounced = std::nullopt;  // to be told
   };
   using Connections = std::list<Connection>;
 
@@ -99,6 +118,8 @@ class CatalogueServer final : public KeyObserver {
   bool MakeRoom(const Address& address);
   void Serve(ChannelClock::time_point now);
   absl::Status Step(Connection& connection, ChannelClock::time_point now);
+  absl::Status Take(Connection& connection, const Frame& frame);
+  void TellLoad(ChannelClock::time_point now);
   void Refused(uint64_t Stats::*counter, const std::string& who, const std::string& why);
   void Publish();
 
@@ -115,6 +136,8 @@ class CatalogueServer final : public KeyObserver {
   base::UniqueFd listener_;
   uint16_t port_ = 0;
   // The thread's own.
+  SampleLoad sample_load_;
+  TakeBounce take_bounce_;
   CatalogueSource source_;
   Connections connections_;
   Stats counts_;
@@ -124,10 +147,12 @@ class CatalogueServer final : public KeyObserver {
   ChannelClock::time_point recheck_from_;  // not before: it takes its time
   ChannelClock::time_point recheck_by_;
   ChannelClock::time_point accept_from_;
+  ChannelClock::time_point load_at_;
   ChannelClock::time_point quiet_until_;
+  ChannelClock::time_point bounce_quiet_until_;
   std::thread thread_;
 };
 
 }  // namespace wb::link
 
-#endif  // BOOSTER_LINK_CATALOGUE_SERVER_H_
+#endif  // BOOSTER_LINK_CHANNEL_SERVER_H_

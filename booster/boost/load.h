@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What origins report of their load (channel frame 32, docs/REDIRECTION.md), and what of it
+// concerns one domain.
+#ifndef BOOSTER_BOOST_LOAD_H_
+#define BOOSTER_BOOST_LOAD_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "booster/boost/parameters.h"
+
+namespace wb::boost {
+
+struct DomainLoad {
+  uint64_t requests = 0;  // total
+  uint32_t connections = 0;
+};
+
+// A report of one origin.
+struct Load {
+  double cpu = 0;           // percent of all its CPUs, softirq included
+  double softirq = 0;       // percent, part of it
+  double listen_queue = 0;  // percent of the fullest listener's
+  uint64_t overflows = 0;   // of listen queues, total
+  absl::flat_hash_map<std::string, DomainLoad> domains;
+  TimePoint at;  // when it came
+};
+
+// Of the busiest origin of a domain that has reported in the last second.
+struct Sample {
+  double cpu = 0, softirq = 0, listen_queue = 0;  // percent
+  uint64_t overflows = 0;
+  double rate = 0;   // requests a second of the domain, at all its origins
+  double share = 1;  // of that origin's requests that are the domain's, in [0, 1]
+  uint64_t connections = 0;
+  TimePoint at;
+
+  // What thresholds are compared with.
+  double percent() const { return std::max(cpu, listen_queue); }
+};
+
+// Thread-safe.
+class Loads {
+ public:
+  virtual ~Loads() = default;
+  // None: no origin of the domain has reported in the second before `now`.
+  virtual std::optional<Sample> Of(const std::string& domain, TimePoint now) = 0;
+  // Appends the domains of origins with at least `percent` in a report that has come since the
+  // last call; some perhaps twice. Nothing else makes the engine look at a calm domain.
+  virtual void Busy(double percent, std::vector<std::string>* domains) = 0;
+};
+
+// What boosted domains cost this booster. Thread-safe.
+class Usage {
+ public:
+  virtual ~Usage() = default;
+  struct All {
+    double cpu = 0;   // percent of all the booster's CPUs, now
+    double rate = 0;  // requests a second, of all domains
+  };
+  virtual All Total() = 0;
+  // Requests a second of the domain at this booster, now.
+  virtual double Rate(const std::string& domain) = 0;
+};
+
+}  // namespace wb::boost
+
+#endif  // BOOSTER_BOOST_LOAD_H_

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What carries a decision out: the director of this machine, or the origin that bounces.
+#ifndef BOOSTER_BOOST_SWITCH_H_
+#define BOOSTER_BOOST_SWITCH_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace wb::boost {
+
+struct Effect {
+  uint64_t kept = 0;    // connections that stay where they are, on the side that is left
+  uint64_t resets = 0;  // of clients, seen while it took effect
+};
+
+// Thread-safe: different domains at the same time, one domain never.
+class Switch {
+ public:
+  virtual ~Switch() = default;
+  // Returns when it is in force for new connections. The same state again is no error. When it
+  // fails, the state is as before. The engine's thread waits for it: a second at most.
+  virtual absl::StatusOr<Effect> Apply(const std::string& domain, bool boosted) = 0;
+  // Connections of a domain that is calm again which the booster still has; asked once a second.
+  virtual uint64_t Kept(const std::string& /*domain*/) { return 0; }
+};
+
+}  // namespace wb::boost
+
+#endif  // BOOSTER_BOOST_SWITCH_H_

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* On to a target: by new MAC addresses, or in a tunnel: IP in IP (RFC 2003), IPv6 in IPv6 and either in the other (RFC 2473,
+ * RFC 4213). The mark of congestion is carried through (RFC 6040). What does not fit is answered by ICMP (tunnel_icmp.h). */
+#ifndef WEBBOOSTER_BPF_LIB_TUNNEL_H_
+#define WEBBOOSTER_BPF_LIB_TUNNEL_H_
+
+#include "bpf/lib/packet.h"
+#include "webbooster/abi/target.h"
+
+#define WB_TUNNEL_TTL 64
+#define WB_ECN_MASK 3
+#define WB_ECN_CE 3
+
+/* An outer header. */
+struct wb_outer {
+  __u32 source_be32[4]; /* IPv4 as ::ffff:a.b.c.d */
+  __u32 bytes;
+  __u8 ce;     /* congestion experienced */
+  __u8 family; /* of the inner packet, 4 or 6 */
+};
+
+/* Returns 0 if a tunnel's outer header, without options or extensions, follows Ethernet's. */
+wb_inline int tunnel__parse(void *data, void *data_end, struct wb_outer *o) {
+  struct ethhdr *eth = data;
+  struct iphdr *ip = (void *)(eth + 1);
+  struct ipv6hdr *ip6 = (void *)(eth + 1);
+  __u8 inner;
+  if ((void *)(ip + 1) > data_end) return -1;
+  if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+    if (ip->ihl != 5 || (ip->frag_off & bpf_htons(0x3fff))) return -1;
+    inner = ip->protocol;
+    o->source_be32[0] = o->source_be32[1] = 0;
+    o->source_be32[2] = bpf_htonl(0xffff);
+    o->source_be32[3] = ip->saddr;
+    o->bytes = sizeof(*ip);
+    o->ce = (ip->tos & WB_ECN_MASK) == WB_ECN_CE;
+  } else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+    if ((void *)(ip6 + 1) > data_end) return -1;
+    inner = ip6->nexthdr;
+    __builtin_memcpy(o->source_be32, &ip6->saddr, sizeof(o->source_be32));
+    o->bytes = sizeof(*ip6);
+    o->ce = ((ip6->flow_lbl[0] >> 4) & WB_ECN_MASK) == WB_ECN_CE;
+  } else {
+    return -1;
+  }
+  if (inner != IPPROTO_IPIP && inner != IPPROTO_IPV6) return -1;
+  o->family = inner == IPPROTO_IPIP ? 4 : 6;
+  return 0;
+}
+
+/* The inner packet was marked on its way through the tunnel. */
+wb_inline void tunnel__mark(void *data, void *data_end, __u8 family) {
+  struct iphdr *ip = data + sizeof(struct ethhdr);
+  struct ipv6hdr *ip6 = data + sizeof(struct ethhdr);
+  if (family == 4 && (void *)(ip + 1) <= data_end && (ip->tos & WB_ECN_MASK)) {
+    __u16 *word = (void *)ip, from = *word;
+    ip->tos |= WB_ECN_CE;
+    csum__replace2(&ip->check, from, *word);
+  } else if (family == 6 && (void *)(ip6 + 1) <= data_end && (ip6->flow_lbl[0] >> 4 & WB_ECN_MASK)) {
+    ip6->flow_lbl[0] |= WB_ECN_CE << 4;
+  }
+}
+
+/* Takes the outer header off; pointers into the frame are void then. Returns 0, or -1 and the frame is as it was. */
+wb_inline int tunnel__decap(struct xdp_md *ctx, const struct wb_outer *o) {
+  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+  struct ethhdr eth, *to;
+  if (data + sizeof(eth) > data_end) return -1;
+  __builtin_memcpy(&eth, data, sizeof(eth));
+  eth.h_proto = o->family == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+  if (bpf_xdp_adjust_head(ctx, o->bytes == sizeof(struct iphdr) ? (int)sizeof(struct iphdr) : (int)sizeof(struct ipv6hdr)))
+    return -1;
+  to = (void *)(long)ctx->data;
+  data_end = (void *)(long)ctx->data_end;
+  if ((void *)(to + 1) > data_end) return -1;
+  __builtin_memcpy(to, &eth, sizeof(eth));
+  if (o->ce) tunnel__mark(to, data_end, o->family);
+  return 0;
+}
+
+/* The inner packet's traffic class, and its length in bytes; 0: cut off. */
+wb_inline __u32 tunnel__inner(struct xdp_md *ctx, __u8 family, __u8 *traffic_class) {
+  void *data_end = (void *)(long)ctx->data_end;
+  struct iphdr *ip = (void *)(long)ctx->data + sizeof(struct ethhdr);
+  struct ipv6hdr *ip6 = (void *)ip;
+  if ((void *)(ip + 1) > data_end) return 0;
+  *traffic_class = ip->tos;
+  if (family == 4) return bpf_ntohs(ip->tot_len);
+  if ((void *)(ip6 + 1) > data_end) return 0;
+  *traffic_class = ip6->priority << 4 | ip6->flow_lbl[0] >> 4;
+  return sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
+}
+
+wb_inline void tunnel__outer4(struct iphdr *ip, const struct wb_target *t, __u8 family, __u8 traffic_class, __u32 bytes) {
+  __u64 sum = 0;
+  ip->ihl = 5;
+  ip->version = 4;
+  ip->tos = traffic_class;
+  ip->tot_len = bpf_htons(sizeof(*ip) + bytes);
+  ip->id = 0; /* never fragmented: RFC 6864, 4.1 */
+  ip->frag_off = bpf_htons(0x4000);
+  ip->ttl = WB_TUNNEL_TTL;
+  ip->protocol = family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
+  ip->check = 0;
+  ip->saddr = t->source_be32[3];
+  ip->daddr = t->address_be32[3];
+  for (int i = 0; i < sizeof(*ip) / 4; i++) sum += ((__u32 *)ip)[i];
+  ip->check = ~csum__fold(sum);
+}
+
+wb_inline void tunnel__outer6(struct ipv6hdr *ip, const struct wb_target *t, __u8 family, __u8 traffic_class, __u32 bytes) {
+  *(__u32 *)ip = bpf_htonl(6u << 28 | (__u32)traffic_class << 20);
+  ip->payload_len = bpf_htons(bytes);
+  ip->nexthdr = family == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
+  ip->hop_limit = WB_TUNNEL_TTL;
+  __builtin_memcpy(&ip->saddr, t->source_be32, 16);
+  __builtin_memcpy(&ip->daddr, t->address_be32, 16);
+}
+
+/* Puts the packet, of IP version `family`, into a tunnel to the target, with its MAC addresses; pointers into the frame are
+ * void then. It fits: the caller has compared its length with t->mtu. Returns 0 or -1: no room, or cut off. */
+wb_inline int tunnel__encap(struct xdp_md *ctx, const struct wb_target *t, __u8 family) {
+  __u8 traffic_class = 0, outer = t->tunnel;
+  __u32 bytes = tunnel__inner(ctx, family, &traffic_class);
+  if (!bytes) return -1;
+  if (bpf_xdp_adjust_head(ctx, outer == 4 ? -(int)sizeof(struct iphdr) : -(int)sizeof(struct ipv6hdr))) return -1;
+  struct ethhdr *eth = (void *)(long)ctx->data;
+  void *data_end = (void *)(long)ctx->data_end, *ip = eth + 1;
+  if (ip + sizeof(struct ipv6hdr) > data_end) return -1; /* the inner header is behind it */
+  __builtin_memcpy(eth->h_dest, t->mac_destination, ETH_ALEN);
+  __builtin_memcpy(eth->h_source, t->mac_source, ETH_ALEN);
+  eth->h_proto = outer == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+  if (outer == 4)
+    tunnel__outer4(ip, t, family, traffic_class, bytes);
+  else
+    tunnel__outer6(ip, t, family, traffic_class, bytes);
+  return 0;
+}
+
+/* The whole way to a target that is not this machine: the verdict, or -1: it cannot be done. */
+wb_inline int tunnel__send(struct xdp_md *ctx, const struct wb_target *t, __u8 family) {
+  if (t->tunnel) {
+    if (tunnel__encap(ctx, t, family)) return -1;
+  } else {
+    struct ethhdr *eth = (void *)(long)ctx->data;
+    if ((void *)(eth + 1) > (void *)(long)ctx->data_end) return -1;
+    __builtin_memcpy(eth->h_dest, t->mac_destination, ETH_ALEN);
+    __builtin_memcpy(eth->h_source, t->mac_source, ETH_ALEN);
+  }
+  return t->ifindex == ctx->ingress_ifindex ? XDP_TX : (int)bpf_redirect(t->ifindex, 0);
+}
+
+#endif

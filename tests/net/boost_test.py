@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A domain goes to the booster and back 10,000 times, under load: wrk and h2load (TLS, HTTP/2) with connections that
+stay and new ones all the time, and 100 long downloads that began on either side. Nobody notices, and each first new
+connection after an answer of the control API meets the right side.
+"""
+
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import netlab
+from boost_lab import BOOSTER, ORIGIN, api, boost, state, who
+from netlab import Lab, check, say
+
+TOGGLES = 10000
+DOWNLOADS = 100
+LONG_BYTES = 8 << 20
+SIZES = (1024, 11673, 40000)
+TOGGLE_P99_S = 0.005
+
+
+def quantile(values, part):
+    return sorted(values)[min(len(values) - 1, int(part * len(values)))]
+
+
+class Download(threading.Thread):
+    """A response that is read slowly, so that it lasts as long as the test; each byte is compared."""
+
+    def __init__(self, lab, vip, reference, number):
+        super().__init__(daemon=True)
+        self.reference, self.number = reference, number
+        self.error, self.side, self.hurry = None, None, threading.Event()
+        self.sock = socket.create_connection((vip, 80), 10)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+        self.sock.settimeout(60)
+        self.sock.sendall(lab.request("/long.bin"))
+        self.start()
+
+    def run(self):
+        try:
+            self.read()
+        except (OSError, netlab.TestFailure) as error:
+            self.error = error
+        finally:
+            self.sock.close()
+
+    def read(self):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            part = self.sock.recv(4096)
+            check(part, f"download {self.number}: no head")
+            head += part
+        at = head.index(b"\r\n\r\n") + 4
+        check(head.startswith(b"HTTP/1.1 200 "), f"download {self.number}: {head[:60]!r}")
+        got = head[at:]
+        done = 0
+        while True:
+            check(got == self.reference[done:done + len(got)], f"download {self.number}: other bytes from {done}")
+            done += len(got)
+            if done == len(self.reference):
+                return
+            if not self.hurry.is_set():
+                time.sleep(0.5)
+            got = self.sock.recv(32768 if not self.hurry.is_set() else 1 << 20)
+            check(got, f"download {self.number}: ends after {done} bytes")
+
+
+def wrk(lab, vip, seconds):
+    return lab.start("client", "wrk", "-t1", "-c16", f"-d{seconds}s", "-H", f"Host: {lab.domain}", f"http://{vip}/s1024.html")
+
+
+def check_wrk(process):
+    out, err = process.communicate(timeout=60)
+    check(process.returncode == 0, f"wrk: {err}")
+    check("Socket errors" not in out and "Non-2xx" not in out, f"wrk: {out}")
+    return int(re.search(r"(\d+) requests in", out)[1])
+
+
+class Repeated(threading.Thread):
+    """h2load over TLS again and again, each time with new connections, or curl, whose answers are compared."""
+
+    def __init__(self, run):
+        super().__init__(daemon=True)
+        self._run, self.stop, self.error, self.requests = run, threading.Event(), None, 0
+        self.start()
+
+    def run(self):
+        while not self.stop.is_set() and self.error is None:
+            try:
+                self.requests += self._run()
+            except (netlab.TestFailure, subprocess.SubprocessError) as error:
+                self.error = error
+
+    def finish(self):
+        self.stop.set()
+        self.join(60)
+        check(self.error is None, f"{self.error}")
+        check(self.requests > 0, "no request was made")
+        return self.requests
+
+
+def h2load(lab, vip):
+    done = lab.run("client", "h2load", "-t1", "-c8", "-m4", "-n200", f"--connect-to={vip}:443", f"https://{lab.domain}/s11673.html",
+                   timeout=60)
+    found = re.search(r"requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout",
+                      done.stdout)
+    check(found and done.returncode == 0, f"h2load: {done.stdout}{done.stderr}")
+    check(found[1] == found[2] and found[3] == found[4] == found[5] == "0", f"h2load: {found[0]}")
+    return int(found[1])
+
+
+def curl(lab, vip, path):
+    """Each size over HTTP/1.1, TLS and HTTP/2, new connections, bytes compared."""
+    count = 0
+    for size in SIZES:
+        body = (path / f"s{size}.html").read_bytes()
+        for scheme, option in (("http", "--http1.1"), ("https", "--http1.1"), ("https", "--http2")):
+            port = 80 if scheme == "http" else 443
+            done = subprocess.run(lab.command("client", "curl", "-sS", option, "--cacert", lab.env["CA_CERT"], "--resolve",
+                                              f"{lab.domain}:{port}:{vip}", f"{scheme}://{lab.domain}/s{size}.html"),
+                                  capture_output=True, timeout=60)
+            check(done.returncode == 0, f"curl {scheme} {option}: {done.stderr!r}")
+            check(done.stdout == body, f"curl {scheme} {option}: other bytes of {size}")
+            count += 1
+    return count
+
+
+def toggle(lab, vip, count, times):
+    """`count` times on and off. times: seconds from the request to the API to the first answer of the new side."""
+    took = []
+    for _ in range(count // 2):
+        for mode, side in (("on", BOOSTER), ("off", ORIGIN)):
+            began = time.monotonic()
+            outcome = boost(lab, mode)
+            met = who(lab, vip)
+            times.append(time.monotonic() - began)
+            took.append(outcome["took_ms"])
+            check(met == side, f"after boost {mode} a new connection meets the {met}: {outcome}")
+            check(outcome["resets_seen"] == 0, f"resets: {outcome}")
+    return took
+
+
+def toggles_under_load():
+    with netlab.scratch() as path:
+        run_toggles(path)
+
+
+def run_toggles(path):
+    reference = netlab.pattern("long", LONG_BYTES)
+    (path / "long.bin").write_bytes(reference)
+    for size in SIZES:
+        (path / f"s{size}.html").write_bytes(netlab.pattern(f"s{size}", size))
+    with Lab(docroot=path, booster=True) as lab, lab.inside("client"):
+        vip = lab.env["VIP_SITE"]
+        downloads = []
+        for number in range(DOWNLOADS):  # half of them begin at the booster
+            if number == DOWNLOADS // 2:
+                boost(lab, "on")
+            downloads.append(Download(lab, vip, reference, number))
+        boost(lab, "off")
+        load, repeated = wrk(lab, vip, 25), [Repeated(lambda: h2load(lab, vip)), Repeated(lambda: curl(lab, vip, path))]
+        times, took, alone = [], [], []
+        while load.poll() is None and len(times) < TOGGLES * 0.9:
+            took += toggle(lab, vip, 100, times)
+        under_load = len(times)
+        requests = check_wrk(load)
+        counts = [one.finish() for one in repeated]
+        for download in downloads:
+            check(download.error is None, f"{download.error}")
+        open_ones = sum(download.is_alive() for download in downloads)
+        took += toggle(lab, vip, TOGGLES - under_load, alone)  # beside downloads alone: the product's own time
+        for download in downloads:
+            download.hurry.set()
+        for download in downloads:
+            download.join(120)
+            check(not download.is_alive() and download.error is None, f"download {download.number}: {download.error}")
+        check(open_ones == DOWNLOADS, f"only {open_ones} downloads lasted through the load")
+        say(f"  {len(times) + len(alone)} toggles, {under_load} of them under load; {requests} requests of wrk, {counts[0]} of h2load, "
+            f"{counts[1]} of curl, {DOWNLOADS} downloads of {LONG_BYTES >> 20} MiB: none failed")
+        say(f"  until a new connection was answered by the other side: under load p50 {quantile(times, .5) * 1000:.2f} ms, "
+            f"p99 {quantile(times, .99) * 1000:.2f}; else p50 {quantile(alone, .5) * 1000:.2f}, p99 {quantile(alone, .99) * 1000:.2f}; "
+            f"in force after p50 {quantile(took, .5):.3f} ms, p99 {quantile(took, .99):.3f}")
+        check(quantile(alone, .99) < TOGGLE_P99_S, f"toggles take {quantile(alone, .99) * 1000:.2f} ms, p99")
+        check(quantile(took, .99) < TOGGLE_P99_S * 1000, f"toggles are in force after {quantile(took, .99):.2f} ms, p99")
+
+
+def by_hand():
+    """wbctl as an operator uses it; the other domain, IPv6 and connections that stay are not touched."""
+    with netlab.scratch() as path, Lab(docroot=netlab.make_docroot(path, (1024,)), booster=True) as lab, lab.inside("client"):
+        site, shop, domain2 = lab.env["VIP_SITE"], lab.env["VIP_SHOP"], lab.env["DOMAIN2"]
+        with contextlib.closing(socket.create_connection((site, 80), 5)) as stays:
+            for mode, side, word in (("on", BOOSTER, "boosted"), ("off", ORIGIN, "calm")):
+                done = subprocess.run([lab.env["WBCTL"], "boost", mode, lab.domain, "--socket", lab.env["BOOSTERD_SOCK"]],
+                                      text=True, capture_output=True)
+                check(done.returncode == 0 and "in force after" in done.stdout, f"{done}")
+                check(who(lab, site) == side, f"boost {mode}")
+                check(who(lab, lab.env["VIP_SITE6"]) == side, f"boost {mode}, IPv6")
+                check(who(lab, shop, host=domain2) == ORIGIN, "the other domain moved")
+                check(state(lab)["state"] in (word, "draining"), f"{state(lab)}")
+                stays.sendall(lab.request("/s1024.html"))
+                answer = b""
+                while len(answer) < 1024 or not answer.endswith(netlab.pattern("s1024", 1024)):
+                    part = stays.recv(65536)
+                    check(part, "a connection that was there ended")
+                    answer += part
+        boost(lab, "on", for_s=1)
+        check(who(lab, site) == BOOSTER, "boost on --for")
+        end = time.monotonic() + 3
+        while who(lab, site) != ORIGIN:
+            check(time.monotonic() < end, "on for 1 s is not over after 3")
+            time.sleep(0.02)
+        explain = api(lab, "GET", f"/v1/boost/{lab.domain}/explain")[1]
+        check([one["reason"] for one in explain["decisions"][:1]] == ["expired"], f"{explain['decisions']}")
+        status, refused = api(lab, "POST", "/v1/boost/other.test", {"mode": "on"})
+        check(status == 404, f"{status} {refused}")
+
+
+if __name__ == "__main__":
+    sys.exit(netlab.main([by_hand, toggles_under_load]))
