@@ -31,22 +31,28 @@ void Pin(pid_t thread, int processor) {
   if (sched_setaffinity(thread, sizeof(set), &set) != 0) Fail("pin");
 }
 
-void PinReceiver() {
+}  // namespace
+
+int PinReceivers() {
+  Shell("echo 0 >/sys/class/net/wbb1/threaded; echo 1 >/sys/class/net/wbb1/threaded");
+  int receiver = 0;
   std::error_code error;
   for (const auto& process : std::filesystem::directory_iterator("/proc", error)) {
     std::string name;
     std::ifstream(process.path() / "comm") >> name;
-    if (name.starts_with("napi/wbb1")) Pin(std::stoi(process.path().filename()), 1);
+    if (!name.starts_with("napi/wbb1")) continue;
+    receiver = std::stoi(process.path().filename());
+    Pin(receiver, 1);
   }
+  return receiver;
 }
-
-}  // namespace
 
 uint32_t MakeLab() {
   // /sys shows the devices of the namespace that it was mounted in.
   if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) Fail("unshare");
   if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) Fail("mount");
   if (mount("wb_wire_bench", "/sys", "sysfs", 0, nullptr) != 0) Fail("mount sysfs");
+  if (mount("wb_wire_bench", "/sys/fs/bpf", "bpf", 0, nullptr) != 0) Fail("mount bpffs");
   Shell("ip link add wbb0 type veth peer name wbb1");
   Shell("ip link set wbb0 up addrgenmode none");
   Shell("ip link set wbb1 up addrgenmode none");
@@ -54,8 +60,7 @@ uint32_t MakeLab() {
   Shell("ethtool -K wbb0 tso off");
   Shell("ethtool -K wbb1 gro on");
   Shell("ip address add 198.18.78.1/24 dev wbb0");
-  Shell("echo 1 >/sys/class/net/wbb1/threaded");
-  PinReceiver();
+  PinReceivers();
   Pin(0, 0);
   return if_nametoindex("wbb0");
 }

@@ -12,6 +12,10 @@ namespace wb::bench {
 // process when it cannot.
 uint32_t MakeLab();
 
+// Gives the far end a kernel thread of its own on the second processor, and returns that thread's
+// pid. MakeLab() does it; to be done again after each change of an XDP program.
+int PinReceivers();
+
 // Frames that the far end has taken so far.
 uint64_t Received();
 

@@ -11,11 +11,12 @@
 namespace wb::boost {
 namespace {
 
+constexpr unsigned kFullTurn = 5;               // turns: the time between two reports
 constexpr std::chrono::seconds kAgain{1};       // after a change that failed
 constexpr std::chrono::seconds kTellEvery{10};  // of one domain's refusals
 constexpr std::chrono::seconds kAskEvery{1};    // for connections that are left
 constexpr double kLearnFrom = 100;              // requests a second
-constexpr double kLearnPart = 0.02;             // of a turn: a time constant of a second
+constexpr double kLearnPart = 0.1;              // of a full turn: a time constant of a second
 constexpr double kLearnMost = 10;               // times what is configured, or its inverse
 
 }  // namespace
@@ -150,29 +151,42 @@ std::optional<Control::Change> Control::Judged(TimePoint now, Looked& looked, bo
                 .sample = looked.sample};
 }
 
+// Boosted, and nothing from outside is to be done with it.
+bool Control::Settled(const Domain& domain) {
+  return domain.decider.boosted() && !domain.wish && domain.mode != Mode::kOff;
+}
+
+void Control::Look(const DomainPtr& domain, TimePoint now, bool decides,
+                   std::vector<Change>* changes, std::vector<Looked>* others) {
+  Looked looked{.domain = domain, .verdict = {}, .sample = parts_.loads.Of(domain->name, now)};
+  Decider& decider = domain->decider;
+  const bool measured = decider.relief().measured();
+  if (decider.boosted()) looked.rate = parts_.usage.Rate(domain->name);
+  looked.verdict =
+      decider.Judge(now, domain->mode, looked.sample, looked.rate, booster_.min_relief);
+  if (decider.relief().measured() && !measured && decides) Keep(*domain, false);
+  if (std::optional<Change> change = Judged(now, looked, decides)) {
+    changes->push_back(*std::move(change));
+  } else if (decider.boosted() || looked.verdict.action == Action::kBoost) {
+    others->push_back(looked);
+  }
+  domain->idle = !decider.boosted() && looked.verdict.reason != Reason::kRising &&
+                 looked.verdict.action == Action::kStay && domain->state != State::kDraining;
+}
+
 std::vector<Control::Change> Control::Decide(TimePoint now) {
   const bool decides = Decides();
   std::vector<Change> changes;
   std::vector<Looked> others;
-  for (const DomainPtr& domain : active_) {
-    if (domain->busy || domain->gone) continue;
-    Looked looked{.domain = domain, .verdict = {}, .sample = parts_.loads.Of(domain->name, now)};
-    Decider& decider = domain->decider;
-    const bool measured = decider.relief().measured();
-    if (decider.boosted()) looked.rate = parts_.usage.Rate(domain->name);
-    looked.verdict =
-        decider.Judge(now, domain->mode, looked.sample, looked.rate, booster_.min_relief);
-    if (decider.relief().measured() && !measured && decides) Keep(*domain, false);
-    if (std::optional<Change> change = Judged(now, looked, decides)) {
-      changes.push_back(*std::move(change));
-    } else if (decider.boosted() || looked.verdict.action == Action::kBoost) {
-      others.push_back(std::move(looked));
+  const auto look = [&](bool settled) {
+    for (const DomainPtr& domain : active_) {
+      if (domain->busy || domain->gone || Settled(*domain) != settled) continue;
+      Look(domain, now, decides, &changes, &others);
     }
-    if (!decider.boosted() && looked.verdict.reason != Reason::kRising &&
-        looked.verdict.action == Action::kStay && domain->state != State::kDraining) {
-      domain->idle = true;
-    }
-  }
+  };
+  look(false);
+  // Boosted ones have time until the next report, unless somebody wants their place.
+  if (turn_++ % kFullTurn == 0 || !others.empty()) look(true);
   if (!others.empty()) Arbitrate(now, others, &changes);
   // Those that go make room for those that come.
   std::ranges::stable_partition(changes, [](const Change& change) { return !change.boosted; });

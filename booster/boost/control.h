@@ -140,6 +140,9 @@ class Control {
   void Expire();
   void Wake();
   std::vector<Change> Decide(TimePoint now);
+  static bool Settled(const Domain& domain);
+  void Look(const DomainPtr& domain, TimePoint now, bool decides, std::vector<Change>* changes,
+            std::vector<Looked>* others);
   std::optional<Change> FollowWish(const Looked& looked, bool decides);
   std::optional<Change> Judged(TimePoint now, Looked& looked, bool decides);
   void Arbitrate(TimePoint now, std::vector<Looked>& all, std::vector<Change>* changes);
@@ -180,6 +183,7 @@ class Control {
   bool opened_ = false;
   double least_raise_ = 100;
   double request_cost_;
+  unsigned turn_ = 0;
   std::optional<TimePoint> ticked_;  // the end of the last tick
   std::vector<std::string> names_;   // Wake()'s, kept for its memory
 

@@ -31,9 +31,6 @@ absl::Status Check(const SetRequest& request) {
   if (request.at && !(*request.at >= 1 && *request.at <= 100)) {
     return absl::InvalidArgumentError("a threshold is 1 to 100 percent");
   }
-  if (request.lasting && request.mode == Mode::kAuto) {
-    return absl::InvalidArgumentError("a time goes with modes on and off only");
-  }
   if (request.lasting && (*request.lasting <= milliseconds(0) || *request.lasting > kLongest)) {
     return absl::InvalidArgumentError("a time is above 0 and at most a year");
   }
@@ -187,6 +184,7 @@ void Control::Expire() {
   for (const DomainPtr& domain : over) {
     timed_.erase(domain);
     domain->until.reset();
+    if (domain->mode == Mode::kAuto) domain->decider.SetRaise(std::nullopt);
     domain->mode = domain->before;
     domain->mode_reason = Reason::kExpired;
     Activate(domain);

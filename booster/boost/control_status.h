@@ -23,8 +23,8 @@ struct DomainConfig {
 
 struct SetRequest {
   Mode mode = Mode::kAuto;
-  std::optional<double> at;                          // percent instead of raise; with auto
-  std::optional<std::chrono::milliseconds> lasting;  // then the mode before; with on and off
+  std::optional<double> at = {};                          // percent instead of raise; with auto
+  std::optional<std::chrono::milliseconds> lasting = {};  // then the mode before
 };
 
 struct Outcome {

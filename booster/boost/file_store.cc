@@ -108,6 +108,7 @@ absl::Status FileStore::Save(std::span<const Record> records) {
   }
   if (!changed) return absl::OkStatus();
   const absl::Status status = Write();
+  const std::lock_guard health(health_mutex_);
   unwritten_ = status.ok() ? 0 : unwritten_ + records.size();
   error_ = status.ok() ? "" : std::string(status.message());
   return status;
@@ -129,7 +130,7 @@ absl::Status FileStore::Write() const {
 }
 
 StoreHealth FileStore::health() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(health_mutex_);
   return {error_.empty(), error_, unwritten_};
 }
 

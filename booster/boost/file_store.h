@@ -29,8 +29,9 @@ class FileStore final : public Store {
   absl::Status Write() const;
 
   const std::string path_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::map<std::string, Record> records_;
+  mutable std::mutex health_mutex_;  // of what health() tells, which waits for no disk
   uint64_t unwritten_ = 0;
   std::string error_;
 };

@@ -19,18 +19,18 @@ namespace wb::boost {
 
 // What is kept of a domain.
 struct Record {
-  std::string domain;
+  std::string domain = {};
   Mode mode = Mode::kOff;
-  std::optional<float> at;                         // instead of raise
-  std::optional<std::chrono::milliseconds> until;  // of the mode, since 1970 (UTC)
-  Mode before = Mode::kOff;                        // the mode after that
+  std::optional<float> at = {};                         // instead of raise
+  std::optional<std::chrono::milliseconds> until = {};  // of the mode, since 1970 (UTC)
+  Mode before = Mode::kOff;                             // the mode after that
   bool boosted = false;
   double per_request = 0;  // the measured relief (relief.h); 0: unknown
   // Milliseconds since 1970, but always greater than that of the change before, wherever it was
   // made: of the mode, which operators change, and of the whole record.
   uint64_t mode_revision = 0;
   uint64_t revision = 0;
-  std::string writer;  // the booster that made it
+  std::string writer = {};  // the booster that made it
   bool operator==(const Record&) const = default;
 };
 

@@ -25,8 +25,7 @@ void AddDomains(const std::vector<const api::BoostDomain*>& domains, metrics::Fa
     out->Add(d->load->cpu_percent / 100, {{"domain", d->name}, {"of", "cpu"}});
     out->Add(d->load->listen_queue_percent / 100, {{"domain", d->name}, {"of", "listen_queue"}});
   }
-  out->Counter("webbooster_director_packets_total",
-               "Packets to VIPs, by what became of them");
+  out->Counter("webbooster_director_packets_total", "Packets to VIPs, by what became of them");
   for (const api::BoostDomain* d : domains) {
     for (const auto& [what, count] : d->counters)
       if (count != 0) out->Add(count, {{"domain", d->name}, {"result", what}});

@@ -17,8 +17,8 @@ std::string Text(E value) {
 }
 
 uint64_t Milliseconds(boost::Duration duration) {
-  return static_cast<uint64_t>(
-      std::max<int64_t>(0, std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
+  return static_cast<uint64_t>(std::max<int64_t>(
+      0, std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
 }
 
 api::BoostLoad LoadOf(const boost::Sample& sample, boost::TimePoint now) {

@@ -26,9 +26,8 @@ constexpr std::array<const char*, WB_DR_COUNT> kResults = {
 };
 
 director::Encapsulation EncapsulationOf(const front::DomainRedirect& redirect) {
-  return redirect.encapsulation == front::Encapsulation::kTunnel
-             ? director::Encapsulation::kTunnel
-             : director::Encapsulation::kL2;
+  return redirect.encapsulation == front::Encapsulation::kTunnel ? director::Encapsulation::kTunnel
+                                                                 : director::Encapsulation::kL2;
 }
 
 absl::StatusOr<std::vector<link::SocketAddress>> AddressesOf(
@@ -39,6 +38,10 @@ absl::StatusOr<std::vector<link::SocketAddress>> AddressesOf(
     addresses.push_back(address);
   }
   return addresses;
+}
+
+director::Target PeerTarget(const link::SocketAddress& address) {
+  return {director::Kind::kBooster, address, director::Encapsulation::kTunnel};
 }
 
 bool ByDirector(const front::Domain& domain) {
@@ -56,6 +59,18 @@ absl::Status BoostSwitch::Open() {
   options.lease = redirect_.lease;
   WB_ASSIGN_OR_RETURN(options.tunnel, AddressesOf(redirect_.tunnel));
   WB_ASSIGN_OR_RETURN(director_, director::Director::Load(options));
+  return JoinPeers();
+}
+
+// They live once they are heard of.
+absl::Status BoostSwitch::JoinPeers() {
+  if (redirect_.peers.empty()) return absl::OkStatus();
+  WB_ASSIGN_OR_RETURN(const auto self, link::SocketAddress::Parse(redirect_.tunnel[0], 0));
+  WB_ASSIGN_OR_RETURN(const auto peers, AddressesOf(redirect_.peers));
+  std::vector<director::Target> targets;
+  for (const link::SocketAddress& peer : peers) targets.push_back(PeerTarget(peer));
+  WB_RETURN_IF_ERROR(director_->SetBoosters(self, targets));
+  for (const director::Target& target : targets) director_->SetAlive(target, false);
   return absl::OkStatus();
 }
 
@@ -139,7 +154,8 @@ absl::Status BoostSwitch::TellDirector(const front::Config& config,
       WB_ASSIGN_OR_RETURN(target.address, link::SocketAddress::Parse(origin.address.host, 0));
       targets.push_back(target);
       for (const OriginChannel& one : origins_) {
-        if (one.origin->name == origin.address.ToString()) targets_.emplace_back(target, one.origin);
+        if (one.origin->name == origin.address.ToString())
+          targets_.emplace_back(target, one.origin);
       }
     }
     if (!ByDirector(domain)) targets.clear();  // it is here whoever sent it
@@ -154,6 +170,12 @@ absl::Status BoostSwitch::TellDirector(const front::Config& config,
   WB_ASSIGN_OR_RETURN(const auto addresses, AddressesOf(bouncers));
   WB_RETURN_IF_ERROR(director_->SetBouncers(addresses));
   return director_->SetServices(services);
+}
+
+void BoostSwitch::SetPeer(const std::string& address, bool alive) {
+  if (!director_) return;
+  const auto parsed = link::SocketAddress::Parse(address, 0);
+  if (parsed.ok()) director_->SetAlive(PeerTarget(*parsed), alive);
 }
 
 void BoostSwitch::Beat() {
@@ -191,8 +213,8 @@ boost::Effect BoostSwitch::DirectorEffect(uint32_t slot, bool boosted) {
   const uint64_t resets = director_->counts(slot)[WB_DR_RST];
   director_->SetMode(slot, boosted ? director::Mode::kBoosted : director::Mode::kCalm);
   boost::Effect effect;
-  effect.kept = director_->Kept(
-      slot, boosted ? director::Side::kRemote : director::Side::kLocal, kMostKept);
+  effect.kept =
+      director_->Kept(slot, boosted ? director::Side::kRemote : director::Side::kLocal, kMostKept);
   effect.resets = director_->counts(slot)[WB_DR_RST] - resets;
   return effect;
 }

@@ -39,6 +39,8 @@ class BoostSwitch final : public boost::Switch {
                                    const std::vector<OriginChannel>& origins);
   // Renews the director's heartbeat; several times within its lease.
   void Beat();
+  // Another booster lives, or does not: new connections go to those that do.
+  void SetPeer(const std::string& address, bool alive);
   // Tells the director which origins are up, and by which MAC addresses; each second.
   void Refresh();
   // The director takes all domains for calm from now on, until another process beats.
@@ -62,6 +64,7 @@ class BoostSwitch final : public boost::Switch {
 
   // Free slots of the director, for domains that come.
   absl::StatusOr<uint32_t> SlotOf(const std::string& name, const front::DomainRedirect& redirect);
+  absl::Status JoinPeers();
   absl::Status TellDirector(const front::Config& config,
                             const absl::flat_hash_map<std::string, Domain>& domains);
   boost::Effect DirectorEffect(uint32_t slot, bool boosted);

@@ -218,8 +218,8 @@ void Daemon::Check() {
 absl::Status Daemon::Redirect(const std::shared_ptr<const front::Snapshot>& snapshot) {
   if (redirection_) return redirection_->Adopt(snapshot, channels_.list());
   if (!Redirection::Wanted(snapshot->config)) return absl::OkStatus();
-  WB_ASSIGN_OR_RETURN(redirection_,
-                      Redirection::Start(snapshot, channels_.list(), {workers_, channels_.clients()}));
+  WB_ASSIGN_OR_RETURN(redirection_, Redirection::Start(snapshot, channels_.list(),
+                                                       {workers_, channels_.clients()}));
   return absl::OkStatus();
 }
 

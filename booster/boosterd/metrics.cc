@@ -172,7 +172,8 @@ bool Metrics::Named::Own(const std::string& name) {
   return true;
 }
 
-std::vector<prometheus::MetricFamily> Metrics::Collect(const View& view, uint64_t denied, const BoostFigures* boost) {
+std::vector<prometheus::MetricFamily> Metrics::Collect(const View& view, uint64_t denied,
+                                                       const BoostFigures* boost) {
   std::vector<DomainSeries> domains;
   DomainSeries other_domains = {.name = kOthers, .sum = true};
   std::map<std::string, OriginView> origins;  // by name: one may serve as several
@@ -217,7 +218,8 @@ std::vector<prometheus::MetricFamily> Metrics::Collect(const View& view, uint64_
   AddOrigins(list, &out);
   if (boost != nullptr) {
     const absl::MutexLock lock(&mutex_);
-    AddBoost(*boost, [this](const std::string& name) { return domains_.Own(name); }, &out);
+    AddBoost(
+        *boost, [this](const std::string& name) { return domains_.Own(name); }, &out);
   }
   return out.Take();
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "booster/boost/file_store.h"
 #include "booster/boosterd/boost_report.h"
 #include "spdlog/spdlog.h"
 #include "webbooster/base/posix_error.h"
@@ -12,7 +11,7 @@
 namespace wb::boosterd {
 namespace {
 
-constexpr std::chrono::milliseconds kPulse(20);  // the heartbeat's least lease is three times it
+constexpr std::chrono::milliseconds kPulse(20);     // the heartbeat's least lease is three times it
 constexpr std::chrono::milliseconds kRefresh(200);  // of origins' health
 constexpr size_t kDecisionsShown = 20;
 
@@ -47,6 +46,7 @@ Redirection::Redirection(std::shared_ptr<const front::Snapshot> snapshot, Parts 
     : parts_(parts),
       redirect_(snapshot->config.redirect),
       usage_(parts.workers, snapshot),
+      boosters_(snapshot->config),
       switch_(parts.channels, redirect_) {}
 
 bool Redirection::Wanted(const front::Config& config) {
@@ -60,17 +60,24 @@ absl::StatusOr<std::unique_ptr<Redirection>> Redirection::Start(
   WB_RETURN_IF_ERROR(made->switch_.Open());
   WB_RETURN_IF_ERROR(made->switch_.Adopt(snapshot->config, origins));
   made->origins_ = std::move(origins);
-  made->store_ = std::make_unique<boost::FileStore>(made->redirect_.state_file);
+  WB_ASSIGN_OR_RETURN(made->store_, made->boosters_.MakeStore());
   boost::Control::Options options;
   options.booster.capacity = made->redirect_.capacity;
   options.id = snapshot->config.instance;
   options.lease = made->redirect_.lease;
+  options.leads = [redirection = made.get()] { return redirection->boosters_.Leads(); };
   made->control_ = std::make_unique<boost::Control>(
       std::move(options), boost::Control::Parts{made->switch_, made->loads_, made->usage_,
                                                 *made->store_, made->clock_});
   WB_RETURN_IF_ERROR(made->control_->Open(DomainsOf(snapshot->config)));
   made->switch_.Refresh();
   made->switch_.Beat();
+  WB_RETURN_IF_ERROR(
+      made->boosters_.Start([redirection = made.get()](const std::string& peer, bool alive) {
+        spdlog::log(alive ? spdlog::level::info : spdlog::level::warn, "booster {} is {}", peer,
+                    alive ? "alive" : "not heard of");
+        redirection->switch_.SetPeer(peer, alive);
+      }));
   WB_RETURN_IF_ERROR(made->switch_.Attach());
   made->pulse_ = std::thread([redirection = made.get()] { redirection->Pulse(); });
   made->control_->Start();
@@ -170,6 +177,7 @@ api::BoostStatus Redirection::GetBoost() {
   out.store_healthy = status.store.healthy && status.lost.empty();
   out.store_error = status.lost.empty() ? status.store.error : status.lost;
   out.interfaces = redirect_.interfaces;
+  out.peers = boosters_.Report();
   return out;
 }
 

@@ -24,6 +24,7 @@
 #include "booster/boosterd/admin.h"
 #include "booster/boosterd/boost_switch.h"
 #include "booster/boosterd/boost_usage.h"
+#include "booster/boosterd/boosters.h"
 #include "booster/link/channel_client.h"
 
 namespace wb::boosterd {
@@ -75,6 +76,7 @@ class Redirection final : public Redirector {
   boost::Clock clock_;
   boost::LoadTable loads_;
   BoostUsage usage_;
+  Boosters boosters_;
   BoostSwitch switch_;
   std::unique_ptr<boost::Store> store_;
   std::unique_ptr<boost::Control> control_;

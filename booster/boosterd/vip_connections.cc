@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/boosterd/vip_connections.h"
 
+#include <arpa/inet.h>
 #include <netinet/tcp.h>
 
 #include <array>

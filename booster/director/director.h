@@ -42,7 +42,7 @@ struct Options {
   std::chrono::nanoseconds lease = std::chrono::milliseconds(300);
   // This machine's addresses in outer headers, at most one of each family. None: as the kernel
   // chooses.
-  std::vector<SocketAddress> tunnel;
+  std::vector<SocketAddress> tunnel = {};
   // Of rendezvous hashing; the same at all boosters of a domain.
   uint32_t seed = 0;
 };

@@ -31,6 +31,26 @@ absl::StatusOr<std::string> ParseUrl(std::string_view text) {
   return std::string(text);
 }
 
+void ReadEtcd(const Value& value, Etcd* out) {
+  Map map(value);
+  map["endpoints"].Texts(&out->endpoints, {0, kMaxStores}, ParseUrl);
+  map["prefix"].Text(&out->prefix, config::AbsolutePath);
+  const Value user = map["user"];
+  user.TextOrEmpty(&out->user, config::ParseInstance);
+  const Value password = map["password_file"];
+  password.TextOrEmpty(&out->password_file, config::AbsolutePath);
+  if (out->user.empty() != out->password_file.empty())
+    (out->user.empty() ? password : user).Error("user and password_file go together");
+  map["ca_file"].TextOrEmpty(&out->ca_file, config::AbsolutePath);
+  const Value chain = map["chain_file"];
+  chain.TextOrEmpty(&out->chain_file, config::AbsolutePath);
+  const Value key = map["key_file"];
+  key.TextOrEmpty(&out->key_file, config::AbsolutePath);
+  if (out->chain_file.empty() != out->key_file.empty())
+    (out->chain_file.empty() ? key : chain).Error("chain_file and key_file go together");
+  map.Finish();
+}
+
 void CheckTunnel(const Value& value, const std::vector<std::string>& tunnel) {
   if (tunnel.size() == 2 && IsIpv6(tunnel[0]) == IsIpv6(tunnel[1]))
     value.Error("takes one IPv4 and one IPv6 address");
@@ -89,11 +109,11 @@ void ReadRedirect(const Value& value, Redirect* out) {
   peers.Texts(&out->peers, {0, kMaxPeers}, config::ParseAddress);
   map["peer_port"].Integer(&out->peer_port, kPort);
   map["peer_key_file"].TextOrEmpty(&out->peer_key_file, config::AbsolutePath);
+  if (!out->peers.empty() && out->tunnel.empty())
+    peers.Error("needs redirect.tunnel: the address by which the others know this booster");
   if (!out->peers.empty() && out->peer_key_file.empty())
     peers.Error("needs redirect.peer_key_file: what others say is believed by it");
-  const Value etcd = map["etcd"];
-  etcd.Texts(&out->etcd, {0, kMaxStores}, ParseUrl);
-  map["etcd_prefix"].Text(&out->etcd_prefix, config::AbsolutePath);
+  ReadEtcd(map["etcd"], &out->etcd);
   map.Finish();
 }
 

@@ -25,10 +25,10 @@ inline constexpr config::Range<uint32_t> kSwitches = {1, 1000};
 inline constexpr config::Range<uint32_t> kFlows = {1024, 1 << 24};
 inline constexpr config::Range<std::chrono::milliseconds> kLease = {std::chrono::milliseconds(60),
                                                                     std::chrono::seconds(10)};
-inline constexpr config::Range<std::chrono::milliseconds> kRiseTimes = {std::chrono::milliseconds(0),
-                                                                   std::chrono::minutes(10)};
-inline constexpr config::Range<std::chrono::milliseconds> kHoldTimes = {std::chrono::milliseconds(100),
-                                                                   std::chrono::hours(24)};
+inline constexpr config::Range<std::chrono::milliseconds> kRiseTimes = {
+    std::chrono::milliseconds(0), std::chrono::minutes(10)};
+inline constexpr config::Range<std::chrono::milliseconds> kHoldTimes = {
+    std::chrono::milliseconds(100), std::chrono::hours(24)};
 
 // Who sends a domain's clients to the booster.
 enum class Way { kDirector, kBounce };
@@ -60,6 +60,17 @@ struct DomainRedirect {
   bool operator==(const DomainRedirect&) const = default;
 };
 
+// Where boosters of the same domains keep modes together (etcd v3).
+struct Etcd {
+  std::vector<std::string> endpoints;  // URLs; none: state_file alone
+  std::string prefix = "/webbooster";  // of keys
+  std::string user;
+  std::string password_file;  // not readable by others
+  // Of https; empty: the system's certificates, and none of our own.
+  std::string ca_file, chain_file, key_file;
+  bool operator==(const Etcd&) const = default;
+};
+
 // Of this booster.
 struct Redirect {
   std::vector<std::string> interfaces;  // where clients come in: the director's
@@ -71,9 +82,8 @@ struct Redirect {
   uint32_t capacity = 90;           // percent of the CPU of all workers
   std::vector<std::string> peers;   // addresses of other boosters of these domains
   uint16_t peer_port = 9467;
-  std::string peer_key_file;      // shared by all boosters
-  std::vector<std::string> etcd;  // URLs; empty: state_file alone
-  std::string etcd_prefix = "/webbooster";
+  std::string peer_key_file;  // shared by all boosters
+  Etcd etcd;
   bool operator==(const Redirect&) const = default;
 };
 

@@ -27,7 +27,8 @@ def api(lab, method, path, body=None, sock="BOOSTERD_SOCK"):
     """Status and JSON."""
     connection = Unix(lab.env[sock])
     try:
-        connection.request(method, path, json.dumps(body) if body is not None else None)
+        connection.request(method, path, json.dumps(body) if body is not None else None,
+                           {"Content-Type": "application/json"})
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     finally:

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "booster/boosterd/access_log.h"
@@ -103,6 +104,23 @@ TEST_F(BoosterAccessLogTest, WritesJsonWithTheKeysOfAccelerd) {
   EXPECT_EQ(json["body_bytes_sent"], 1024);
   EXPECT_TRUE(json["http_referer"].is_null());
   EXPECT_TRUE(json["bytes_sent"].is_null());
+}
+
+TEST_F(BoosterAccessLogTest, WritesWhyAResponseIsOurs) {
+  config_.format = config::LogFormat::kJson;
+  std::vector<front::LogRecord> records;
+  for (const char* reason : front::kCauseNames) {
+    records.push_back(Record());
+    records.back().cause = reason;
+  }
+  std::istringstream lines(Written(records));
+  std::vector<std::string> found;
+  for (std::string line; std::getline(lines, line);) {
+    found.push_back(nlohmann::json::parse(line)["refused"]);
+  }
+  EXPECT_EQ(found, (std::vector<std::string>{"filter", "method", "client_quota", "quota",
+                                             "overload", "share", "other_host", "request",
+                                             "slow_client", "origin", "origin_late", "cut"}));
 }
 
 TEST_F(BoosterAccessLogTest, ChoosesOneInSoMany) {

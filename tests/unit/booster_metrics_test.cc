@@ -181,6 +181,29 @@ TEST_F(BoosterMetricsTest, ShowsEveryValue) {
   EXPECT_EQ(Read(metrics_, view_).samples, expected);
 }
 
+TEST_F(BoosterMetricsTest, NamesEachReasonOfARefusal) {
+  front::DomainCounters counters;
+  for (size_t i = 0; i < front::kCauses; ++i) counters.refused[i].Add(100 + i);
+  view_.domains[0].totals = {};
+  counters.responses[5].Add();
+  view_.domains[0].totals.Add(counters);
+  const std::string before = "webbooster_booster_requests_refused_total{";
+  std::map<std::string, double> found, expected;
+  const Scrape scrape = Read(metrics_, view_);
+  for (const auto& [sample, value] : scrape.samples) {
+    if (sample.starts_with(before)) found[sample.substr(before.size())] = value;
+  }
+  double value = 100;
+  const std::string docs = FileText("docs/METRICS-boosterd.md");
+  for (const std::string reason :
+       {"filter", "method", "client_quota", "quota", "overload", "share", "other_host", "request",
+        "slow_client", "origin", "origin_late", "cut"}) {
+    expected[R"(domain="site.test",reason=")" + reason + "\"}"] = value++;
+    EXPECT_THAT(docs, HasSubstr("`" + reason + "`"));
+  }
+  EXPECT_EQ(found, expected);
+}
+
 TEST_F(BoosterMetricsTest, DocumentationMatchesTheScrape) {
   std::map<std::string, std::string> documented, found;
   std::istringstream lines(FileText("docs/METRICS-boosterd.md"));

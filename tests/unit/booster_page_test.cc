@@ -33,7 +33,10 @@ TEST(DomainTotalsTest, SinceTakesAwayWhatWas) {
   AddRequests(3, &now);
   now.responses[5] = 1;
   now.active = 2;
+  before.refused[2] = 6;
+  now.refused[2] = 9;
   const DomainTotals since = now.Since(before);
+  EXPECT_EQ(since.refused[2], 3u);
   EXPECT_EQ(since.requests(), 4u);
   EXPECT_EQ(since.latency[5], 3u);
   EXPECT_EQ(since.response_bytes, 3000u);

@@ -34,7 +34,7 @@ TEST(FrontConfigDocumentTest, DefaultsAreTheParsers) {
     EXPECT_TRUE(with.config == without.config) << row.key << " is not " << value << " by default";
     ++compared;
   }
-  EXPECT_EQ(compared, 84);
+  EXPECT_EQ(compared, 89);
 }
 
 TEST(FrontConfigDocumentTest, RequiredKeysAreRequired) {

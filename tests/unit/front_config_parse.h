@@ -30,6 +30,7 @@ inline const std::map<std::string, std::string>& Files() {
     for (const std::string map :
          {"api", "metrics", "log", "access_log", "timeouts", "limits", "redirect"})
       result[map + "."] = listeners + domains + map + ": {@}\n";
+    result["redirect.etcd."] = listeners + domains + "redirect: {etcd: {@}}\n";
     for (const std::string map : {"certificate", "health", "quota", "client_quota", "redirect"})
       result["domains[]." + map + "."] = domain + origins + ", " + map + ": {@}}]\n";
     return result;

@@ -315,9 +315,13 @@ TEST(FrontConfigTest, RedirectionIsCheckedAsAWhole) {
             "needs an IPv6 address in redirect.tunnel"},
            {file("interfaces: [eth1]", "vips: [192.0.2.80], raise: 40"), "must be below raise, 40"},
            {file("tunnel: [192.0.2.5, 192.0.2.6]", "vips: []"), "one IPv4 and one IPv6"},
-           {file("peers: [192.0.2.6]", "vips: []"), "needs redirect.peer_key_file"},
-           {file("etcd: ['127.0.0.1:2379']", "vips: []"), "is no URL of a server"},
-           {file("etcd: ['http://a/b']", "vips: []"), "is no URL of a server"}}) {
+           {file("peers: [192.0.2.6], tunnel: [192.0.2.5]", "vips: []"),
+            "needs redirect.peer_key_file"},
+           {file("peers: [192.0.2.6], peer_key_file: /k", "vips: []"), "needs redirect.tunnel"},
+           {file("etcd: {endpoints: ['127.0.0.1:2379']}", "vips: []"), "is no URL of a server"},
+           {file("etcd: {user: a}", "vips: []"), "user and password_file go together"},
+           {file("etcd: {key_file: /k}", "vips: []"), "chain_file and key_file go together"},
+           {file("etcd: {endpoints: ['http://a/b']}", "vips: []"), "is no URL of a server"}}) {
     EXPECT_THAT(OnlyError(text), testing::HasSubstr(error)) << text;
   }
   const std::string both =

@@ -85,46 +85,17 @@ TEST_F(FrontTest, ChunksAreUnwrapped) {
   EXPECT_TRUE(exchange(0).body_ended);
 }
 
+// What frames, belongs to one connection, or tells who the client is, would be believed.
 TEST_F(FrontTest, TrailersOfARequestAreHandedOn) {
   Connect();
   Send(
       "POST /p HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
-      "X-Sum: 9\r\nContent-Length: 3\r\nX-Forwarded-For: 1\r\nConnection: x\r\n\r\n");
-  EXPECT_EQ(exchange(0).trailers, "X-Sum: 9\n");
+      "X-Sum: 9\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nHost: other.test\r\n"
+      "Connection: x\r\nKeep-Alive: 1\r\nTE: gzip\r\nUpgrade: h2c\r\nTrailer: x\r\n"
+      "Proxy-Connection: x\r\nForwarded: for=1\r\nX-Forwarded-For: 1\r\nX-Forwarded-Proto: x\r\n"
+      "X_Forwarded_For: 1\r\nX-Real-IP: 1\r\nX-Other: 8\r\n\r\n");
+  EXPECT_EQ(exchange(0).trailers, "X-Sum: 9\nX-Other: 8\n");
   EXPECT_TRUE(exchange(0).body_ended);
-}
-
-TEST_F(FrontTest, WhyAResponseIsOursIsCounted) {
-  snapshot_->config.domains[0].deny_paths = {"/admin"};
-  snapshot_->config.domains[0].allow_methods = {"GET"};
-  SetPolicy();
-  Connect();
-  const auto counted = [&](Cause cause) {
-    return counters_.domains[0].refused[static_cast<size_t>(cause)].get();
-  };
-  Send(Get("/admin/x"));
-  EXPECT_EQ(counted(Cause::kFilter), 1u);
-  Send("HEAD / HTTP/1.1\r\nHost: site.test\r\n\r\n");
-  EXPECT_EQ(counted(Cause::kMethod), 1u);
-  size_t asked = 0;
-  for (const auto& [status, cause] : std::vector<std::pair<int, Cause>>{
-           {502, Cause::kOrigin}, {503, Cause::kShare}, {504, Cause::kOriginLate}}) {
-    Send(Get("/x"));
-    exchange(asked++).Fail({status, "x"});
-    Turns();
-    EXPECT_EQ(counted(cause), 1u) << status;
-  }
-  Send(Get("/x"));
-  exchange(asked++).Answer("an origin's");
-  Turns();
-  Send(Get("/x"));
-  exchange(asked).Head("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
-  exchange(asked).Fail({502, "x"});
-  Turns();
-  EXPECT_EQ(counted(Cause::kCut), 1u);
-  uint64_t all = 0;
-  for (const Count& one : counters_.domains[0].refused) all += one.get();
-  EXPECT_EQ(all, 6u);
 }
 
 TEST_F(FrontTest, ABodyThatIsNoBodyIsRefusedAndNothingBehindItIsRead) {

@@ -167,6 +167,7 @@ void Front::Write(const LogRecord& record) {
   }
   log.push_back(line + " " + std::to_string(record.status) + " " +
                 std::to_string(record.body_bytes));
+  reasons.push_back(std::to_string(record.status).append(" ").append(record.cause));
 }
 
 std::string Raw(uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload) {

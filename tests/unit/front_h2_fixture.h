@@ -120,9 +120,10 @@ class Front final : private ConnectionOwner, private AccessLog {
 
   FakeUpstream upstream;
   WorkerCounters counters{2};
-  MemoryStream* stream = nullptr;  // as long as the connection is open
-  std::string out;                 // what it had written when it ended
-  std::vector<std::string> log;    // "protocol method host target status bytes"
+  MemoryStream* stream = nullptr;    // as long as the connection is open
+  std::string out;                   // what it had written when it ended
+  std::vector<std::string> log;      // "protocol method host target status bytes"
+  std::vector<std::string> reasons;  // of the same: "status reason"; without one, an origin's
   std::unique_ptr<net::EventLoop> loop;
   std::vector<char> scratch = std::vector<char>(64 << 10);
   std::optional<Services> services;

@@ -226,6 +226,27 @@ TEST(FrontH2MalformedTest, Trailers) {
   }
 }
 
+// RFC 9110, 6.5.1; the rest of the request is well. Those of another connection are no trailers at
+// all: see above.
+TEST(FrontH2MalformedTest, TrailersThatMayNotBeAreDropped) {
+  for (const char* name : {"content-length", "host", "te", "trailer", "expect", "authorization",
+                           "cookie", "wb-key", "forwarded", "x-forwarded-for", "x-forwarded-proto",
+                           "x-forwarded-host", "x-real-ip", "x_forwarded_for", "content_length"}) {
+    Front front;
+    front.Send(Preface());
+    const size_t from = front.stream->out.size();
+    const std::string value = name == std::string_view("te") ? "trailers" : "2";
+    front.Send(Headers(1, Get(), true) + Raw(NGHTTP2_DATA, 0, 1, "ab") +
+               Headers(1, {{"x-sum", "1"}, {name, value}, {"x-other", "3"}}));
+    ASSERT_EQ(front.upstream.exchanges.size(), 1u);
+    const FakeExchange& exchange = *front.upstream.exchanges[0];
+    EXPECT_EQ(exchange.trailers, "x-sum: 1\nx-other: 3\n") << name;
+    EXPECT_EQ(exchange.body, "ab");
+    EXPECT_TRUE(exchange.body_ended) << name;
+    EXPECT_EQ(Outcome(front, from, 1), "") << name;
+  }
+}
+
 // HPACK makes a long field of each byte, which would be looked at again and again.
 TEST(FrontH2MalformedTest, HeadThatGrows) {
   using namespace std::string_literals;

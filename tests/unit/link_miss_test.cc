@@ -288,38 +288,6 @@ TEST_F(LinkTest, ABodyIsTakenOnlyByAConnectionThatIs) {
   EXPECT_EQ(put.heard.body, "stored");
 }
 
-// A gate that lets nobody in until it is told to.
-class ClosedGate final : public Gate {
- public:
-  Answer Enter(uint32_t, Guest& guest, std::unique_ptr<Place>& place) override {
-    guests.push_back(&guest);
-    place = std::make_unique<Place>();
-    return Answer::kWait;
-  }
-  std::vector<Guest*> guests;
-};
-
-TEST_F(LinkTest, WhatBeganBeforeAReloadGoesByTheRoutesItBeganWith) {
-  FakeOrigin origin, other;
-  AddOrigin(origin);
-  AddOrigin(other);
-  routes_->domains.insert(routes_->domains.begin(), 3, DomainRoute());
-  ClosedGate gate;
-  dispatcher_ = std::make_unique<Dispatcher>(*loop_, routes_, nullptr, &gate);
-  Asked asked(Get("/x"));
-  asked.ask.domain = 3;
-  Start(asked);
-  auto routes = std::make_shared<Routes>(*routes_);
-  routes->domains.clear();
-  dispatcher_->Adopt(routes);
-  gate.guests[0]->OnTurn();
-  const auto link = Accept(origin);
-  Await(*link);
-  link->Write(Reply("hello"));
-  ASSERT_TRUE(Until([&] { return asked.heard.ended; }));
-  EXPECT_EQ(asked.heard.body, "hello");
-}
-
 TEST_F(LinkTest, AClientThatGoesAtAnInterimResponseDoesNotGetTheFinalOneBehindIt) {
   FakeOrigin origin;
   AddOrigin(origin);
