@@ -9,7 +9,7 @@ set -Eeuo pipefail
 SELF_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 LIST=$SELF_DIR/packages.txt
 POLICY=/usr/sbin/policy-rc.d
-SERVICES=(nginx haproxy prometheus prometheus-node-exporter)
+SERVICES=(nginx haproxy prometheus prometheus-node-exporter prometheus-alertmanager)
 # Images of containers leave documentation out, but the quickstart's site is documentation.
 DOC_PACKAGE=python3.11-doc
 DOC_DIR=/usr/share/doc/python3.11
