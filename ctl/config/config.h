@@ -42,7 +42,6 @@ inline constexpr size_t kMaxSocketPathChars =
     107;  // sockaddr_un::sun_path, without its terminating zero.
 inline constexpr size_t kMaxInterfaces = WB_IFS_MAX;
 inline constexpr size_t kMaxInterfaceNameChars = 15;  // IFNAMSIZ, without its terminating zero.
-inline constexpr Range<uint32_t> kCpus = {0, 8191};
 inline constexpr size_t kMaxBoosters = 64;
 inline constexpr size_t kBoosterKeyBytes = 32;
 inline constexpr size_t kMaxBounceServices = 256;
