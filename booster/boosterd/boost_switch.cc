@@ -44,21 +44,30 @@ director::Target PeerTarget(const link::SocketAddress& address) {
   return {director::Kind::kBooster, address, director::Encapsulation::kTunnel};
 }
 
+absl::StatusOr<std::unique_ptr<director::Director>> LoadDirector(const front::Redirect& redirect) {
+  director::Options options;
+  options.pin_dir = redirect.pin_dir;
+  options.flows = redirect.flows;
+  options.lease = redirect.lease;
+  WB_ASSIGN_OR_RETURN(options.tunnel, AddressesOf(redirect.tunnel));
+  return director::Director::Load(options);
+}
+
 bool ByDirector(const front::Domain& domain) {
   return !domain.redirect.vips.empty() && domain.redirect.by == front::Way::kDirector;
 }
 
 }  // namespace
 
+absl::Status RemoveDirector(const front::Redirect& redirect) {
+  WB_ASSIGN_OR_RETURN(const auto left, LoadDirector(redirect));
+  return left->Unpin();
+}
+
 absl::Status BoostSwitch::Open() {
-  // Without clients' interfaces a director takes what origins bounce.
+  // Without clients' interfaces there is no director: all domains are bounced.
   if (redirect_.interfaces.empty()) return absl::OkStatus();
-  director::Options options;
-  options.pin_dir = redirect_.pin_dir;
-  options.flows = redirect_.flows;
-  options.lease = redirect_.lease;
-  WB_ASSIGN_OR_RETURN(options.tunnel, AddressesOf(redirect_.tunnel));
-  WB_ASSIGN_OR_RETURN(director_, director::Director::Load(options));
+  WB_ASSIGN_OR_RETURN(director_, LoadDirector(redirect_));
   return JoinPeers();
 }
 

@@ -24,6 +24,11 @@
 
 namespace wb::boosterd {
 
+// Takes the director that a boosterd of this configuration has left off its interfaces, and removes
+// its pins: from then on VIPs that are routed here end here. FailedPrecondition: of another version
+// or other sizes.
+[[nodiscard]] absl::Status RemoveDirector(const front::Redirect& redirect);
+
 // Thread-safe.
 class BoostSwitch final : public boost::Switch {
  public:

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// boosterd --config FILE [--check]
+// boosterd --config FILE [--check | --remove-director]
 #include <filesystem>
 #include <iostream>
 
 #include "CLI/CLI.hpp"
+#include "booster/boosterd/boost_switch.h"
 #include "booster/boosterd/daemon.h"
+#include "booster/boosterd/process.h"
 #include "booster/front/config_load.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
@@ -23,6 +25,15 @@ std::string ProgramOf(const std::string& name) {
              : std::filesystem::read_symlink("/proc/self/exe", error).string();
 }
 
+int RemoveDirector(const wb::front::Config& config) {
+  const auto lock = wb::boosterd::LockDirectory(config.runtime_dir, {});
+  const absl::Status removed =
+      lock.ok() ? wb::boosterd::RemoveDirector(config.redirect) : lock.status();
+  if (removed.ok()) return 0;
+  std::cerr << removed.message() << "\n";
+  return absl::IsAlreadyExists(removed) ? kExitRunning : kExitFailed;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,11 +42,14 @@ int main(int argc, char** argv) {
   invocation.program = ProgramOf(argv[0]);
   invocation.config = "/etc/webbooster/boosterd.yaml";
   bool check = false;
+  bool remove_director = false;
   int predecessor = -1;
   app.add_option("--config", invocation.config, "configuration file")->capture_default_str();
   app.add_option("--takeover", predecessor, "")->group("");  // by the predecessor only
   app.add_flag("--check", check,
                "only check the configuration: exit 0 when it is good, 1 when not");
+  app.add_flag("--remove-director", remove_director,
+               "takes the director off that a boosterd which runs no more has left");
   app.set_version_flag("--version", WB_VERSION);
   CLI11_PARSE(app, argc, argv);
 
@@ -49,6 +63,7 @@ int main(int argc, char** argv) {
     return kExitFailed;
   }
   if (check) return 0;
+  if (remove_director) return RemoveDirector(*config);
 
   auto logger = spdlog::stderr_logger_mt("boosterd");
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
