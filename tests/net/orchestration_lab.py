@@ -14,16 +14,13 @@ import sys
 import time
 
 import netlab
-import orchestration_fake
-import wbhttp
-from booster_lab import booster as booster_status
+from boost_lab import who
 from netlab import REPO, Lab, check
 
 EXAMPLES = REPO / "deploy" / "examples"
 TOKEN = "0123456789abcdefghijklmnopqrstuvwxyz"
 PORT = 9469
 HOOK_USER = 64999  # of no name: one that may use boosterd's socket, and nothing else
-PAGE = "/s700.html"
 
 
 def run(*argv, **options):
@@ -57,13 +54,8 @@ class Peak:
 
     def goes_to(self, domain):
         """Where a new connection to the domain's VIP is accepted."""
-        before = booster_status(self.lab)["connections"]["accepted"]
         with self.lab.inside("client"):
-            connection = wbhttp.Connection(self._vips[domain], 80, 10)
-        response = connection.request(self.lab.request(PAGE, domain=domain))
-        connection.close()
-        check(response.status == 200 and len(response.body) == 700, f"{domain} answers {response.head}")
-        return {0: "origin", 1: "booster"}[booster_status(self.lab)["connections"]["accepted"] - before]
+            return who(self.lab, self._vips[domain], host=domain)
 
     def expect(self, domain, mode, side):
         now = self.now(domain)
@@ -81,17 +73,8 @@ class Peak:
             os.kill(pid, signal.SIGCONT)
 
 
-class FakePeak(Peak):
-    def goes_to(self, domain):
-        return "booster" if self.now(domain)["state"] == "boosted" else "origin"
-
-
 @contextlib.contextmanager
 def peak():
-    if os.environ.get("WB_BOOST_FAKE"):
-        with orchestration_fake.fake_lab() as lab:
-            yield FakePeak(lab)
-        return
     conf = (REPO / "deploy" / "lab" / "boosterd.yaml.in").read_text()
     access = "api: { socket: @BOOSTERD_SOCK@"
     check(access in conf, "the lab's configuration has no such line")
