@@ -50,8 +50,8 @@ absl::StatusOr<link::ChannelServer::SampleLoad> MakeLoadSample(const kern::Progr
   // Shared, for a std::function can be copied.
   const auto queues = std::make_shared<kern::ListenQueues>(std::move(opened));
   LoadSampler::Sources sources;
-  const std::vector<uint32_t> cpus = content.config()->boosters.load_cpus;
-  sources.cpus = {cpus.begin(), cpus.end()};
+  const config::Snapshot start = content.config();
+  sources.cpus = {start->boosters.load_cpus.begin(), start->boosters.load_cpus.end()};
   sources.listen_queue = [queues, &content] {
     const config::Snapshot config = content.config();
     return queues->Fullest(PortsOf(*config));
