@@ -30,14 +30,15 @@ std::vector<boost::DomainConfig> DomainsOf(const front::Config& config) {
 // Permille as percent.
 double Percent(uint16_t permille) { return permille / 10.0; }
 
-boost::Load LoadOf(const link::LoadReport& report) {
+// Of the domains that are asked of this origin.
+boost::Load LoadOf(const link::LoadReport& report, const absl::flat_hash_set<std::string>& served) {
   boost::Load load;
   load.cpu = Percent(report.cpu);
   load.softirq = Percent(report.softirq);
   load.listen_queue = Percent(report.listen_queue);
   load.overflows = report.listen_overflows;
   for (const auto& [name, domain] : report.domains)
-    load.domains[name] = {domain.requests, domain.connections};
+    if (served.contains(name)) load.domains[name] = {domain.requests, domain.connections};
   load.at = report.at;
   return load;
 }
@@ -61,7 +62,7 @@ absl::StatusOr<std::unique_ptr<Redirection>> Redirection::Start(
   std::unique_ptr<Redirection> made(new Redirection(snapshot, parts));
   WB_RETURN_IF_ERROR(made->switch_.Open(made->redirect_));
   WB_RETURN_IF_ERROR(made->switch_.Adopt(snapshot->config, origins));
-  made->origins_ = origins;
+  made->TakeOrigins(snapshot->config, origins);
   WB_ASSIGN_OR_RETURN(made->store_, made->boosters_.MakeStore());
   boost::Control::Options options;
   options.booster.capacity = made->redirect_.capacity;
@@ -173,19 +174,25 @@ void Redirection::Enforce() {
 absl::Status Redirection::Adopt(std::shared_ptr<const front::Snapshot> snapshot,
                                 const std::vector<OriginChannel>& origins) {
   WB_RETURN_IF_ERROR(switch_.Adopt(snapshot->config, origins));
-  {
-    const std::lock_guard lock(mutex_);
-    for (const OriginChannel& old : origins_) {
-      const bool stays = std::ranges::any_of(
-          origins, [&](const OriginChannel& one) { return one.origin->name == old.origin->name; });
-      if (!stays) loads_.Forget(old.origin->name);
-    }
-    origins_ = origins;
-  }
+  TakeOrigins(snapshot->config, origins);
   usage_.Adopt(snapshot);
   control_->Adopt(DomainsOf(snapshot->config));
   Enforce();
   return absl::OkStatus();
+}
+
+void Redirection::TakeOrigins(const front::Config& config,
+                              const std::vector<OriginChannel>& origins) {
+  const std::lock_guard lock(mutex_);
+  served_.clear();
+  for (const front::Domain& domain : config.domains) {
+    if (!Redirected(domain)) continue;
+    for (const front::Origin& origin : domain.origins)
+      served_[origin.address.ToString()].insert(domain.name);
+  }
+  for (const OriginChannel& old : origins_)
+    if (!served_.contains(old.origin->name)) loads_.Forget(old.origin->name);
+  origins_ = origins;
 }
 
 void Redirection::HearLoads() {
@@ -194,7 +201,7 @@ void Redirection::HearLoads() {
     if (!one.channel) continue;
     const std::optional<link::LoadReport> report = parts_.channels.load(*one.channel);
     if (!report || std::exchange(heard_[*one.channel], report->at) == report->at) continue;
-    loads_.Report(one.origin->name, LoadOf(*report));
+    loads_.Report(one.origin->name, LoadOf(*report, served_[one.origin->name]));
   }
 }
 

@@ -22,6 +22,8 @@
 #include <thread>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "booster/boost/control.h"
@@ -74,6 +76,7 @@ class Redirection final : public Redirector {
  private:
   Redirection(std::shared_ptr<const front::Snapshot> snapshot, Parts parts);
   void Enforce();
+  void TakeOrigins(const front::Config& config, const std::vector<OriginChannel>& origins);
   void StartThread(std::chrono::milliseconds period, std::function<void()> work);
   void EndThreads();
   void HearLoads();
@@ -99,6 +102,8 @@ class Redirection final : public Redirector {
   std::condition_variable wake_;
   bool stop_ = false;
   std::vector<OriginChannel> origins_;
+  // Domains of each origin, by its name: what others say of a domain does not concern it.
+  absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>> served_;
   // When the last report of each channel came.
   std::map<link::ChannelClients::Id, boost::TimePoint> heard_;
   boost::TimePoint begun_;            // to hear others

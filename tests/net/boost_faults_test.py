@@ -16,7 +16,7 @@ import tempfile
 import time
 
 import netlab
-from boost_lab import BOOSTER, ORIGIN, boost, outage, state, who
+from boost_lab import BOOSTER, ORIGIN, api, boost, outage, state, who
 from netlab import Background, Lab, check, say
 
 MOST_S = 0.5
@@ -85,7 +85,8 @@ def accelerd_killed():
             watched(lab, f"accelerd killed, mode {mode}", lambda: lab.accelerd("kill"), side)
             if mode == "auto":  # it stays as it is: nobody says that the peak is over
                 check(state(lab)["load"] is None, f"a load without a report: {state(lab)}")
-                check(state(lab)["reason"] == "no_report", f"{state(lab)}")
+                why = api(lab, "GET", f"/v1/boost/{lab.domain}/explain")[1]["text"]
+                check("no load report" in why, f"{why}")
             lab.accelerd("start")
 
 
