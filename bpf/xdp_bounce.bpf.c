@@ -2,6 +2,8 @@
 /* XDP of an origin's interface where redirection is configured, before wb_xdp_ingress, which it calls for all packets that
  * stay here: takes the outer header off directors' packets, and sends the booster what is the booster's of the domains that
  * are, or were, boosted (docs/REDIRECTION.md). Doubt goes to the web server. */
+#include "bpf/lib/fragment.h"
+#include "bpf/lib/icmp.h"
 #include "bpf/lib/steer.h"
 #include "bpf/lib/tunnel.h"
 #include "bpf/lib/tunnel_icmp.h"
@@ -11,6 +13,9 @@ struct wb_bounce {
   struct wb_pkt p;
   const struct wb_bounce_control *control;
   const struct wb_bounce_domain *domain;
+  __u32 ip_bytes; /* of the packet */
+  __u8 syn;
+  __u8 icmp;
 };
 
 wb_inline void bounce__count(__u32 reason) {
@@ -59,12 +64,10 @@ wb_inline int bounce__other(struct xdp_md *ctx, const struct wb_bounce *b) {
 }
 
 /* Finds what decides on the packet; returns 1 if it is of a service that may be bounced. */
-wb_inline int bounce__service(struct xdp_md *ctx, struct wb_bounce *b) {
-  struct wb_bounce_service service = {};
+wb_inline int bounce__service(struct wb_bounce *b) {
+  struct wb_bounce_service service = {.port_be16 = b->p.key.local_port_be16};
   __u32 zero = 0, *place;
-  if (packet__parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx->data_end - ctx->data, 0, &b->p)) return 0;
   __builtin_memcpy(service.vip_be32, b->p.key.local_be32, sizeof(service.vip_be32));
-  service.port_be16 = b->p.key.local_port_be16;
   place = bpf_map_lookup_elem(&wb_bounce_svc, &service);
   if (!place) return 0;
   b->domain = bpf_map_lookup_elem(&wb_bounce_dom, place);
@@ -72,31 +75,66 @@ wb_inline int bounce__service(struct xdp_md *ctx, struct wb_bounce *b) {
   return b->domain && b->control;
 }
 
+wb_inline int bounce__segment(struct xdp_md *ctx, struct wb_bounce *b) {
+  if (!bounce__service(b)) return 0;
+  b->ip_bytes = b->p.payload_off + b->p.payload_len - sizeof(struct ethhdr);
+  b->syn = (b->p.flags & (WB_TCP_SYN | WB_TCP_ACK | WB_TCP_RST | WB_TCP_FIN)) == WB_TCP_SYN;
+  return b->syn ? bounce__syn(b) : bounce__other(ctx, b);
+}
+
+/* The booster's replies leave it from the VIP, so that what routers say of them comes here: without it a path that takes less
+ * would swallow them (RFC 2923, 2.1). */
+wb_inline int bounce__icmp(struct xdp_md *ctx, struct wb_bounce *b) {
+  struct wb_icmp_quote quote;
+  if (icmp__parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &b->p.key, &quote)) return 0;
+  if (!bounce__service(b) || !b->domain->lingers) return 0;
+  b->p.family = quote.family;
+  b->ip_bytes = quote.ip_bytes;
+  b->icmp = 1;
+  int here = steer__socket(ctx, &b->p);
+  bounce__count(here ? WB_B_HERE : WB_B_ICMP);
+  return !here;
+}
+
+/* Stays: those behind the first have no ports, and nothing here remembers. Counted, so that it is seen. */
+wb_inline void bounce__fragment(struct xdp_md *ctx, struct wb_bounce *b) {
+  void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+  struct wb_cut cut;
+  if (fragment__parse(data, data_end, &b->p, &cut) != 1 || fragment__segment(data, data_end, &b->p)) return;
+  if (bounce__service(b) && b->domain->lingers && !steer__socket(ctx, &b->p)) bounce__count(WB_B_FRAGMENT);
+}
+
+/* Returns 1: to the booster. */
+wb_inline int bounce__packet(struct xdp_md *ctx, struct wb_bounce *b) {
+  int err = packet__parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx->data_end - ctx->data, 0, &b->p);
+  if (!err) return bounce__segment(ctx, b);
+  if (err == -WB_R_FRAGMENT) bounce__fragment(ctx, b);
+  return err == -WB_R_NOT_TCP ? bounce__icmp(ctx, b) : 0;
+}
+
 /* To the booster. Returns the verdict, or -1: it stays here. */
-wb_inline int bounce__send(struct xdp_md *ctx, const struct wb_bounce *b, int syn) {
+wb_inline int bounce__send(struct xdp_md *ctx, const struct wb_bounce *b) {
   const struct wb_target *t = &b->control->booster;
   if (!(t->flags & WB_TGF_READY)) {
     bounce__count(WB_B_NO_WAY);
-    return syn ? -1 : XDP_DROP; /* the web server would reset what is the booster's */
+    return b->syn ? -1 : XDP_DROP; /* the web server would reset what is the booster's */
   }
-  if (b->p.payload_off + b->p.payload_len - sizeof(struct ethhdr) > t->mtu) {
+  int fits = b->ip_bytes <= t->mtu;
+  if (!fits && !b->icmp) { /* errors are not answered: RFC 1122, 3.2.2; RFC 4443, 2.4 */
     int answer = too_big__answer(ctx, b->p.family, t->mtu);
     bounce__count(WB_B_TOO_BIG);
     return answer < 0 ? XDP_DROP : answer;
   }
-  int verdict = tunnel__send(ctx, t, b->p.family);
+  int verdict = fits ? tunnel__send(ctx, t, b->p.family) : -1;
   if (verdict < 0) bounce__count(WB_B_FAILED);
   return verdict;
 }
 
 SEC("xdp") int wb_xdp_bounce(struct xdp_md *ctx) {
   struct wb_bounce b = {};
-  if (!bounce__decap(ctx) && bounce__service(ctx, &b)) {
-    int syn = (b.p.flags & (WB_TCP_SYN | WB_TCP_ACK | WB_TCP_RST | WB_TCP_FIN)) == WB_TCP_SYN;
-    if (syn ? bounce__syn(&b) : bounce__other(ctx, &b)) {
-      int verdict = bounce__send(ctx, &b, syn);
-      if (verdict >= 0) return verdict;
-    }
+  if (!bounce__decap(ctx) && bounce__packet(ctx, &b)) {
+    int verdict = bounce__send(ctx, &b);
+    if (verdict >= 0) return verdict;
   }
   bpf_tail_call(ctx, &wb_bounce_next, 0);
   bounce__count(WB_B_NO_INGRESS);

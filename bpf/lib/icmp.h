@@ -31,8 +31,10 @@ struct wb_quoted {
 struct wb_icmp_quote {
   __u32 icmp_off;
   __u32 tcp_off;
+  __u32 ip_bytes; /* of the whole message */
   __u8 type;
   __u8 code;
+  __u8 family;
 };
 
 wb_inline int icmp__parse4(void *data, void *data_end, struct wb_conn_key *key, struct wb_icmp_quote *q) {
@@ -52,7 +54,9 @@ wb_inline int icmp__parse4(void *data, void *data_end, struct wb_conn_key *key, 
   key->remote_be32[3] = quoted->daddr;
   key->local_be32[3] = quoted->saddr;
   q->tcp_off = q->icmp_off + sizeof(*icmp) + quoted->ihl * 4;
-  return 0;
+  q->ip_bytes = bpf_ntohs(ip->tot_len);
+  q->family = 4;
+  return ip->daddr == quoted->saddr ? 0 : -1;
 }
 
 wb_inline int icmp__parse6(void *data, void *data_end, struct wb_conn_key *key, struct wb_icmp_quote *q) {
@@ -67,10 +71,15 @@ wb_inline int icmp__parse6(void *data, void *data_end, struct wb_conn_key *key, 
   __builtin_memcpy(key->local_be32, &quoted->saddr, 16);
   q->icmp_off = sizeof(struct ethhdr) + sizeof(*ip);
   q->tcp_off = q->icmp_off + sizeof(*icmp) + sizeof(*quoted);
+  q->ip_bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+  q->family = 6;
+  for (int i = 0; i < 4; i++)
+    if (ip->daddr.in6_u.u6_addr32[i] != key->local_be32[i]) return -1;
   return 0;
 }
 
-/* The connection whose packet an ICMP error quotes; remote is whom the packet was for. Returns 0, or -1: none such. */
+/* The connection whose packet an ICMP error quotes; remote is whom the packet was for. Returns 0, or -1: none such, or the error
+ * is not for the packet's source, as it has to be (RFC 1122, 3.2.2; RFC 4443, 2.2). */
 wb_inline int icmp__parse(void *data, void *data_end, struct wb_conn_key *key, struct wb_icmp_quote *q) {
   struct ethhdr *eth = data;
   if ((void *)(eth + 1) > data_end) return -1;

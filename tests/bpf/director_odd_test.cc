@@ -9,46 +9,19 @@
 #include <string>
 
 #include "tests/bpf/director_fixture.h"
+#include "tests/support/odd_packets.h"
 
 namespace wb::director {
 namespace {
 
+using support::FragmentOf;
 using support::PacketBuilder;
 
 class DirectorOddTest : public DirectorTest {
  protected:
-  // A fragment of a segment to the service: `offset` in bytes, a multiple of 8.
-  Bytes Fragment(const Segment& s, uint16_t id, uint16_t offset, bool more) const {
-    PacketBuilder builder(s);
-    if (v6()) {
-      const auto field = static_cast<uint16_t>(offset | (more ? 1 : 0));
-      return builder
-          .Extension(44, {0, 0, static_cast<uint8_t>(field >> 8), static_cast<uint8_t>(field), 0, 0,
-                          static_cast<uint8_t>(id >> 8), static_cast<uint8_t>(id)})
-          .Build();
-    }
-    Bytes f = builder.Fragment(static_cast<uint16_t>(offset / 8 | (more ? 0x2000 : 0))).Build();
-    f[18] = static_cast<uint8_t>(id >> 8);
-    f[19] = static_cast<uint8_t>(id);
-    return f;
-  }
-
-  // An ICMP message of a router that quotes what the service sent to the client at `port`.
+  // A router's, that quotes what the service sent to the client at `port`.
   Bytes Icmp(uint8_t type, uint8_t code, uint16_t port = kClientPort) const {
-    Segment ours = Ack(kIsn, port);
-    std::swap(ours.source, ours.destination);
-    std::swap(ours.source_port, ours.destination_port);
-    const Bytes quoted = PacketBuilder(ours).Build();
-    Segment carrier = Ack(kIsn, port);
-    carrier.source = v6() ? support::V6(0x777) : support::V4(198, 19, 7, 7);
-    Bytes f = PacketBuilder(carrier).Protocol(v6() ? 58 : 1).Build();
-    f.resize(v6() ? 54 : 34);
-    f.insert(f.end(), {type, code, 0, 0, 0, 0, 5, 0});
-    f.insert(f.end(), quoted.begin() + 14, quoted.end());
-    const auto length = static_cast<uint16_t>(f.size() - (v6() ? 54 : 14));
-    f[v6() ? 18 : 16] = static_cast<uint8_t>(length >> 8);
-    f[v6() ? 19 : 17] = static_cast<uint8_t>(length);
-    return f;
+    return support::IcmpOfReply(Ack(kIsn, port), type, code);
   }
 };
 
@@ -117,6 +90,11 @@ TEST_P(DirectorOddTest, WhatABouncingOriginSendsNeverReturns) {
   EXPECT_EQ(SendTunnelled(25, Ack(kIsn, 2000)), "passed: flow_local tunnel_in");
   EXPECT_EQ(Connect(3000), "origin1");
   EXPECT_EQ(SendTunnelled(25, Ack(kIsn, 3000)), "passed: flow_local tunnel_in");
+  for (const uint16_t port : {kClientPort, uint16_t{2000}, uint16_t{3000}, uint16_t{4000}}) {
+    EXPECT_EQ(Run(Tunnelled(25, Icmp(v6() ? 2 : 3, v6() ? 0 : 4, port))).verdict,
+              uint32_t{XDP_PASS});
+    EXPECT_EQ(Counted(), "icmp tunnel_in") << port;
+  }
 }
 
 TEST_P(DirectorOddTest, TunnelsOfOthersAreLeftAlone) {
@@ -179,10 +157,8 @@ TEST_P(DirectorOddTest, WhatDoesNotFitIsAnswered) {
   if (v6()) {
     EXPECT_EQ(f[20], 58);
     EXPECT_EQ(size_t{f[18]} << 8 | f[19], f.size() - 54);
-    Bytes pseudo(f.begin() + 22, f.begin() + 54);
-    pseudo.insert(pseudo.end(), {0, 0, f[18], f[19], 0, 0, 0, 58});
-    const uint16_t sum =
-        support::InternetSum({reinterpret_cast<const char*>(pseudo.data()), pseudo.size()});
+    const auto length = static_cast<uint32_t>(f.size() - 54);
+    const uint16_t sum = support::InternetSum(text.substr(22, 32), length + 58);  // pseudo-header
     EXPECT_EQ(support::InternetSum(text.substr(icmp), sum), 0xffff);
   } else {
     EXPECT_EQ(f[23], 1);
@@ -194,42 +170,42 @@ TEST_P(DirectorOddTest, WhatDoesNotFitIsAnswered) {
 
 TEST_P(DirectorOddTest, FragmentsFollowTheirFirst) {
   Connect(kClientPort);
-  EXPECT_EQ(Send(Fragment(Ack(), 5, 8, true)), "passed: fragment_lost");
-  EXPECT_EQ(Send(Fragment(Ack(), 5, 0, true)), "origin1: flow_origin");
-  EXPECT_EQ(Send(Fragment(Ack(), 5, 24, true)), "origin1: fragment");
-  EXPECT_EQ(Send(Fragment(Ack(), 5, 1480, false)), "origin1: fragment");
-  EXPECT_EQ(Send(Fragment(Ack(), 6, 1480, false)), "passed: fragment_lost") << "another packet's";
+  EXPECT_EQ(Send(FragmentOf(Ack(), 5, 8, true)), "passed: fragment_lost");
+  EXPECT_EQ(Send(FragmentOf(Ack(), 5, 0, true)), "origin1: flow_origin");
+  EXPECT_EQ(Send(FragmentOf(Ack(), 5, 24, true)), "origin1: fragment");
+  EXPECT_EQ(Send(FragmentOf(Ack(), 5, 1480, false)), "origin1: fragment");
+  EXPECT_EQ(Send(FragmentOf(Ack(), 6, 1480, false)), "passed: fragment_lost") << "another packet's";
   Segment other = Ack();
   other.source[15] ^= 1;
-  EXPECT_EQ(Send(Fragment(other, 5, 1480, false)), "passed: fragment_lost") << "another host's";
+  EXPECT_EQ(Send(FragmentOf(other, 5, 1480, false)), "passed: fragment_lost") << "another host's";
   Boost();
   EXPECT_EQ(Connect(2000), "passed");
-  EXPECT_EQ(Send(Fragment(Ack(kIsn, 2000), 7, 0, true)), "passed: flow_local");
-  EXPECT_EQ(Send(Fragment(Ack(kIsn, 2000), 7, 24, false)), "passed: fragment");
+  EXPECT_EQ(Send(FragmentOf(Ack(kIsn, 2000), 7, 0, true)), "passed: flow_local");
+  EXPECT_EQ(Send(FragmentOf(Ack(kIsn, 2000), 7, 24, false)), "passed: fragment");
 }
 
 TEST_P(DirectorOddTest, FragmentsOfAFragmentedSynGoWithIt) {
-  EXPECT_EQ(Send(Fragment(Syn(), 5, 0, true)), "origin1: new_origin");
+  EXPECT_EQ(Send(FragmentOf(Syn(), 5, 0, true)), "origin1: new_origin");
   Boost();
-  EXPECT_EQ(Send(Fragment(Syn(), 5, 24, false)), "origin1: fragment");
+  EXPECT_EQ(Send(FragmentOf(Syn(), 5, 24, false)), "origin1: fragment");
 }
 
 TEST_P(DirectorOddTest, AFragmentOfLongAgoIsForgotten) {
   Connect(kClientPort);
-  Send(Fragment(Ack(), 5, 0, true));
+  Send(FragmentOf(Ack(), 5, 0, true));
   wb_fragment_key key;
   wb_fragment f;
   ASSERT_EQ(bpf_map_get_next_key(Map("wb_fragments"), nullptr, &key), 0);
   ASSERT_EQ(bpf_map_lookup_elem(Map("wb_fragments"), &key, &f), 0);
   f.seen -= WB_DIRECTOR_FRAGMENT_SECONDS + 2;
   ASSERT_EQ(bpf_map_update_elem(Map("wb_fragments"), &key, &f, BPF_ANY), 0);
-  EXPECT_EQ(Send(Fragment(Ack(), 5, 24, false)), "passed: fragment_lost");
+  EXPECT_EQ(Send(FragmentOf(Ack(), 5, 24, false)), "passed: fragment_lost");
 }
 
 TEST_P(DirectorOddTest, FragmentsOfNoServicePassUncounted) {
   Segment s = Ack();
   s.destination_port = 81;
-  EXPECT_EQ(Send(Fragment(s, 5, 0, true)), "passed: ");
+  EXPECT_EQ(Send(FragmentOf(s, 5, 0, true)), "passed: ");
 }
 
 TEST_P(DirectorOddTest, IcmpErrorsGoWhereTheConnectionIs) {
@@ -255,6 +231,9 @@ TEST_P(DirectorOddTest, OtherIcmpPasses) {
   Bytes udp = Icmp(v6() ? 1 : 3, 0);
   udp[v6() ? 54 + 8 + 6 : 34 + 8 + 9] = IPPROTO_UDP;
   EXPECT_EQ(Send(udp), "passed: ") << "of another protocol";
+  Bytes elsewhere = Icmp(v6() ? 1 : 3, 0);
+  elsewhere[v6() ? 53 : 33] ^= 1;
+  EXPECT_EQ(Send(elsewhere), "passed: ") << "not for whom it quotes";
   Bytes cut = Icmp(v6() ? 1 : 3, 0);
   cut.resize(cut.size() - 32);
   EXPECT_EQ(Send(cut), "passed: ") << "cut off";
@@ -266,9 +245,9 @@ TEST_P(DirectorOddTest, TunnelledIcmpErrorsAndFragmentsAreUnderstood) {
   EXPECT_EQ(SendTunnelled(21, Ack()), "passed: flow_local tunnel_in");
   Run(Tunnelled(21, Icmp(v6() ? 1 : 3, 0)));
   EXPECT_EQ(Counted(), "icmp tunnel_in");
-  Run(Tunnelled(21, Fragment(Ack(), 5, 0, true)));
+  Run(Tunnelled(21, FragmentOf(Ack(), 5, 0, true)));
   EXPECT_EQ(Counted(), "flow_local tunnel_in");
-  Run(Tunnelled(21, Fragment(Ack(), 5, 24, false)));
+  Run(Tunnelled(21, FragmentOf(Ack(), 5, 24, false)));
   EXPECT_EQ(Counted(), "fragment tunnel_in");
 }
 

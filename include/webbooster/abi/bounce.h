@@ -23,7 +23,9 @@
   X(TOO_BIG, "too_big", "would not fit the tunnel: told to the sender by ICMP")                          \
   X(NO_WAY, "no_way", "the way to the booster is not known: SYNs to the web server, others dropped")     \
   X(FAILED, "failed", "could not be put into the tunnel: to the web server")                             \
-  X(NO_INGRESS, "no_ingress", "XDP ingress could not be called: past the accelerator to the web server")
+  X(NO_INGRESS, "no_ingress", "XDP ingress could not be called: past the accelerator to the web server")    \
+  X(ICMP, "icmp", "an ICMP error of no connection of this machine: to the booster")                      \
+  X(FRAGMENT, "fragment", "first fragment, of no connection of this machine: to the web server")
 
 enum wb_bounce_reason {
 #define WB_X(name, label, text) WB_B_##name,

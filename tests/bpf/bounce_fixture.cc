@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/bpf/bounce_fixture.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
+#include <vector>
+
+#include "ctl/kern/programs.h"
+
+namespace wb::kern {
+namespace {
+
+using support::PacketBuilder;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+constexpr uint64_t kLeaseNs = 3600ull * 1000000000;  // what a test takes is nothing to it
+
+support::Address Client(bool v6) { return v6 ? support::V6(1) : support::V4(198, 18, 1, 2); }
+support::Address Booster(bool v6) { return v6 ? support::V6(9) : support::V4(198, 18, 9, 9); }
+
+// Stands for XDP ingress. Of the same attach type, or the kernel would not have it called.
+base::UniqueFd Next() {
+  DECLARE_LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
+  const bpf_insn program[] = {{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, kOn},
+                              {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+  return base::UniqueFd(
+      bpf_prog_load(BPF_PROG_TYPE_XDP, "next", "GPL", program, std::size(program), &opts));
+}
+
+}  // namespace
+
+IpAddress Ip(const support::Address& a) {
+  IpAddress ip;
+  memcpy(ip.data(), a.data(), sizeof(ip));
+  return ip;
+}
+
+support::Address Vip(bool v6) { return v6 ? support::V6(5) : support::V4(198, 18, 5, 1); }
+support::Address Origin(bool v6) { return v6 ? support::V6(2) : support::V4(198, 18, 1, 1); }
+
+std::string Text(const Bytes& bytes, size_t from, size_t n) {
+  return std::string(bytes.begin() + static_cast<long>(from),
+                     bytes.begin() + static_cast<long>(from + n));
+}
+
+Bytes Tunnelled(const Bytes& frame, bool inner_v6, bool v6, const support::Address& from) {
+  const size_t inner = frame.size() - 14;
+  const uint8_t protocol = inner_v6 ? 41 : 4;
+  Bytes out(frame.begin(), frame.begin() + 12);
+  if (v6) {
+    out.insert(out.end(), {0x86, 0xdd, 0x60, 0, 0, 0, static_cast<uint8_t>(inner >> 8),
+                           static_cast<uint8_t>(inner), protocol, 64});
+    out.insert(out.end(), from.begin(), from.end());
+    const support::Address to = Origin(true);
+    out.insert(out.end(), to.begin(), to.end());
+  } else {
+    const size_t total = inner + 20;
+    const support::Address to = Origin(false);
+    Bytes ip = {0x45,
+                0,
+                static_cast<uint8_t>(total >> 8),
+                static_cast<uint8_t>(total),
+                0,
+                0,
+                0x40,
+                0,
+                64,
+                protocol,
+                0,
+                0};
+    ip.insert(ip.end(), from.begin() + 12, from.end());
+    ip.insert(ip.end(), to.begin() + 12, to.end());
+    const auto sum = static_cast<uint16_t>(~support::InternetSum(Text(ip, 0, ip.size())));
+    ip[10] = static_cast<uint8_t>(sum >> 8);
+    ip[11] = static_cast<uint8_t>(sum);
+    out.insert(out.end(), {8, 0});
+    out.insert(out.end(), ip.begin(), ip.end());
+  }
+  out.insert(out.end(), frame.begin() + 14, frame.end());
+  return out;
+}
+
+BounceTest::BounceTest()
+    : next_(Next()),
+      hop_(NextHop{.ifindex = 1,
+                   .mtu = kMtu,
+                   .mac_destination = {9, 9, 9, 9, 9, 9},
+                   .mac_source = {8, 8, 8, 8, 8, 8},
+                   .source = Ip(Origin(GetParam()))}) {}
+
+void BounceTest::SetUp() {
+  std::filesystem::create_directories(dir_);
+  Load();
+}
+
+void BounceTest::TearDown() {
+  bounce_.reset();
+  std::filesystem::remove_all(dir_);
+}
+
+Bounce::Options BounceTest::Options() {
+  const bool v6 = GetParam();
+  return {.pin_dir = dir_,
+          .ingress = next_.get(),
+          .sources = {Ip(support::V4(198, 18, 7, 7)), Ip(support::V6(7))},
+          .booster = Ip(Booster(v6)),
+          .local = std::nullopt,
+          .services = {{"a.test", Ip(Vip(v6)), 80},
+                       {"a.test", Ip(Vip(v6)), 443},
+                       {"b.test", Ip(Vip(v6)), 8080}},
+          .lease_ns = kLeaseNs};
+}
+
+void BounceTest::Load(const Bounce::Options& options) {
+  auto bounce = Bounce::Load(options, [this](const IpAddress&, const auto&) { return hop_; });
+  ASSERT_TRUE(bounce.ok()) << bounce.status();
+  bounce_ = *std::move(bounce);
+}
+
+absl::Status BounceTest::Say(link::BounceMode a, link::BounceMode b) {
+  return bounce_->Apply(std::vector<link::BounceEntry>{{"a.test", a}, {"b.test", b}});
+}
+
+Segment BounceTest::From(uint8_t flags, uint32_t seq) {
+  Segment s;
+  s.v6 = GetParam();
+  s.source = Client(s.v6);
+  s.destination = Vip(s.v6);
+  s.source_port = 40000;
+  s.destination_port = 80;
+  s.seq = seq;
+  s.flags = flags;
+  s.window = 1000;
+  return s;
+}
+
+BounceTest::Ran BounceTest::Run(const Bytes& frame) {
+  Ran ran{0, Bytes(4096)};
+  DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame.data(),
+                      .data_out = ran.frame.data(),
+                      .data_size_in = static_cast<uint32_t>(frame.size()),
+                      .data_size_out = static_cast<uint32_t>(ran.frame.size()), .repeat = 1);
+  EXPECT_EQ(bpf_prog_test_run_opts(bounce_->program(), &opts), 0) << strerror(errno);
+  ran.frame.resize(opts.data_size_out);
+  ran.verdict = opts.retval;
+  return ran;
+}
+
+BounceTest::Ran BounceTest::Run(const Segment& s) { return Run(PacketBuilder(s).Build()); }
+
+std::map<std::string, uint64_t> BounceTest::Counted() {
+  const auto counts = bounce_->Counts().value();
+  std::map<std::string, uint64_t> changed;
+  for (size_t i = 0; i < counts.size(); i++)
+    if (counts[i] != before_[i]) changed[BounceReasonTexts()[i].label] = counts[i] - before_[i];
+  before_ = counts;
+  return changed;
+}
+
+void BounceTest::ExpectOn(const Bytes& frame, const char* reason) {
+  const Ran ran = Run(frame);
+  EXPECT_EQ(ran.verdict, kOn);
+  EXPECT_EQ(ran.frame, frame);
+  if (reason == nullptr)
+    EXPECT_THAT(Counted(), IsEmpty());
+  else
+    EXPECT_THAT(Counted(), ElementsAre(Pair(reason, 1)));
+}
+
+void BounceTest::ExpectOn(const Segment& s, const char* reason) {
+  ExpectOn(PacketBuilder(s).Build(), reason);
+}
+
+void BounceTest::ExpectBounced(const Bytes& frame, const char* reason) {
+  const bool v6 = GetParam();
+  const Ran ran = Run(frame);
+  ASSERT_EQ(ran.verdict, XDP_TX);
+  EXPECT_THAT(Counted(), ElementsAre(Pair(reason, 1)));
+  const size_t outer = v6 ? 40 : 20;
+  ASSERT_EQ(ran.frame.size(), frame.size() + outer);
+  EXPECT_EQ(Text(ran.frame, 0, 12), Text({9, 9, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8}, 0, 12));
+  EXPECT_EQ(Text(ran.frame, 14 + outer, frame.size() - 14), Text(frame, 14, frame.size() - 14));
+  Bytes want = Tunnelled(frame, v6, v6, Origin(v6));
+  // From the origin to the booster.
+  const support::Address to = Booster(v6);
+  const size_t at = v6 ? 14 + 24 : 14 + 16;
+  std::copy(to.begin() + (v6 ? 0 : 12), to.end(), want.begin() + static_cast<long>(at));
+  EXPECT_EQ(Text(ran.frame, at - (v6 ? 16 : 4), v6 ? 32 : 8),
+            Text(want, at - (v6 ? 16 : 4), v6 ? 32 : 8));
+  if (!v6) {
+    EXPECT_EQ(support::InternetSum(Text(ran.frame, 14, 20)), 0xffff) << "checksum of the header";
+    EXPECT_EQ(ran.frame[14 + 9], 4);
+    EXPECT_EQ(ran.frame[16] << 8 | ran.frame[17], static_cast<int>(frame.size() - 14 + 20));
+  } else {
+    EXPECT_EQ(ran.frame[14 + 6], 41);
+    EXPECT_EQ(ran.frame[18] << 8 | ran.frame[19], static_cast<int>(frame.size() - 14));
+  }
+}
+
+void BounceTest::ExpectBounced(const Segment& s, const char* reason) {
+  ExpectBounced(PacketBuilder(s).Build(), reason);
+}
+
+}  // namespace wb::kern
