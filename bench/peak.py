@@ -20,7 +20,7 @@ import time
 REPO = pathlib.Path(__file__).resolve().parents[1]
 LAB = str(REPO / "deploy" / "lab.sh")
 # Name, seconds, connections, requests a second of each (0: as many as go).
-PHASES = (("calm", 3, 4, 25), ("peak", 10, 64, 0), ("calm again", 12, 4, 25))
+PHASES = (("calm", 2, 4, 25), ("peak", 7, 64, 0), ("calm again", 9, 4, 25))
 RUN_S = 0.5  # then new connections
 SAMPLE_S = 0.25
 RAISE, LOWER = 60, 40

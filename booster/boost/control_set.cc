@@ -226,7 +226,7 @@ void Control::TakeChanges() {
 
 void Control::TakeRecord(Domain& domain, const Record& record, Reason reason) {
   if (record.mode_revision != domain.mode_revision) domain.mode_reason = reason;
-  domain.mode = record.mode;
+  if (record.mode_revision != 0) domain.mode = record.mode;  // else nobody said it
   domain.before = record.before;
   domain.until.reset();
   if (record.until) domain.until = WallTime(*record.until);

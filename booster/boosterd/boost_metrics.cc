@@ -15,7 +15,8 @@ bool EverMoved(const api::BoostDomain& domain) {
   return false;
 }
 
-void AddDomains(const std::vector<const api::BoostDomain*>& domains, metrics::Families* out) {
+void AddDomains(const std::vector<const api::BoostDomain*>& domains,
+                const std::map<std::string, uint64_t>& of_none, metrics::Families* out) {
   out->Gauge("webbooster_boost_domain_boosted", "1 if new connections go to the booster");
   for (const api::BoostDomain* d : domains) out->Add(d->state == "boosted", {{"domain", d->name}});
   out->Gauge("webbooster_boost_origin_load_ratio",
@@ -30,6 +31,8 @@ void AddDomains(const std::vector<const api::BoostDomain*>& domains, metrics::Fa
     for (const auto& [what, count] : d->counters)
       if (count != 0) out->Add(count, {{"domain", d->name}, {"result", what}});
   }
+  for (const auto& [what, count] : of_none)
+    if (count != 0) out->Add(count, {{"domain", ""}, {"result", what}});
 }
 
 }  // namespace
@@ -59,7 +62,7 @@ void AddBoost(const BoostFigures& figures, const std::function<bool(const std::s
   out->Gauge("webbooster_boost_peer_alive", "1 if another booster was heard of lately");
   for (const api::BoostPeer& peer : figures.status.peers)
     out->Add(peer.alive, {{"peer", peer.address}});
-  AddDomains(shown, out);
+  AddDomains(shown, figures.status.counters, out);
 }
 
 }  // namespace wb::boosterd

@@ -45,14 +45,28 @@ absl::Status Boosters::Start(Changed changed) {
   WB_ASSIGN_OR_RETURN(options.key, config::ReadBoosterKey(config_.peer_key_file));
   options.peers = config_.peers;
   options.changed = std::move(changed);
-  WB_ASSIGN_OR_RETURN(health_, boost::PeerHealth::Start(std::move(options)));
+  WB_ASSIGN_OR_RETURN(auto health, boost::PeerHealth::Start(std::move(options)));
+  const std::lock_guard lock(mutex_);
+  health_ = std::move(health);
   return absl::OkStatus();
 }
 
-bool Boosters::Leads() const { return !health_ || health_->Leads(); }
+void Boosters::Stop() {
+  std::unique_ptr<boost::PeerHealth> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    ended.swap(health_);
+  }
+}
+
+bool Boosters::Leads() const {
+  const std::lock_guard lock(mutex_);
+  return !health_ || health_->Leads();
+}
 
 std::vector<api::BoostPeer> Boosters::Report() const {
   std::vector<api::BoostPeer> report;
+  const std::lock_guard lock(mutex_);
   for (const std::string& peer : config_.peers)
     report.push_back({peer, health_ && health_->Alive(peer)});
   return report;

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Boosters {
 
   // Begins to be heard and to listen, if there are others. Errors: of the key file; of bind(2).
   [[nodiscard]] absl::Status Start(Changed changed);
+  // Is not heard of any more, and does not hear, until Start(). Others miss it after 300 ms.
+  void Stop();
   // Of all that live this one has the least address: it decides for domains in mode auto.
   bool Leads() const;
   std::vector<api::BoostPeer> Report() const;
@@ -36,6 +39,7 @@ class Boosters {
  private:
   const front::Redirect config_;
   const std::string id_;
+  mutable std::mutex mutex_;                   // of this
   std::unique_ptr<boost::PeerHealth> health_;  // none: alone
 };
 

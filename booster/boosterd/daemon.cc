@@ -181,6 +181,7 @@ absl::Status Daemon::Start(const front::Config& config) {
   // Not before: where another listens, part of its clients would come to us.
   for (const auto& worker : workers_) WB_RETURN_IF_ERROR(worker->Listen());
   for (const auto& worker : workers_) worker->Start();
+  if (redirection_) WB_RETURN_IF_ERROR(redirection_->Begin());
   if (heir) {
     Confirm();
   } else {
@@ -216,7 +217,6 @@ void Daemon::Check() {
 
 // Domains are calm before that, or as another process has left them.
 absl::Status Daemon::Redirect(const std::shared_ptr<const front::Snapshot>& snapshot) {
-  if (redirection_) return redirection_->Adopt(snapshot, channels_.list());
   if (!Redirection::Wanted(snapshot->config)) return absl::OkStatus();
   WB_ASSIGN_OR_RETURN(redirection_, Redirection::Start(snapshot, channels_.list(),
                                                        {workers_, channels_.clients()}));
@@ -255,7 +255,13 @@ absl::StatusOr<api::BoosterReload> Daemon::ReadAgain() {
   for (const auto& worker : workers_) worker->Adopt(snapshot);
   Check();
   channels_.Keep(assembly_->origins());
-  if (redirection_) WB_RETURN_IF_ERROR(Redirect(snapshot));
+  if (redirection_) {
+    if (absl::Status status = redirection_->Adopt(snapshot, channels_.list()); !status.ok()) {
+      reload.warnings.push_back(absl::StrCat("the redirection is as it was: ", status.ToString()));
+    }
+  } else if (Redirection::Wanted(config)) {
+    reload.restart.emplace_back("domains[].redirect");
+  }
   admin_->Adopt(snapshot);
   config_.timeouts = config.timeouts;
   reload.domains = config.domains.size();
@@ -302,6 +308,7 @@ absl::StatusOr<api::BoosterUpgrade> Daemon::Upgrade() {
     return successor.status();
   }
   replaced_ = true;
+  if (redirection_) redirection_->Retire();
   channels_.Leave();  // the successor has its own
   admin_->LeavePort();
   spdlog::info("upgraded: pid {}, version {}", successor->pid, successor->version);

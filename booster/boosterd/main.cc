@@ -4,8 +4,8 @@
 #include <iostream>
 
 #include "CLI/CLI.hpp"
-#include "booster/boosterd/boost_switch.h"
 #include "booster/boosterd/daemon.h"
+#include "booster/boosterd/director_way.h"
 #include "booster/boosterd/process.h"
 #include "booster/front/config_load.h"
 #include "spdlog/sinks/stdout_sinks.h"

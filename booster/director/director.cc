@@ -164,7 +164,7 @@ size_t Director::Kept(uint32_t domain, Side side, size_t limit) const {
     for (uint32_t i = 0; i < n && kept < limit; ++i) {
       const wb_flow& f = flows[i];
       if (f.domain == domain && (f.flags & WB_FLOW_CLOSED) == 0 &&
-          now - f.seen <= WB_DIRECTOR_FLOW_SECONDS &&
+          static_cast<int32_t>(now - f.seen) <= static_cast<int32_t>(WB_DIRECTOR_FLOW_SECONDS) &&
           (f.target == WB_DIRECTOR_HERE) == (side == Side::kLocal))
         ++kept;
     }

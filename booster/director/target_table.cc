@@ -183,6 +183,11 @@ void TargetTable::Resolve(Entry& entry, const absl::StatusOr<Neighbours>& neighb
   wb_target& t = map_[entry.index];
   std::atomic_ref flags(t.flags);
   if (found.ok() && (t.flags & WB_TGF_READY) && SameWay(t, *found)) return;
+  // What could not be asked just now is rather as it was than gone; no MAC address is known: it is.
+  const bool asked = neighbours.ok() && (found.ok() || absl::IsNotFound(found.status()) ||
+                                         absl::IsUnavailable(found.status()) ||
+                                         absl::IsFailedPrecondition(found.status()));
+  if (!asked && (t.flags & WB_TGF_READY)) return;
   flags.fetch_and(static_cast<uint8_t>(~WB_TGF_READY));
   if (!found.ok()) return;
   const uint8_t alive = flags.load();

@@ -74,8 +74,9 @@ void CheckFamilies(const Value& value, const DomainRedirect& domain, const Redir
 
 void CheckDomain(const Value& value, const Domain& domain, const Redirect& redirect) {
   const DomainRedirect& own = domain.redirect;
-  if (own.by == Way::kDirector && redirect.interfaces.empty()) {
-    value.Error("by: director needs redirect.interfaces, where the clients' packets come in");
+  if (redirect.interfaces.empty()) {
+    value.Error(
+        "needs redirect.interfaces, where clients' packets, or the origins' tunnels, come in");
   }
   const bool told = std::ranges::all_of(
       domain.origins, [](const Origin& origin) { return origin.catalogue.has_value(); });
@@ -139,11 +140,17 @@ void ReadDomainRedirect(const Value& value, DomainRedirect* out) {
 
 void CheckRedirects(const std::vector<PlacedDomain>& places, const Config& config) {
   std::map<std::string, std::pair<std::string, int>> owners;  // of VIPs
+  size_t services = 0;
   for (size_t i = 0; i < places.size(); ++i) {
     const Value& value = places[i].redirect;
     const Domain& domain = config.domains[i];
     if (domain.redirect.vips.empty()) continue;
     CheckDomain(value, domain, config.redirect);
+    services += domain.redirect.vips.size() * domain.redirect.ports.size();
+    if (services > kMaxServices) {
+      value.Error(Cat("is too many: there is room for ", kMaxServices, " VIPs times ports"));
+      return;
+    }
     for (const std::string& vip : domain.redirect.vips) {
       const auto [owner, is_new] = owners.emplace(vip, std::pair(domain.name, value.node().line));
       if (is_new) continue;

@@ -15,9 +15,10 @@
 
 namespace wb::front {
 
-inline constexpr size_t kMaxVips = 8;   // of a domain
-inline constexpr size_t kMaxPorts = 8;  // of a domain
-inline constexpr size_t kMaxPeers = 7;  // other boosters
+inline constexpr size_t kMaxVips = 8;          // of a domain
+inline constexpr size_t kMaxPorts = 8;         // of a domain
+inline constexpr size_t kMaxServices = 65536;  // VIPs times ports, of all domains
+inline constexpr size_t kMaxPeers = 7;         // other boosters
 inline constexpr size_t kMaxStores = 9;
 inline constexpr config::Range<uint16_t> kPort = {1, 65535};
 inline constexpr config::Range<uint32_t> kPercent = {1, 100};

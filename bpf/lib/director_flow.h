@@ -54,7 +54,10 @@ wb_inline int director__syn_again(const struct wb_direct *d) {
 
 static __noinline int director__syn(struct xdp_md *ctx, struct wb_direct *d) {
   const struct wb_service *service = director__service(d);
-  if (!service) return WB_NO_TARGET;
+  if (!service) {
+    bpf_map_delete_elem(&wb_flows, &d->p.key); /* of a time when it was one */
+    return WB_NO_TARGET;
+  }
   int target = WB_DIRECTOR_HERE;
   d->reason = WB_DR_NEW_LOCAL;
   if (d->from == WB_TARGET_NONE) {

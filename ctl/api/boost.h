@@ -58,6 +58,8 @@ struct BoostStatus {
   bool store_healthy = true;
   std::string store_error;
   std::vector<std::string> interfaces;  // Of the director.
+  // Of the director: packets of no domain, by what became of them.
+  std::map<std::string, uint64_t> counters;
 };
 
 struct BoostDecision {

@@ -51,6 +51,7 @@ void Fields(auto& a, Is<BoostStatus> auto& s) {
   a("store_healthy", s.store_healthy);
   a("store_error", s.store_error);
   a("interfaces", s.interfaces);
+  a("counters", s.counters);
 }
 
 void Fields(auto& a, Is<BoostDecision> auto& s) {

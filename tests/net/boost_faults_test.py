@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 import netlab
-from boost_lab import BOOSTER, ORIGIN, Staying, boost, inside, state, watched, who
+from boost_lab import BOOSTER, ORIGIN, Staying, api, boost, inside, state, watched, who
 from netlab import Lab, check, say
 
 FLOOD = 1_000_000
@@ -65,7 +65,8 @@ def accelerd_killed():
             watched(lab, f"accelerd killed, mode {mode}", lambda: lab.accelerd("kill"), side)
             if mode == "auto":  # it stays as it is: nobody says that the peak is over
                 check(state(lab)["load"] is None, f"a load without a report: {state(lab)}")
-                check(state(lab)["reason"] == "no_report", f"{state(lab)}")
+                why = api(lab, "GET", f"/v1/boost/{lab.domain}/explain")[1]["text"]
+                check("no load report" in why, f"{why}")
             lab.accelerd("start")
 
 

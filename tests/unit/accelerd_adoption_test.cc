@@ -246,7 +246,7 @@ TEST_F(AdoptionTest, DetachWithoutADeadlineWaitsForTheConfiguredOne) {
     BulkObjects objects(*bulk::Store::Create(0));
     const auto bulk = *BulkPath::Start({}, *accelerd.programs, objects);
     AccelService service(*accelerd.programs, *accelerd.store, *accelerd.content, filler,
-                         *accelerd.interfaces, *bulk, objects, verifier, nullptr, nullptr);
+                         *accelerd.interfaces, *bulk, objects, verifier, nullptr, nullptr, nullptr);
     const absl::Notification never;
     const absl::Time begin = absl::Now();
     const absl::Status status = service.Detach({"wba", false, std::nullopt}, never).status();

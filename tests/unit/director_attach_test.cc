@@ -190,7 +190,7 @@ TEST_F(DirectorAttachTest, AnotherProgramIsLeftThere) {
     const auto link = director_->Attach("wbe0");
     EXPECT_TRUE(absl::IsFailedPrecondition(link.status())) << link.status();
     EXPECT_EQ(ProgramOn("wbe0"), id);
-    Shell("ip link set wbe0 xdp off; ip link set wbe0 mtu 9000");
+    Shell("ip link set wbe0 xdpdrv off && ip link set wbe0 mtu 9000");
     EXPECT_TRUE(absl::IsFailedPrecondition(director_->Attach("wbe0").status())) << "MTU";
     EXPECT_TRUE(absl::IsNotFound(director_->Attach("no-such-if0").status()));
   });

@@ -306,9 +306,10 @@ TEST(FrontConfigTest, RedirectionIsCheckedAsAWhole) {
   EXPECT_EQ(good.config.domains[0].redirect.mode, BoostMode::kAuto);
   for (const auto& [text, error] : std::vector<std::pair<std::string, std::string>>{
            {file("", "vips: [192.0.2.80]"), "needs redirect.interfaces"},
-           {file("", "vips: [192.0.2.80], by: bounce"), "needs key_file and catalogue"},
+           {file("interfaces: [eth1], tunnel: [192.0.2.5]", "vips: [192.0.2.80], by: bounce"),
+            "needs key_file and catalogue"},
            {file("interfaces: [eth1]", "vips: [192.0.2.80], mode: auto"), "they tell their load"},
-           {file("", "vips: [192.0.2.80], by: bounce", told),
+           {file("interfaces: [eth1]", "vips: [192.0.2.80], by: bounce", told),
             "needs an IPv4 address in redirect.tunnel"},
            {file("interfaces: [eth1], tunnel: [192.0.2.5]",
                  "vips: ['fd00::80'], encapsulation: tunnel"),

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// boosterd's side of the redirection that needs no kernel programs: words of the engine and of the
+// API, connections to VIPs, origins that bounce and are told so.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "booster/boosterd/boost_report.h"
+#include "booster/boosterd/bounce_way.h"
+#include "booster/boosterd/vip_connections.h"
+#include "booster/net/socket.h"
+
+namespace wb::boosterd {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(BoostReportTest, TheConfigurationsWordsAreTheEngines) {
+  front::Domain domain;
+  domain.name = "a.test";
+  domain.priority = front::Priority::kHigh;
+  domain.redirect.mode = front::BoostMode::kAuto;
+  domain.redirect.raise = 70;
+  domain.redirect.switches_hour = 7;
+  const boost::DomainConfig config = DomainConfigOf(domain);
+  EXPECT_EQ(config.name, "a.test");
+  EXPECT_EQ(config.parameters.mode, boost::Mode::kAuto);
+  EXPECT_EQ(config.parameters.priority, boost::Priority::kHigh);
+  EXPECT_EQ(config.parameters.raise, 70);
+  EXPECT_EQ(config.parameters.switches_hour, 7u);
+  const auto request = SetRequestOf({.mode = "auto", .at_percent = 60, .for_s = 5});
+  ASSERT_TRUE(request.ok());
+  EXPECT_EQ(request->at, 60.0);
+  EXPECT_EQ(request->lasting, std::chrono::seconds(5));
+  EXPECT_EQ(SetRequestOf({"perhaps", {}, {}}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(BoostReportTest, AStatusIsToldInTheApisUnits) {
+  const boost::TimePoint now = std::chrono::steady_clock::now();
+  boost::DomainStatus status;
+  status.name = "a.test";
+  status.mode = boost::Mode::kOn;
+  status.state = boost::State::kDraining;
+  status.reason = boost::Reason::kManual;
+  status.since = boost::WallTime(std::chrono::seconds(1767323045));
+  status.left = std::chrono::milliseconds(1001);
+  status.load = boost::Sample{.cpu = 91, .rate = 12, .at = now - std::chrono::milliseconds(40)};
+  const api::BoostDomain told = ReportOf(status, now);
+  EXPECT_EQ(told.mode, "on");
+  EXPECT_EQ(told.state, "draining");
+  EXPECT_EQ(told.reason, "manual");
+  EXPECT_EQ(told.since, "2026-01-02T03:04:05Z");
+  EXPECT_EQ(told.until_s, 2u);  // never 0 before it is over
+  EXPECT_EQ(told.load->age_ms, 40u);
+  EXPECT_EQ(told.load->requests_per_s, 12);
+  boost::Outcome outcome;
+  outcome.took = std::chrono::microseconds(1500);
+  outcome.kept = 3;
+  EXPECT_EQ(ReportOf("a.test", outcome).took_ms, 1.5);
+  EXPECT_EQ(ReportOf("a.test", outcome).connections_kept, 3u);
+}
+
+class VipConnectionsTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(VipConnectionsTest, CountsTheConnectionsOfItsPlaces) {
+  const std::string host = GetParam();
+  auto listener = net::Listen(*net::Address::Make(host, 0), 5);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  sockaddr_storage storage;
+  socklen_t size = sizeof(storage);
+  ASSERT_EQ(getsockname(listener->get(), reinterpret_cast<sockaddr*>(&storage), &size), 0);
+  const uint16_t port = ntohs(reinterpret_cast<sockaddr_in*>(&storage)->sin_port);
+  const auto count = [&](uint16_t at) { return *VipConnections({"192.0.2.1", host}, {9, at}); };
+  EXPECT_EQ(count(port), 0u);  // a listener is no connection
+  const auto client = net::Dial(*net::Address::Make(host, port));
+  ASSERT_TRUE(client.ok());
+  for (int i = 0; i < 100 && count(port) == 0; ++i) usleep(10'000);
+  EXPECT_EQ(count(port), 1u);
+  EXPECT_EQ(count(static_cast<uint16_t>(port - 1)), 0u);
+  EXPECT_EQ(*VipConnections({"192.0.2.1"}, {port}), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, VipConnectionsTest, testing::Values("127.0.0.1", "::1"));
+
+TEST(BounceWayTest, ADomainWithoutAChannelCannotBeBoosted) {
+  auto channels = link::ChannelClients::Start();
+  ASSERT_TRUE(channels.ok());
+  BounceWay way(**channels);
+  EXPECT_EQ(way.Apply("a.test", true).status().code(), absl::StatusCode::kNotFound);
+  front::Config config;
+  front::Domain& domain = config.domains.emplace_back();
+  domain.name = "a.test";
+  domain.redirect.vips = {"192.0.2.80"};
+  domain.redirect.by = front::Way::kBounce;
+  way.Adopt(config, {});
+  const auto effect = way.Apply("a.test", true);
+  EXPECT_EQ(effect.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(effect.status().ToString(), HasSubstr("no origin of a.test has a channel"));
+}
+
+// An accelerd that does not answer: the toggle fails in its time, and all is as before.
+TEST(BounceWayTest, AnOriginThatIsNotToldFailsTheToggle) {
+  auto channels = link::ChannelClients::Start();
+  ASSERT_TRUE(channels.ok());
+  link::Catalogue catalogue(16);
+  const auto id = (*channels)->Add({.host = "127.0.0.1", .port = 1, .secret = {}}, catalogue);
+  ASSERT_TRUE(id.ok());
+  const auto origin = std::make_shared<link::Origin>();
+  origin->name = "192.0.2.1:80";
+  front::Config config;
+  front::Domain& domain = config.domains.emplace_back();
+  domain.name = "a.test";
+  domain.redirect.vips = {"192.0.2.80"};
+  domain.redirect.by = front::Way::kBounce;
+  domain.origins.emplace_back().address = {"192.0.2.1", 80};
+  BounceWay way(**channels);
+  way.Adopt(config, {{origin, *id}});
+  const auto begun = std::chrono::steady_clock::now();
+  const auto effect = way.Apply("a.test", true);
+  EXPECT_EQ(effect.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(effect.status().ToString(), HasSubstr("was not told"));
+  const auto took = std::chrono::steady_clock::now() - begun;
+  EXPECT_GE(took, std::chrono::milliseconds(450));
+  EXPECT_LT(took, std::chrono::milliseconds(1500));
+}
+
+}  // namespace
+}  // namespace wb::boosterd
