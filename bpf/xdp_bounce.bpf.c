@@ -38,13 +38,13 @@ wb_inline int bounce__decap(struct xdp_md *ctx) {
 
 /* Returns 1: to the booster. A booster that is not heard gets no SYN again, either: it would never be answered. */
 wb_inline int bounce__syn(const struct wb_bounce *b) {
-  const struct wb_bounce_pending *seen;
+  const struct wb_bounce_pending *seen = bpf_map_lookup_elem(&wb_bounce_syns, &b->p.key);
   struct wb_bounce_pending now = {.seq = b->p.seq};
   if ((__s64)(bpf_ktime_get_ns() - b->control->heartbeat_ns) > (__s64)b->control->lease_ns) {
+    if (seen) bpf_map_update_elem(&wb_bounce_syns, &b->p.key, &now, BPF_ANY); /* it is the booster's no more */
     bounce__count(b->domain->boosted ? WB_B_SYN_STALE : WB_B_SYN_CALM);
     return 0;
   }
-  seen = bpf_map_lookup_elem(&wb_bounce_syns, &b->p.key);
   if (seen && seen->seq == now.seq) {
     bounce__count(WB_B_SYN_AGAIN);
     return seen->bounced;
@@ -55,10 +55,24 @@ wb_inline int bounce__syn(const struct wb_bounce *b) {
   return now.bounced;
 }
 
+/* Its SYN went to the booster. */
+wb_inline int bounce__begun(const struct wb_bounce *b) {
+  const struct wb_bounce_pending *seen = bpf_map_lookup_elem(&wb_bounce_syns, &b->p.key);
+  return seen && seen->bounced && b->p.seq - seen->seq - 1 < WB_PENDING_BYTES;
+}
+
+/* A client may use a port again whose last connection was the web server's: that one's TIME-WAIT has no say then. An open
+ * connection has, so that no forged SYN moves it. */
+wb_inline int bounce__here(struct xdp_md *ctx, const struct wb_bounce *b) {
+  int state = steer__socket(ctx, &b->p);
+  if (state) return state != BPF_TCP_TIME_WAIT || !bounce__begun(b);
+  return steer__cookie((void *)(long)ctx->data, (void *)(long)ctx->data_end, &b->p);
+}
+
 /* Returns 1: it is of a connection that the booster has. */
 wb_inline int bounce__other(struct xdp_md *ctx, const struct wb_bounce *b) {
   if (!b->domain->lingers) return 0;
-  int here = steer__socket(ctx, &b->p) || steer__cookie((void *)(long)ctx->data, (void *)(long)ctx->data_end, &b->p);
+  int here = bounce__here(ctx, b);
   bounce__count(here ? WB_B_HERE : WB_B_FOLLOWED);
   return !here;
 }

@@ -6,9 +6,6 @@
 
 #include "bpf/lib/director.h"
 
-/* How far behind its SYN the first packet that is seen of a connection may lie, in bytes: those before it may be lost. */
-#define WB_PENDING_BYTES (1u << 24)
-
 wb_inline void director__touch(const struct wb_direct *d, struct wb_flow *f) {
   __u32 second = director__second();
   if (f->seen != second) f->seen = second; /* spares the cache line */

@@ -6,8 +6,11 @@
 
 #include "bpf/lib/packet.h"
 
-/* Is there a socket of this connection in the interface's network namespace? Request sockets and those in TIME_WAIT count;
- * listeners do not. */
+/* How far behind its SYN the first packet that is seen of a connection may lie, in bytes: those before it may be lost. */
+#define WB_PENDING_BYTES (1u << 24)
+
+/* The state (BPF_TCP_...) of this connection's socket in the interface's network namespace, or 0: there is none. Request
+ * sockets and those in TIME_WAIT count; listeners do not. */
 wb_inline int steer__socket(struct xdp_md *ctx, const struct wb_pkt *p) {
   struct bpf_sock_tuple tuple = {};
   __u32 size = sizeof(tuple.ipv4);
@@ -25,9 +28,9 @@ wb_inline int steer__socket(struct xdp_md *ctx, const struct wb_pkt *p) {
   }
   struct bpf_sock *sk = bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
   if (!sk) return 0;
-  int found = sk->state != BPF_TCP_LISTEN;
+  int state = sk->state;
   bpf_sk_release(sk);
-  return found;
+  return state == BPF_TCP_LISTEN ? 0 : state;
 }
 
 /* Does the ACK of a handshake carry a SYN cookie of this machine (RFC 4987, 3.6)? `p` is of the frame at `data`. */

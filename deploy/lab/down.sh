@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Removal of a lab from any state: never up, half made, running, accelerd killed. Runs with
-# `set +e`; each step does what it can, and at the end what is left over decides the exit code.
+# Removal of a lab from any state: never up, half made, running, accelerd killed; and of what tests have
+# added to it: namespaces PREFIX-NAME, pins below PIN_DIR-NAME. Runs with `set +e`; each step does what it
+# can, and at the end what is left over decides the exit code.
 # shellcheck disable=SC2034  # set_accel_names reads what is set here
 
 lab_down() {
@@ -31,9 +32,7 @@ lab_down() {
 # Prints what there is of the lab; false if nothing.
 lab_leftovers() {
   local found=1 thing
-  for thing in "$RUN_DIR" "$PIN_DIR" "$CGROUP" "$ORIGIN2_PIN_DIR" "$ORIGIN2_CGROUP" \
-    "$DIRECTOR_PIN_DIR" \
-    /run/netns/"$PREFIX"-{client,booster,origin,origin2}; do
+  for thing in "$RUN_DIR" "$PIN_DIR" "$PIN_DIR"-* "$CGROUP" "$ORIGIN2_CGROUP" /run/netns/"$PREFIX"-*; do
     [[ -e $thing ]] && printf '%s\n' "$thing" && found=0
   done
   return "$found"
@@ -76,8 +75,8 @@ down_pid() {
 straggler_pids() {
   {
     local ns
-    for ns in "$NS_CLIENT" "$NS_BOOSTER" "$NS_ORIGIN" "$NS_ORIGIN2"; do
-      ip netns pids "$ns" 2>/dev/null
+    for ns in /run/netns/"$PREFIX"-*; do
+      [[ ! -e $ns ]] || ip netns pids "${ns##*/}" 2>/dev/null
     done
     cat "$CGROUP/cgroup.procs" "$ORIGIN2_CGROUP/cgroup.procs" 2>/dev/null
   } | sort -un | grep -vx "$$"
@@ -111,14 +110,14 @@ down_net() {
       ip -n "$ns" link delete "$ifname" 2>/dev/null
     done
   done
-  for ns in "$NS_ORIGIN" "$NS_ORIGIN2" "$NS_BOOSTER" "$NS_CLIENT"; do
-    [[ ! -e /run/netns/$ns ]] || ip netns delete "$ns" || rm -f "/run/netns/$ns"
+  for ns in /run/netns/"$PREFIX"-*; do
+    [[ ! -e $ns ]] || ip netns delete "${ns##*/}" || rm -f "$ns"
   done
 }
 
 # Pinned links detach with their pins; programs attached without a link are detached by name.
 down_bpf() {
-  rm -rf --one-file-system "$PIN_DIR" "$DIRECTOR_PIN_DIR"
+  rm -rf --one-file-system "$PIN_DIR" "$PIN_DIR"-*
   [[ -d $CGROUP ]] || return 0
   local id kind
   if command -v bpftool >/dev/null; then

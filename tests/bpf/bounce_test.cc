@@ -117,7 +117,7 @@ TEST_P(BounceTest, WhatHasASocketHereStays) {
     const base::UniqueFd listener(socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     ASSERT_EQ(bind(listener.get(), address, size), 0);
     ASSERT_EQ(listen(listener.get(), 5), 0);
-    const base::UniqueFd client(socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    base::UniqueFd client(socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     ASSERT_EQ(connect(client.get(), address, size), 0);
     ASSERT_EQ(getsockname(client.get(), address, &size), 0);
     support::Address local = {};
@@ -142,6 +142,18 @@ TEST_P(BounceTest, WhatHasASocketHereStays) {
     ExpectBounced(support::IcmpOfReply(s, type, code), "icmp");
     s.flags = support::kAck;
     ExpectBounced(s, "followed");
+    // No SYN takes an open connection away, but the client's port may be used again after it.
+    s.source_port--;
+    s.flags = support::kSyn;
+    ExpectBounced(s, "syn_bounced");
+    s.flags = support::kAck;
+    s.seq++;
+    ExpectOn(s, "here");
+    base::UniqueFd(accept(listener.get(), nullptr, nullptr)).reset();  // it closes first
+    client.reset();
+    ExpectBounced(s, "followed");
+    s.seq -= 1u << 24;
+    ExpectOn(s, "here");  // of the connection before
   });
 }
 

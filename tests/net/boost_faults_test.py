@@ -13,37 +13,17 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 import netlab
-from boost_lab import BOOSTER, ORIGIN, api, boost, outage, state, who
-from netlab import Background, Lab, check, say
+from boost_lab import BOOSTER, ORIGIN, Staying, api, boost, inside, state, watched, who
+from netlab import Lab, check, say
 
-MOST_S = 0.5
 FLOOD = 1_000_000
 KEPT = 50  # connections that stay
 
 
 def lab_of(path, **options):
     return Lab(docroot=netlab.make_docroot(path, (1024,)), booster=True, **options)
-
-
-def watched(lab, what, during, expected, seconds=2.0):
-    """`during` happens 0.3 s after new connections began to be made one after the other."""
-    result = []
-    thread = Background(lambda: result.append(inside(lab, lambda: outage(lab, lab.env["VIP_SITE"], seconds))))
-    time.sleep(0.3)
-    during()
-    thread.join()
-    longest, last = result[0]
-    say(f"  {what}: no new connection was answered for {longest * 1000:.0f} ms; then by the {last}")
-    check(longest < MOST_S, f"{what}: for {longest:.3f} s no new connection was answered")
-    check(last == expected, f"{what}: answered by the {last}, not by the {expected}")
-
-
-def inside(lab, work):
-    with lab.inside("client"):
-        return work()
 
 
 def meets(lab, side, what):
@@ -88,29 +68,6 @@ def accelerd_killed():
                 why = api(lab, "GET", f"/v1/boost/{lab.domain}/explain")[1]["text"]
                 check("no load report" in why, f"{why}")
             lab.accelerd("start")
-
-
-class Staying:
-    """Connections that were made before, of which each is asked again and again."""
-
-    def __init__(self, lab, count):
-        self.lab, self.body = lab, netlab.pattern("s1024", 1024)
-        self.socks = [inside(lab, lambda: socket.create_connection((lab.env["VIP_SITE"], 80), 5)) for _ in range(count)]
-        self.ask()
-
-    def ask(self):
-        for sock in self.socks:
-            sock.sendall(self.lab.request("/s1024.html"))
-        for number, sock in enumerate(self.socks):
-            answer = b""
-            while not answer.endswith(self.body):
-                part = sock.recv(65536)
-                check(part, f"connection {number} ended")
-                answer += part
-
-    def close(self):
-        for sock in self.socks:
-            sock.close()
 
 
 def flood():

@@ -14,7 +14,7 @@ import threading
 import time
 
 import netlab
-from boost_lab import BOOSTER, ORIGIN, api, boost, state, who
+from boost_lab import BOOSTER, ORIGIN, Download, api, boost, state, who
 from netlab import Lab, check, say
 
 TOGGLES = 10000
@@ -26,48 +26,6 @@ TOGGLE_P99_S = 0.005
 
 def quantile(values, part):
     return sorted(values)[min(len(values) - 1, int(part * len(values)))]
-
-
-class Download(threading.Thread):
-    """A response that is read slowly, so that it lasts as long as the test; each byte is compared."""
-
-    def __init__(self, lab, vip, reference, number):
-        super().__init__(daemon=True)
-        self.reference, self.number = reference, number
-        self.error, self.side, self.hurry = None, None, threading.Event()
-        self.sock = socket.create_connection((vip, 80), 10)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
-        self.sock.settimeout(60)
-        self.sock.sendall(lab.request("/long.bin"))
-        self.start()
-
-    def run(self):
-        try:
-            self.read()
-        except (OSError, netlab.TestFailure) as error:
-            self.error = error
-        finally:
-            self.sock.close()
-
-    def read(self):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            part = self.sock.recv(4096)
-            check(part, f"download {self.number}: no head")
-            head += part
-        at = head.index(b"\r\n\r\n") + 4
-        check(head.startswith(b"HTTP/1.1 200 "), f"download {self.number}: {head[:60]!r}")
-        got = head[at:]
-        done = 0
-        while True:
-            check(got == self.reference[done:done + len(got)], f"download {self.number}: other bytes from {done}")
-            done += len(got)
-            if done == len(self.reference):
-                return
-            if not self.hurry.is_set():
-                time.sleep(0.5)
-            got = self.sock.recv(32768 if not self.hurry.is_set() else 1 << 20)
-            check(got, f"download {self.number}: ends after {done} bytes")
 
 
 class Resets:
