@@ -181,7 +181,7 @@ struct Bounce {
   bool operator==(const Bounce&) const = default;
 };
 
-struct Redirect {  // docs/REDIRECTION.md
+struct Redirect {                      // docs/REDIRECTION.md
   std::vector<std::string> directors;  // May send tunnelled packets.
   std::optional<Bounce> bounce = std::nullopt;
   bool operator==(const Redirect&) const = default;

@@ -60,9 +60,8 @@ void Status(Context& context) {
   Line("director", interfaces.empty() ? "none" : Printable("on " + interfaces));
   Line("booster", Fixed(status->booster_cpu_percent, " % of its CPU, capacity ") +
                       std::to_string(status->capacity_percent) + " %");
-  Line("modes in",
-       Printable(status->store +
-                 (status->store_healthy ? "" : ", not well: " + status->store_error)));
+  Line("modes in", Printable(status->store +
+                             (status->store_healthy ? "" : ", not well: " + status->store_error)));
   for (const api::BoostPeer& peer : status->peers)
     Line("other booster", Printable(peer.address + (peer.alive ? ", alive" : ", not heard of")));
   std::cout << "\n";

@@ -144,8 +144,7 @@ TEST_F(ControlTest, AModeForATimeEndsByItself) {
   EXPECT_EQ(StatusOf("a.test").left, std::nullopt);
   EXPECT_EQ(StateOf("a.test"), State::kBoosted);  // judged from now on
   ASSERT_TRUE(control_->Set("a.test", {.mode = Mode::kOff}).ok());
-  ASSERT_TRUE(
-      control_->Set("a.test", {.mode = Mode::kAuto, .at = 70, .lasting = seconds(1)}).ok());
+  ASSERT_TRUE(control_->Set("a.test", {.mode = Mode::kAuto, .at = 70, .lasting = seconds(1)}).ok());
   EXPECT_EQ(StatusOf("a.test").raise, 70);
   Pass(seconds(2));
   EXPECT_EQ(StatusOf("a.test").mode, Mode::kOff);

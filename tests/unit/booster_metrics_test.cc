@@ -47,7 +47,8 @@ BoostFigures Moved() {
   calm.mode = "off";
   calm.state = "calm";
   figures.status.peers = {{"192.0.2.9", true}};
-  figures.decisions[boost::DecisionLog::kBoosts][static_cast<size_t>(boost::Reason::kAboveRaise)] = 3;
+  figures.decisions[boost::DecisionLog::kBoosts][static_cast<size_t>(boost::Reason::kAboveRaise)] =
+      3;
   return figures;
 }
 

@@ -190,7 +190,7 @@ TEST_F(DirectorAttachTest, AnotherProgramIsLeftThere) {
     const auto link = director_->Attach("wbe0");
     EXPECT_TRUE(absl::IsFailedPrecondition(link.status())) << link.status();
     EXPECT_EQ(ProgramOn("wbe0"), id);
-    Shell("ip link add wbd0 mtu 9000 type dummy");
+    Shell("ip link add wbd0 mtu 9000 type veth peer name wbd1 mtu 9000");
     const auto large = director_->Attach("wbd0");
     EXPECT_TRUE(absl::IsFailedPrecondition(large.status())) << large.status();
     EXPECT_TRUE(absl::IsNotFound(director_->Attach("no-such-if0").status()));
