@@ -50,17 +50,17 @@ class Clients:
 
     def __init__(self, prefix, env, path):
         self.command = [LAB, "exec", "--prefix", prefix, "client", "h2load", "--h1", "-t1"]
-        self.url = f"http://{env['VIP_SITE']}{path}"
-        self.host = env["DOMAIN"]
+        self.target = [f"--connect-to={env['VIP_SITE']}:80", f"http://{env['DOMAIN']}{path}"]
         self.done = self.failed = 0
         self.rate = 0.0
 
     def run(self, connections, rate):
-        command = [*self.command, f"-c{connections}", "-D", str(RUN_S), "-H", f"Host: {self.host}"]
+        # Without a time to warm up its timer does not end it.
+        command = [*self.command, f"-c{connections}", "-D", f"{RUN_S * 1000:.0f}ms", "--warm-up-time", "10ms"]
         if rate:
             command += ["--rps", str(rate)]
         began = time.monotonic()
-        text = subprocess.run([*command, self.url], check=True, text=True, capture_output=True, timeout=60).stdout
+        text = subprocess.run([*command, *self.target], check=True, text=True, capture_output=True, timeout=60).stdout
         line = next(line for line in text.splitlines() if line.startswith("requests: "))
         counts = dict(part.strip().split(" ", 1)[::-1] for part in line.removeprefix("requests: ").split(","))
         done, bad = int(counts["succeeded"]), int(counts["failed"]) + int(counts["errored"]) + int(counts["timeout"])

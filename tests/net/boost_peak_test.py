@@ -50,8 +50,9 @@ def h2load(lab, seconds, connections, rate=None):
     done = 0
     while time.monotonic() < end:
         options = ["--rps", rate] if rate else []
-        out = lab.must("client", "h2load", "--h1", "-t1", f"-c{connections}", "-D", "0.5", *options, "-H", f"Host: {lab.domain}",
-                       f"http://{lab.env['VIP_SITE']}/s1024.html")
+        # Without a time to warm up its timer does not end it.
+        out = lab.must("client", "h2load", "--h1", "-t1", f"-c{connections}", "-D", "500ms", "--warm-up-time", "10ms", *options,
+                       f"--connect-to={lab.env['VIP_SITE']}:80", f"http://{lab.domain}/s1024.html")
         line = next(line for line in out.splitlines() if line.startswith("requests: "))
         counts = dict(part.strip().split(" ", 1)[::-1] for part in line.removeprefix("requests: ").split(","))
         check(counts["failed"] == counts["errored"] == counts["timeout"] == "0", f"h2load: {line}")
