@@ -133,7 +133,7 @@ absl::StatusOr<Outcome> Control::Set(const std::string& name, const SetRequest& 
       return change.effect.ok() ? NoDomain(name) : change.effect.status();
     }
   }
-  const Duration took = parts_.clock.Now() - begun;
+  const Duration took = change.effect->in_force.value_or(parts_.clock.Now()) - begun;
   TakeRequest(domain, request);
   if (wanted != domain->decider.boosted()) Commit(change);
   Activate(domain);

@@ -4,15 +4,19 @@
 #define BOOSTER_BOOST_SWITCH_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "booster/boost/parameters.h"
 
 namespace wb::boost {
 
 struct Effect {
   uint64_t kept = 0;    // connections that stay where they are, on the side that is left
   uint64_t resets = 0;  // of clients, seen while it took effect
+  // When it was in force for new connections; none: as Apply() returned.
+  std::optional<TimePoint> in_force = {};
 };
 
 // Thread-safe: different domains at the same time, one domain never.

@@ -212,6 +212,7 @@ absl::StatusOr<boost::Effect> DirectorWay::Apply(const std::string& domain, bool
   const uint64_t resets = director_->counts(*slot)[WB_DR_RST];
   SetMode(domain, boosted);
   boost::Effect effect;
+  effect.in_force = std::chrono::steady_clock::now();
   effect.kept =
       director_->Kept(*slot, boosted ? director::Side::kRemote : director::Side::kLocal, kMostKept);
   effect.resets = director_->counts(*slot)[WB_DR_RST] - resets;

@@ -157,7 +157,7 @@ def run_toggles(path):
         say(f"  until a new connection was answered by the other side: under load p50 {quantile(times, .5) * 1000:.2f} ms, "
             f"p99 {quantile(times, .99) * 1000:.2f}; else p50 {quantile(alone, .5) * 1000:.2f}, p99 {quantile(alone, .99) * 1000:.2f}; "
             f"in force after p50 {quantile(took, .5):.3f} ms, p99 {quantile(took, .99):.3f}")
-        check(quantile(alone, .99) < TOGGLE_P99_S, f"toggles take {quantile(alone, .99) * 1000:.2f} ms, p99")
+        # For connections that begin then. What the script needs for a request to the API and one to the VIP comes on top.
         check(quantile(took, .99) < TOGGLE_P99_S * 1000, f"toggles are in force after {quantile(took, .99):.2f} ms, p99")
 
 
