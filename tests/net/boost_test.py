@@ -192,5 +192,31 @@ def by_hand():
         check(status == 404, f"{status} {refused}")
 
 
+def by_tunnel():
+    """The director's packets reach the origin in tunnels, which its accelerd takes off; IPv4 and IPv6."""
+    accelerd = (netlab.REPO / "deploy/lab/accelerd.yaml.in").read_text()
+    boosterd = (netlab.REPO / "deploy/lab/boosterd.yaml.in").read_text()
+    accelerd = accelerd.replace("domains:\n", 'redirect: { directors: [@BOOSTER_IP@, "@BOOSTER_IP6@"] }\ndomains:\n', 1)
+    tunnels = boosterd.replace("redirect:\n  interfaces", 'redirect:\n  tunnel: [198.18.1.2, "fd00:198:18:1::2"]\n  interfaces', 1)
+    tunnels = tunnels.replace("mode: @BOOST@", "encapsulation: tunnel, mode: @BOOST@")
+    check(accelerd.count("directors") == 1 and tunnels.count("encapsulation: tunnel") == 2, "the lab's configurations are others")
+    with netlab.scratch() as path, Lab(docroot=netlab.make_docroot(path, (1024, 40000)), booster=True, conf=accelerd,
+                                       booster_conf=tunnels) as lab, lab.inside("client"):
+        site, site6 = lab.env["VIP_SITE"], lab.env["VIP_SITE6"]
+        body = netlab.pattern("s40000", 40000)
+        for mode, side in (("on", BOOSTER), ("off", ORIGIN), ("on", BOOSTER), ("off", ORIGIN)):
+            boost(lab, mode)
+            check(who(lab, site) == side, f"boost {mode}")
+            check(who(lab, site6) == side, f"boost {mode}, IPv6")
+            for at in (site, f"[{site6}]"):
+                got = subprocess.run(lab.command("client", "curl", "-sS", "-m", "10", "--connect-to", f"::{at}:80",
+                                                 f"http://{lab.domain}/s40000.html"), capture_output=True)
+                check(got.stdout == body, f"boost {mode}, {at}: other bytes; {got.stderr!r}")
+        counters = state(lab)["counters"]
+        check(counters["flow_origin"] > 0 and counters["unreachable"] == counters["failed"] == 0, f"{counters}")
+        told = lab.wbctl("status")["redirect"]["packets"]
+        check(told.get("decapsulated", 0) > 0, f"accelerd has taken no tunnel off: {told}")
+
+
 if __name__ == "__main__":
-    sys.exit(netlab.main([by_hand, toggles_under_load]))
+    sys.exit(netlab.main([by_hand, by_tunnel, toggles_under_load]))
