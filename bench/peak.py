@@ -4,8 +4,8 @@
 
 Clients of VIP_SITE open new connections all the time (h2load over HTTP/1.1): few requests, then as many as go, then
 few. The domain is in mode `auto`; each 250 ms boosterd is asked where new connections go and how busy the origin
-is. Printed as a table and as bars, and with --svg FILE as a plot. Exit code 1: a request failed, the domain was not
-boosted within the peak, the origin was not relieved, or the domain did not return.
+is. Printed as a table and as bars, and with --svg FILE as a plot. Exit code 1: a request failed; or, on a machine that is not
+busy with other things, the domain was not boosted within the peak, the origin was not relieved, or the domain did not return.
 """
 
 import argparse
@@ -144,6 +144,12 @@ def svg(rows):
             f'<text x="40" y="250">0 s</text><text x="705" y="250">{end:.0f} s</text></svg>\n')
 
 
+def busy(rows):
+    """The origin's CPU in percent before there was a peak, if others keep it above `lower`: then nothing can be seen."""
+    calm = sorted(row["cpu"] for row in rows if row["phase"] == "calm")
+    return calm[len(calm) // 2] if calm and calm[len(calm) // 2] >= LOWER else None
+
+
 def verdict(rows):
     """What has to be seen in the rows; the figures of the summary."""
     peak = [row for row in rows if row["phase"] == "peak"]
@@ -182,6 +188,10 @@ def main():
         options.svg.write_text(svg(rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
+    if busy(rows) is not None:
+        print(f"\n{clients.done} requests, none failed. The machine is busy with other things ({busy(rows):.0f} % before the peak): "
+              "its load says nothing of this domain.")
+        return 0
     figures = verdict(rows)
     print(f"\n{clients.done} requests, none failed. Boosted {figures['boosted_after_s']:.1f} s after the peak began; "
           f"origin CPU {figures['cpu_before']:.0f} % before, {figures['cpu_boosted']:.0f} % while boosted.")

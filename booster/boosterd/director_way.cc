@@ -163,10 +163,10 @@ absl::Status DirectorWay::Adopt(const front::Config& config,
   }
   for (auto& [id, entry] : all) {
     std::ranges::sort(entry.second);
-    entry.second.erase(std::ranges::unique(entry.second).begin(), entry.second.end());
+    entry.second.erase(std::unique(entry.second.begin(), entry.second.end()), entry.second.end());
   }
   std::ranges::sort(bouncers);
-  bouncers.erase(std::ranges::unique(bouncers).begin(), bouncers.end());
+  bouncers.erase(std::unique(bouncers.begin(), bouncers.end()), bouncers.end());
   WB_ASSIGN_OR_RETURN(const auto addresses, AddressesOf(bouncers));
   WB_RETURN_IF_ERROR(director_->SetServices(services));
   WB_RETURN_IF_ERROR(director_->SetBouncers(addresses));
