@@ -190,7 +190,8 @@ std::vector<Control::Change> Control::Decide(TimePoint now) {
   if (turn_++ % kFullTurn == 0 || !others.empty()) look(true);
   if (!others.empty()) Arbitrate(now, others, &changes);
   // Those that go make room for those that come.
-  std::ranges::stable_partition(changes, [](const Change& change) { return !change.boosted; });
+  std::stable_partition(changes.begin(), changes.end(),
+                        [](const Change& change) { return !change.boosted; });
   return changes;
 }
 
