@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "ctl/config/bounce.h"
 #include "ctl/config/words.h"
 #include "webbooster/abi/limits.h"
 
@@ -163,28 +164,6 @@ struct Boosters {
   std::optional<Endpoint> catalogue = std::nullopt;
   std::vector<uint32_t> load_cpus = {};  // whose load boosters are told; empty: all
   bool operator==(const Boosters&) const = default;
-};
-
-struct BounceService {
-  std::string domain;             // Required. One of the names, not an alias.
-  std::vector<std::string> vips;  // Required. Addresses, as those of Boosters.
-  std::vector<uint16_t> ports = {80, 443};
-  bool operator==(const BounceService&) const = default;
-};
-
-// New connections of these go to the booster while it says that the domain is boosted.
-struct Bounce {
-  std::string booster;  // Required. Where the tunnel ends.
-  std::string local;    // Where it begins; of the same family. Empty: by the route.
-  std::vector<BounceService> services;
-  milliseconds lease{300};  // Without a word of the booster for this long, all are calm.
-  bool operator==(const Bounce&) const = default;
-};
-
-struct Redirect {                      // docs/REDIRECTION.md
-  std::vector<std::string> directors;  // May send tunnelled packets.
-  std::optional<Bounce> bounce = std::nullopt;
-  bool operator==(const Redirect&) const = default;
 };
 
 struct Domain {
