@@ -188,47 +188,52 @@ absl::Status EtcdStore::Renew() {
 }
 
 absl::Status EtcdStore::Flush() {
-  std::vector<Known> waiting;
+  std::set<std::string> waiting;
   {
     const std::lock_guard lock(mutex_);
-    for (const std::string& name : waiting_) waiting.push_back(known_[name]);
+    waiting = waiting_;
   }
-  for (const Known& known : waiting) WB_RETURN_IF_ERROR(Put(known.record, known.revision));
+  for (const std::string& name : waiting) WB_RETURN_IF_ERROR(Put(name));
   return absl::OkStatus();
 }
 
-absl::Status EtcdStore::Put(const Record& record, int64_t revision) {
-  const std::string key = ToBase64(domains_ + record.domain);
+// Compare and swap. Each turn writes what is known then: another's record may come by the watch
+// meanwhile.
+absl::Status EtcdStore::Put(const std::string& name) {
+  const std::string key = ToBase64(domains_ + name);
   for (int turn = 0; turn < kMostTurns; ++turn) {
-    const Json body = {
-        {"compare",
-         {{{"key", key},
-           {"target", "MOD"},
-           {"result", "EQUAL"},
-           {"mod_revision", std::to_string(revision)}}}},
-        {"success", {{{"requestPut", {{"key", key}, {"value", ToBase64(ToJson(record).dump())}}}}}},
-        {"failure", {{{"requestRange", {{"key", key}}}}}}};
-    WB_ASSIGN_OR_RETURN(const Json answer, writer_.Call("/v3/kv/txn", body));
-    if (answer.value("succeeded", false)) {
+    Known written;
+    {
       const std::lock_guard lock(mutex_);
-      Known& known = known_[record.domain];
-      known.revision = std::max(known.revision, RevisionOf(answer));
-      if (known.record == record) waiting_.erase(record.domain);
-      return absl::OkStatus();
+      if (!waiting_.contains(name)) return absl::OkStatus();  // theirs is newer
+      written = known_[name];
     }
-    const Json pairs = answer.value("/responses/0/response_range/kvs"_json_pointer, Json::array());
-    revision = 0;
-    if (pairs.empty()) continue;  // it is gone
-    revision = NumberIn(pairs[0], "mod_revision");
+    const std::string value = ToBase64(ToJson(written.record).dump());
+    const Json body = {{"compare",
+                        {{{"key", key},
+                          {"target", "MOD"},
+                          {"result", "EQUAL"},
+                          {"mod_revision", std::to_string(written.revision)}}}},
+                       {"success", {{{"requestPut", {{"key", key}, {"value", value}}}}}},
+                       {"failure", {{{"requestRange", {{"key", key}}}}}}};
+    WB_ASSIGN_OR_RETURN(const Json answer, writer_.Call("/v3/kv/txn", body));
     std::vector<Record> changed;
     {
       const std::lock_guard lock(mutex_);
-      TakePair(pairs[0], false, &changed);
+      Known& known = known_[name];
+      if (answer.value("succeeded", false)) {
+        known.revision = std::max(known.revision, RevisionOf(answer));
+        if (known.record == written.record) waiting_.erase(name);
+        return absl::OkStatus();
+      }
+      const Json pairs =
+          answer.value("/responses/0/response_range/kvs"_json_pointer, Json::array());
+      known.revision = pairs.empty() ? 0 : NumberIn(pairs[0], "mod_revision");
+      if (!pairs.empty()) TakePair(pairs[0], false, &changed);
     }
     Tell(changed);
-    if (!changed.empty()) return absl::OkStatus();  // theirs is newer
   }
-  return absl::AbortedError(absl::StrCat("etcd: ", record.domain, " is changed all the time"));
+  return absl::AbortedError(absl::StrCat("etcd: ", name, " is changed all the time"));
 }
 
 void EtcdStore::Tell(const std::vector<Record>& changed) {

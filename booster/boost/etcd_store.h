@@ -58,7 +58,7 @@ class EtcdStore final : public Store {
   void Look();
   absl::Status Renew();
   absl::Status Flush();
-  absl::Status Put(const Record& record, int64_t revision);
+  absl::Status Put(const std::string& name);
   absl::Status Read();
   void TakePair(const nlohmann::json& pair, bool deleted, std::vector<Record>* changed);
   void TakeMember(const std::string& id, const nlohmann::json& pair, bool deleted);

@@ -15,7 +15,7 @@ void OriginChannels::Keep(const std::vector<Assembly::OriginInUse>& origins) {
   std::map<std::shared_ptr<const link::Origin>, link::ChannelClients::Id> kept;
   list_.clear();
   for (const Assembly::OriginInUse& in_use : origins) {
-    OriginChannel& one = list_.emplace_back(in_use.origin, std::nullopt);
+    OriginChannel& one = list_.emplace_back(OriginChannel{in_use.origin, std::nullopt});
     if (!in_use.catalogue) continue;
     if (const auto at = ids_.find(in_use.origin); at != ids_.end()) {
       one.channel = at->second;

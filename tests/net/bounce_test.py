@@ -260,17 +260,19 @@ def restarts():
 def loads():
     """The booster hears of the origin's load all the time."""
     with bouncing() as (lab, booster):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30  # a handshake may have to be begun again on a busy machine
         while not (load := booster.ask("load"))["ok"]:
             check(time.monotonic() < deadline, "no load is told")
+            time.sleep(0.05)
         before = load["domains"][lab.domain]["requests"]
         with contextlib.ExitStack() as open_ones:
-            for _ in range(5):
-                sock = open_ones.enter_context(connect(lab))
-                sock.sendall(f"GET /who HTTP/1.1\r\nHost: {lab.domain}\r\n\r\n".encode())
-                check(sock.recv(4096).startswith(b"HTTP/1.1 200"), "an answer")
+            socks = [open_ones.enter_context(connect(lab)) for _ in range(5)]
 
             def told():
+                # Not of each connection the first is counted: with its handshake's end in one batch it is not known yet.
+                for sock in socks:
+                    sock.sendall(f"GET /who HTTP/1.1\r\nHost: {lab.domain}\r\n\r\n".encode())
+                    check(sock.recv(4096).startswith(b"HTTP/1.1 200"), "an answer")
                 now = booster.ask("load")
                 check(now["age_ms"] < 1000 and 0 <= now["softirq"] <= now["cpu"] <= 1000, str(now))
                 domain = now["domains"][lab.domain]
