@@ -5,6 +5,7 @@
 #define BENCH_WIRE_BENCH_LAB_H_
 
 #include <cstdint>
+#include <string>
 
 namespace wb::bench {
 
@@ -12,9 +13,13 @@ namespace wb::bench {
 // process when it cannot.
 uint32_t MakeLab();
 
-// Gives the far end a kernel thread of its own on the second processor, and returns that thread's
-// pid. MakeLab() does it; to be done again after each change of an XDP program.
-int PinReceivers();
+// `thread` 0: the calling one.
+void PinThread(int thread, int processor);
+
+// Gives a device, "wbb0" or "wbb1" (the far end), a kernel thread of its own on the processor, and
+// returns that thread's pid. MakeLab() does it for the far end, on the second processor; to be done
+// again after each change of an XDP program.
+int PinReceiver(const std::string& device, int processor);
 
 // Frames that the far end has taken so far.
 uint64_t Received();

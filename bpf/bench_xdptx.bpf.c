@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Benchmark of the director (bench/director.cc): the least that sending a packet back costs, the source of the packets, and
- * where they end. Not part of the product. */
+/* Benchmark of the director and the bounce (bench/director.cc): the least that sending a packet back costs, the source of the
+ * packets, and where they end. Not part of the product. */
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
+#include <stddef.h>
 
 #include <bpf/bpf_endian.h>
 
@@ -12,10 +13,12 @@
 struct xdptx_settings {
   __u32 ifindex; /* by which the source sends */
   __u32 flows;   /* that it spreads over, a power of two: by source ports, then by source addresses */
+  __u32 window;  /* packets that are under way at once: below a veth's ring, so that none is dropped */
 };
 const volatile struct xdptx_settings xdptx_settings SEC(".rodata") = {};
 
 __u32 xdptx_next = 0;
+volatile __u32 xdptx_back = 0; /* have ended */
 
 SEC("xdp") int xdptx_floor(struct xdp_md *ctx) {
   void *data_end = (void *)(long)ctx->data_end;
@@ -28,17 +31,26 @@ SEC("xdp") int xdptx_floor(struct xdp_md *ctx) {
   return XDP_TX;
 }
 
+/* Returns 0: not yet room for another packet. */
+static long xdptx_full(__u32 i, void *unused) { return xdptx_next - xdptx_back < xdptx_settings.window; }
+
 SEC("xdp") int xdptx_send(struct xdp_md *ctx) {
   struct ethhdr *eth = (void *)(long)ctx->data;
   struct iphdr *ip = (void *)(eth + 1);
   struct tcphdr *tcp = (void *)(ip + 1);
   if ((void *)(tcp + 1) > (void *)(long)ctx->data_end) return XDP_DROP;
+  bpf_loop(1 << 20, xdptx_full, NULL, 0);
   __u32 flow = xdptx_next++ & (xdptx_settings.flows - 1);
+  __builtin_memset(eth, 2, 2 * ETH_ALEN); /* the frame may have been another packet, with a tunnel's header here */
+  eth->h_proto = bpf_htons(ETH_P_IP);
   tcp->source = bpf_htons(flow & 0x3fff);
   ip->saddr = bpf_htonl(0xc6130000 | flow >> 14); /* 198.19.0.0/16 */
   return bpf_redirect(xdptx_settings.ifindex, 0);
 }
 
-SEC("xdp") int xdptx_drop(struct xdp_md *ctx) { return XDP_DROP; }
+SEC("xdp") int xdptx_drop(struct xdp_md *ctx) {
+  xdptx_back++;
+  return XDP_DROP;
+}
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

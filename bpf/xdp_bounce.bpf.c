@@ -2,26 +2,11 @@
 /* XDP of an origin's interface where redirection is configured, before wb_xdp_ingress, which it calls for all packets that
  * stay here: takes the outer header off directors' packets, and sends the booster what is the booster's of the domains that
  * are, or were, boosted (docs/REDIRECTION.md). Doubt goes to the web server. */
+#include "bpf/lib/bounce.h"
 #include "bpf/lib/fragment.h"
 #include "bpf/lib/icmp.h"
-#include "bpf/lib/steer.h"
 #include "bpf/lib/tunnel.h"
 #include "bpf/lib/tunnel_icmp.h"
-#include "bpf/maps/bounce.h"
-
-struct wb_bounce {
-  struct wb_pkt p;
-  const struct wb_bounce_control *control;
-  const struct wb_bounce_domain *domain;
-  __u32 ip_bytes; /* of the packet */
-  __u8 syn;
-  __u8 icmp;
-};
-
-wb_inline void bounce__count(__u32 reason) {
-  __u64 *n = bpf_map_lookup_elem(&wb_bounce_cnt, &reason);
-  if (n) (*n)++;
-}
 
 /* Returns 1 if it was a director's packet, which is what was in it now. */
 wb_inline int bounce__decap(struct xdp_md *ctx) {
@@ -34,66 +19,6 @@ wb_inline int bounce__decap(struct xdp_md *ctx) {
   if (tunnel__decap(ctx, &outer)) return 0;
   bounce__count(WB_B_DECAPSULATED);
   return 1;
-}
-
-/* Returns 1: to the booster. A booster that is not heard gets no SYN again, either: it would never be answered. */
-wb_inline int bounce__syn(const struct wb_bounce *b) {
-  const struct wb_bounce_pending *seen = bpf_map_lookup_elem(&wb_bounce_syns, &b->p.key);
-  struct wb_bounce_pending now = {.seq = b->p.seq};
-  if ((__s64)(bpf_ktime_get_ns() - b->control->heartbeat_ns) > (__s64)b->control->lease_ns) {
-    if (seen) bpf_map_update_elem(&wb_bounce_syns, &b->p.key, &now, BPF_ANY); /* it is the booster's no more */
-    bounce__count(b->domain->boosted ? WB_B_SYN_STALE : WB_B_SYN_CALM);
-    return 0;
-  }
-  if (seen && seen->seq == now.seq) {
-    bounce__count(WB_B_SYN_AGAIN);
-    return seen->bounced;
-  }
-  now.bounced = b->domain->boosted && (b->control->booster.flags & WB_TGF_READY);
-  bpf_map_update_elem(&wb_bounce_syns, &b->p.key, &now, BPF_ANY);
-  bounce__count(now.bounced ? WB_B_SYN_BOUNCED : b->domain->boosted ? WB_B_NO_WAY : WB_B_SYN_CALM);
-  return now.bounced;
-}
-
-/* Its SYN went to the booster. */
-wb_inline int bounce__begun(const struct wb_bounce *b) {
-  const struct wb_bounce_pending *seen = bpf_map_lookup_elem(&wb_bounce_syns, &b->p.key);
-  return seen && seen->bounced && b->p.seq - seen->seq - 1 < WB_PENDING_BYTES;
-}
-
-/* A client may use a port again whose last connection was the web server's: that one's TIME-WAIT has no say then. An open
- * connection has, so that no forged SYN moves it. */
-wb_inline int bounce__here(struct xdp_md *ctx, const struct wb_bounce *b) {
-  int state = steer__socket(ctx, &b->p);
-  if (state) return state != BPF_TCP_TIME_WAIT || !bounce__begun(b);
-  return steer__cookie((void *)(long)ctx->data, (void *)(long)ctx->data_end, &b->p);
-}
-
-/* Returns 1: it is of a connection that the booster has. */
-wb_inline int bounce__other(struct xdp_md *ctx, const struct wb_bounce *b) {
-  if (!b->domain->lingers) return 0;
-  int here = bounce__here(ctx, b);
-  bounce__count(here ? WB_B_HERE : WB_B_FOLLOWED);
-  return !here;
-}
-
-/* Finds what decides on the packet; returns 1 if it is of a service that may be bounced. */
-wb_inline int bounce__service(struct wb_bounce *b) {
-  struct wb_bounce_service service = {.port_be16 = b->p.key.local_port_be16};
-  __u32 zero = 0, *place;
-  __builtin_memcpy(service.vip_be32, b->p.key.local_be32, sizeof(service.vip_be32));
-  place = bpf_map_lookup_elem(&wb_bounce_svc, &service);
-  if (!place) return 0;
-  b->domain = bpf_map_lookup_elem(&wb_bounce_dom, place);
-  b->control = bpf_map_lookup_elem(&wb_bounce_ctl, &zero);
-  return b->domain && b->control;
-}
-
-wb_inline int bounce__segment(struct xdp_md *ctx, struct wb_bounce *b) {
-  if (!bounce__service(b)) return 0;
-  b->ip_bytes = b->p.payload_off + b->p.payload_len - sizeof(struct ethhdr);
-  b->syn = (b->p.flags & (WB_TCP_SYN | WB_TCP_ACK | WB_TCP_RST | WB_TCP_FIN)) == WB_TCP_SYN;
-  return b->syn ? bounce__syn(b) : bounce__other(ctx, b);
 }
 
 /* The booster's replies leave it from the VIP, so that what routers say of them comes here: without it a path that takes less
@@ -144,12 +69,36 @@ wb_inline int bounce__send(struct xdp_md *ctx, const struct wb_bounce *b) {
   return verdict;
 }
 
-SEC("xdp") int wb_xdp_bounce(struct xdp_md *ctx) {
+/* Returns the verdict, or -1: it stays here. */
+static __noinline int bounce__long(struct xdp_md *ctx) {
   struct wb_bounce b = {};
-  if (!bounce__decap(ctx) && bounce__packet(ctx, &b)) {
-    int verdict = bounce__send(ctx, &b);
-    if (verdict >= 0) return verdict;
-  }
+  return !bounce__decap(ctx) && bounce__packet(ctx, &b) ? bounce__send(ctx, &b) : -1;
+}
+
+wb_inline int bounce__calm(__u32 place) {
+  const struct wb_bounce_domain *domain = bpf_map_lookup_elem(&wb_bounce_dom, &place);
+  return domain && !domain->lingers;
+}
+
+/* A flow that this CPU has just met. Returns as bounce__long(), which may have to do it. */
+wb_inline int bounce__short(struct xdp_md *ctx) {
+  struct wb_quick q;
+  const struct wb_recent *r = recent__flow(ctx, (void *)(long)ctx->data, &q);
+  if (!r || (r->target == BOUNCE_CALM && !bounce__calm(r->domain))) return bounce__long(ctx);
+  if (r->target == BOUNCE_HERE) bounce__count(WB_B_HERE);
+  if (r->target != BOUNCE_FOLLOWED) return -1;
+  __u32 zero = 0;
+  const struct wb_bounce_control *control = bpf_map_lookup_elem(&wb_bounce_ctl, &zero);
+  if (!control || !(control->booster.flags & WB_TGF_READY) || q.ip_bytes > control->booster.mtu) return bounce__long(ctx);
+  bounce__count(WB_B_FOLLOWED);
+  int verdict = tunnel__send(ctx, &control->booster, recent__family(r));
+  if (verdict < 0) bounce__count(WB_B_FAILED);
+  return verdict;
+}
+
+SEC("xdp") int wb_xdp_bounce(struct xdp_md *ctx) {
+  int verdict = bounce__short(ctx);
+  if (verdict >= 0) return verdict;
   bpf_tail_call(ctx, &wb_bounce_next, 0);
   bounce__count(WB_B_NO_INGRESS);
   return XDP_PASS;

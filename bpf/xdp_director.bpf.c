@@ -3,15 +3,17 @@
  * machine or to another booster (docs/REDIRECTION.md, "A packet at the director"). All else passes untouched. */
 #include "bpf/lib/director_odd.h"
 
-/* A whole TCP segment. The flow that is known is the way that has to be short. */
+/* A whole TCP segment. */
 wb_inline int director__segment(struct xdp_md *ctx, struct wb_direct *d) {
   d->ip_bytes = d->p.payload_off + d->p.payload_len - sizeof(struct ethhdr);
   if ((d->p.flags & (WB_TCP_SYN | WB_TCP_ACK)) == WB_TCP_SYN) return director__syn(ctx, d);
+  __u32 stamp = recent__now(&d->p.key, d->p.family);
   struct wb_flow *f = d->from == WB_TARGET_NONE ? bpf_map_lookup_elem(&wb_flows, &d->p.key) : NULL;
   if (!f) return director__find(ctx, d);
   director__touch(d, f);
   d->domain = f->domain;
   d->reason = WB_DR_FLOW_LOCAL;
+  recent__remember(&d->p.key, d->p.family, stamp, f->target, f->domain);
   return f->target;
 }
 
@@ -49,14 +51,45 @@ wb_inline int director__packet(struct xdp_md *ctx, struct wb_direct *d) {
   return director__odd(ctx, d, err);
 }
 
-SEC("xdp") int wb_xdp_director(struct xdp_md *ctx) {
+static __noinline int director__long(struct xdp_md *ctx) {
   struct wb_direct d = {.domain = WB_DIRECTOR_NO_DOMAIN, .reason = WB_DR_COUNT};
   int target = director__packet(ctx, &d);
-  int verdict = target == WB_NO_TARGET ? XDP_PASS : director__send(ctx, &d, target);
+  int verdict = target == WB_NO_TARGET ? XDP_PASS : director__send(ctx, target, d.p.family, d.ip_bytes, &d.reason);
   if (d.reason >= WB_DR_COUNT) return verdict;
   director__count(d.domain, d.reason);
   if (d.p.flags & WB_TCP_RST) director__count(d.domain, WB_DR_RST);
   return verdict;
+}
+
+/* Not inline, as the short way is to be short. */
+static __noinline int director__tunnel(struct xdp_md *ctx, __u32 index, __u32 family) {
+  const struct wb_target *t = bpf_map_lookup_elem(&wb_targets, &index);
+  return t ? tunnel__send(ctx, t, family) : -1;
+}
+
+/* A flow that this CPU has just met. Returns the verdict, or -1: the long way. */
+wb_inline int director__short(struct xdp_md *ctx) {
+  void *data = (void *)(long)ctx->data;
+  struct wb_quick q;
+  const struct wb_recent *r = recent__flow(ctx, data, &q);
+  if (!r) return -1;
+  __u32 index = r->target, domain = r->domain;
+  const struct wb_target *t = bpf_map_lookup_elem(&wb_targets, &index);
+  struct wb_director_counts *c = bpf_map_lookup_elem(&wb_directed, &domain);
+  if (!t || !c) return -1;
+  if (t->kind == WB_TARGET_LOCAL) {
+    c->packets[WB_DR_FLOW_LOCAL]++;
+    return XDP_PASS;
+  }
+  if (!(t->flags & WB_TGF_READY) || q.ip_bytes > t->mtu) return -1;
+  int verdict = t->tunnel ? director__tunnel(ctx, index, recent__family(r)) : tunnel__rewrite(ctx, data, t);
+  if (verdict >= 0) c->packets[t->kind == WB_TARGET_ORIGIN ? WB_DR_FLOW_ORIGIN : WB_DR_FLOW_BOOSTER]++;
+  return verdict;
+}
+
+SEC("xdp") int wb_xdp_director(struct xdp_md *ctx) {
+  int verdict = director__short(ctx);
+  return verdict >= 0 ? verdict : director__long(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

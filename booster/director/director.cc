@@ -153,7 +153,7 @@ size_t Director::Kept(uint32_t domain, Side side, size_t limit) const {
   std::vector<wb_flow> flows(kBatch);
   DECLARE_LIBBPF_OPTS(bpf_map_batch_opts, opts);
   const int fd = bpf_map__fd(skeleton_->maps.wb_flows);
-  const auto now = static_cast<uint32_t>(kern::MonotonicNs() >> WB_DIRECTOR_SECOND_SHIFT);
+  const auto now = static_cast<uint32_t>(kern::MonotonicNs() >> WB_SECOND_SHIFT);
   uint32_t in = 0, out = 0;
   void* from = nullptr;
   size_t kept = 0;

@@ -3,6 +3,7 @@
 #ifndef WEBBOOSTER_BPF_LIB_DIRECTOR_H_
 #define WEBBOOSTER_BPF_LIB_DIRECTOR_H_
 
+#include "bpf/lib/recent.h"
 #include "bpf/lib/steer.h"
 #include "bpf/lib/tunnel.h"
 #include "bpf/lib/tunnel_icmp.h"
@@ -23,8 +24,6 @@ wb_inline void director__count(__u32 domain, __u32 reason) {
   struct wb_director_counts *c = bpf_map_lookup_elem(&wb_directed, &domain);
   if (c && reason < WB_DR_COUNT) c->packets[reason]++;
 }
-
-wb_inline __u32 director__second(void) { return bpf_ktime_get_coarse_ns() >> WB_DIRECTOR_SECOND_SHIFT; }
 
 /* boosterd lives, or died within the lease. */
 wb_inline int director__fresh(const struct wb_director_control *control) {
@@ -87,24 +86,24 @@ static __noinline int director__too_big(struct xdp_md *ctx, __u32 family, __u32 
 }
 
 /* The verdict. A reason of a flow or of a SYN becomes that of the target's kind. */
-wb_inline int director__send(struct xdp_md *ctx, struct wb_direct *d, __u32 index) {
+wb_inline int director__send(struct xdp_md *ctx, __u32 index, __u32 family, __u32 ip_bytes, __u32 *reason) {
   const struct wb_target *t = bpf_map_lookup_elem(&wb_targets, &index);
   if (!t || t->kind == WB_TARGET_NONE) return XDP_PASS;
-  if (d->reason == WB_DR_FLOW_LOCAL || d->reason == WB_DR_NEW_LOCAL) d->reason += t->kind - WB_TARGET_LOCAL;
+  if (*reason == WB_DR_FLOW_LOCAL || *reason == WB_DR_NEW_LOCAL) *reason += t->kind - WB_TARGET_LOCAL;
   if (t->kind == WB_TARGET_LOCAL) return XDP_PASS;
   if (!(t->flags & WB_TGF_READY)) {
-    d->reason = WB_DR_UNREACHABLE;
+    *reason = WB_DR_UNREACHABLE;
     return XDP_DROP;
   }
   int verdict = -1;
-  if (d->ip_bytes > t->mtu) {
-    d->reason = WB_DR_TOO_BIG;
-    verdict = director__too_big(ctx, d->p.family, t->mtu);
+  if (ip_bytes > t->mtu) {
+    *reason = WB_DR_TOO_BIG;
+    verdict = director__too_big(ctx, family, t->mtu);
   } else {
-    verdict = tunnel__send(ctx, t, d->p.family);
+    verdict = tunnel__send(ctx, t, family);
   }
   if (verdict >= 0) return verdict;
-  d->reason = WB_DR_FAILED;
+  *reason = WB_DR_FAILED;
   return XDP_DROP;
 }
 

@@ -7,15 +7,25 @@
 #include "bpf/lib/director.h"
 
 wb_inline void director__touch(const struct wb_direct *d, struct wb_flow *f) {
-  __u32 second = director__second();
+  __u32 second = recent__second();
   if (f->seen != second) f->seen = second; /* spares the cache line */
   if (d->p.flags & (WB_TCP_FIN | WB_TCP_RST)) f->flags |= WB_FLOW_CLOSED;
 }
 
 wb_inline void director__enter(const struct wb_direct *d, __u32 isn, __u32 target) {
-  struct wb_flow f = {.isn = isn, .seen = director__second(), .target = target, .domain = d->domain};
+  struct wb_flow f = {.isn = isn, .seen = recent__second(), .target = target, .domain = d->domain};
   if (d->p.flags & (WB_TCP_FIN | WB_TCP_RST)) f.flags = WB_FLOW_CLOSED;
+  if (!bpf_map_update_elem(&wb_flows, &d->p.key, &f, BPF_NOEXIST)) return;
   bpf_map_update_elem(&wb_flows, &d->p.key, &f, BPF_ANY);
+  recent__forget(&d->p.key, d->p.family);
+}
+
+wb_inline void director__remove(const struct wb_direct *d) {
+  const struct wb_flow *f = bpf_map_lookup_elem(&wb_flows, &d->p.key);
+  if (!f) return;
+  int met = recent__second() - f->seen <= WB_RECENT_SECONDS;
+  bpf_map_delete_elem(&wb_flows, &d->p.key);
+  if (met) recent__forget(&d->p.key, d->p.family);
 }
 
 /* Can a connection begin at the target? */
@@ -44,9 +54,9 @@ wb_inline int director__judge(struct wb_direct *d, const struct wb_service *serv
 wb_inline int director__syn_again(const struct wb_direct *d) {
   struct wb_flow *f = bpf_map_lookup_elem(&wb_flows, &d->p.key);
   if (f) {
-    int open = !(f->flags & WB_FLOW_CLOSED) && director__second() - f->seen <= WB_DIRECTOR_FLOW_SECONDS;
+    int open = !(f->flags & WB_FLOW_CLOSED) && recent__second() - f->seen <= WB_DIRECTOR_FLOW_SECONDS;
     if ((open || f->isn == d->p.seq) && director__usable(f->target)) return f->target;
-    bpf_map_delete_elem(&wb_flows, &d->p.key);
+    director__remove(d);
   }
   struct wb_pending *pending = bpf_map_lookup_elem(&wb_pending, &d->p.key);
   return pending && pending->isn == d->p.seq && director__usable(pending->target) ? pending->target : WB_NO_TARGET;
@@ -55,7 +65,7 @@ wb_inline int director__syn_again(const struct wb_direct *d) {
 static __noinline int director__syn(struct xdp_md *ctx, struct wb_direct *d) {
   const struct wb_service *service = director__service(d);
   if (!service) {
-    bpf_map_delete_elem(&wb_flows, &d->p.key); /* of a time when it was one */
+    director__remove(d); /* of a time when it was one */
     return WB_NO_TARGET;
   }
   int target = WB_DIRECTOR_HERE;
@@ -68,7 +78,7 @@ static __noinline int director__syn(struct xdp_md *ctx, struct wb_direct *d) {
     }
     target = director__judge(d, service);
   } else {
-    bpf_map_delete_elem(&wb_flows, &d->p.key); /* of an earlier connection: its side has been asked */
+    director__remove(d); /* of an earlier connection: its side has been asked */
   }
   struct wb_pending pending = {.isn = d->p.seq, .target = target, .domain = d->domain};
   bpf_map_update_elem(&wb_pending, &d->p.key, &pending, BPF_ANY);

@@ -11,7 +11,7 @@
 wb_inline int fragment__follow(struct wb_direct *d, const struct wb_fragment_key *key) {
   const struct wb_fragment *f = bpf_map_lookup_elem(&wb_fragments, key);
   d->reason = WB_DR_FRAGMENT_LOST;
-  if (!f || director__second() - f->seen > WB_DIRECTOR_FRAGMENT_SECONDS || !director__allowed(d, f->target))
+  if (!f || recent__second() - f->seen > WB_DIRECTOR_FRAGMENT_SECONDS || !director__allowed(d, f->target))
     return WB_NO_TARGET;
   d->reason = WB_DR_FRAGMENT;
   d->domain = f->domain;
@@ -32,7 +32,7 @@ static __noinline int director__fragment(struct xdp_md *ctx, struct wb_direct *d
   if (fragment__segment(data, data_end, &d->p)) return WB_NO_TARGET;
   int target = (d->p.flags & (WB_TCP_SYN | WB_TCP_ACK)) == WB_TCP_SYN ? director__syn(ctx, d) : director__find(ctx, d);
   if (target == WB_NO_TARGET) return target;
-  struct wb_fragment f = {.seen = director__second(), .target = target, .domain = d->domain};
+  struct wb_fragment f = {.seen = recent__second(), .target = target, .domain = d->domain};
   bpf_map_update_elem(&wb_fragments, &key, &f, BPF_ANY);
   return target;
 }

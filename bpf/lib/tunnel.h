@@ -117,6 +117,12 @@ wb_inline void tunnel__outer6(struct ipv6hdr *ip, const struct wb_target *t, __u
   __builtin_memcpy(&ip->daddr, t->address_be32, 16);
 }
 
+/* 12 bytes at `to` can be written. */
+wb_inline void tunnel__mac(void *to, const struct wb_target *t) {
+  const __u32 *from = (const void *)t->mac_destination; /* and mac_source behind it; by words, as clang would copy bytes */
+  for (int i = 0; i < 2 * ETH_ALEN / 4; i++) ((__u32 *)to)[i] = from[i];
+}
+
 /* Puts the packet, of IP version `family`, into a tunnel to the target, with its MAC addresses; pointers into the frame are
  * void then. It fits: the caller has compared its length with t->mtu. Returns 0 or -1: no room, or cut off. */
 wb_inline int tunnel__encap(struct xdp_md *ctx, const struct wb_target *t, __u8 family) {
@@ -127,8 +133,7 @@ wb_inline int tunnel__encap(struct xdp_md *ctx, const struct wb_target *t, __u8 
   struct ethhdr *eth = (void *)(long)ctx->data;
   void *data_end = (void *)(long)ctx->data_end, *ip = eth + 1;
   if (ip + sizeof(struct ipv6hdr) > data_end) return -1; /* the inner header is behind it */
-  __builtin_memcpy(eth->h_dest, t->mac_destination, ETH_ALEN);
-  __builtin_memcpy(eth->h_source, t->mac_source, ETH_ALEN);
+  tunnel__mac(eth, t);
   eth->h_proto = outer == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
   if (outer == 4)
     tunnel__outer4(ip, t, family, traffic_class, bytes);
@@ -137,17 +142,21 @@ wb_inline int tunnel__encap(struct xdp_md *ctx, const struct wb_target *t, __u8 
   return 0;
 }
 
+wb_inline int tunnel__leave(struct xdp_md *ctx, const struct wb_target *t) {
+  return t->ifindex == ctx->ingress_ifindex ? XDP_TX : (int)bpf_redirect(t->ifindex, 0);
+}
+
+/* To a target on the same link, with the frame at `data`: the verdict. */
+wb_inline int tunnel__rewrite(struct xdp_md *ctx, void *data, const struct wb_target *t) {
+  tunnel__mac(data, t);
+  return tunnel__leave(ctx, t);
+}
+
 /* The whole way to a target that is not this machine: the verdict, or -1: it cannot be done. */
 wb_inline int tunnel__send(struct xdp_md *ctx, const struct wb_target *t, __u8 family) {
-  if (t->tunnel) {
-    if (tunnel__encap(ctx, t, family)) return -1;
-  } else {
-    struct ethhdr *eth = (void *)(long)ctx->data;
-    if ((void *)(eth + 1) > (void *)(long)ctx->data_end) return -1;
-    __builtin_memcpy(eth->h_dest, t->mac_destination, ETH_ALEN);
-    __builtin_memcpy(eth->h_source, t->mac_source, ETH_ALEN);
-  }
-  return t->ifindex == ctx->ingress_ifindex ? XDP_TX : (int)bpf_redirect(t->ifindex, 0);
+  if (t->tunnel) return tunnel__encap(ctx, t, family) ? -1 : tunnel__leave(ctx, t);
+  void *data = (void *)(long)ctx->data;
+  return data + sizeof(struct ethhdr) > (void *)(long)ctx->data_end ? -1 : tunnel__rewrite(ctx, data, t);
 }
 
 #endif

@@ -142,6 +142,13 @@ TEST_P(BounceTest, WhatHasASocketHereStays) {
     ExpectBounced(support::IcmpOfReply(s, type, code), "icmp");
     s.flags = support::kAck;
     ExpectBounced(s, "followed");
+    // It may have been forged, while the handshake went on.
+    a6.sin6_port = a4.sin_port = htons(s.source_port);
+    const base::UniqueFd other(socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(bind(other.get(), address, size), 0);
+    a6.sin6_port = a4.sin_port = htons(80);
+    ASSERT_EQ(connect(other.get(), address, size), 0);
+    ExpectOn(s, "here");
     // No SYN takes an open connection away, but the client's port may be used again after it.
     s.source_port--;
     s.flags = support::kSyn;
@@ -151,9 +158,14 @@ TEST_P(BounceTest, WhatHasASocketHereStays) {
     ExpectOn(s, "here");
     base::UniqueFd(accept(listener.get(), nullptr, nullptr)).reset();  // it closes first
     client.reset();
-    ExpectBounced(s, "followed");
-    s.seq -= 1u << 24;
+    s.seq--;
+    s.flags = support::kSyn;
+    ExpectBounced(s, "syn_again");
+    s.seq += 1 - (1u << 24);
+    s.flags = support::kAck;
     ExpectOn(s, "here");  // of the connection before
+    s.seq += 1u << 24;
+    ExpectBounced(s, "followed");
   });
 }
 

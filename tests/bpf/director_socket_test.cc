@@ -92,6 +92,26 @@ TEST_P(DirectorSocketTest, AConnectionOfASocketHereIsKept) {
       << "the listener is no connection";
 }
 
+// What the table said of it is void then, and so is what was remembered of that.
+TEST_P(DirectorSocketTest, AConnectionOfASocketHereIsTakenBackFromABooster) {
+  ASSERT_TRUE(director->SetBoosters(At(1), {Booster(1)}).ok());
+  Boost();
+  for (int i = 0; i < 40; ++i) {
+    UniqueFd client(socket(vip_.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    SocketAddress from = At(1);
+    ASSERT_EQ(bind(client.get(), from.get(), from.size()), 0);
+    ASSERT_EQ(connect(client.get(), vip_.get(), vip_.size()), 0) << strerror(errno);
+    const uint16_t port = *SocketAddress::PortOf(client.get());
+    if (Send(Of(1, support::kSyn, port)) != "booster1 by tunnel: new_booster") continue;
+    for (int j = 0; j < 3; ++j)
+      EXPECT_EQ(Send(Of(1, support::kAck, port)), "booster1 by tunnel: flow_booster");
+    EXPECT_EQ(SendTunnelled(21, Of(1, support::kAck, port)), "passed: socket tunnel_in");
+    EXPECT_EQ(Send(Of(1, support::kAck, port)), "passed: flow_local");
+    return;
+  }
+  FAIL() << "none was the booster's";
+}
+
 TEST_P(DirectorSocketTest, AConnectionToBeOfThisMachineIsKept) {
   Cookies(0);
   Knock(5000);

@@ -16,8 +16,6 @@
 #define WB_DIRECTOR_CANDIDATES 16u
 /* Index of this machine among the targets. */
 #define WB_DIRECTOR_HERE 0u
-/* Times in the maps: CLOCK_MONOTONIC in units of 2^30 ns, which spares a division for each packet. */
-#define WB_DIRECTOR_SECOND_SHIFT 30
 /* A flow not seen for so long, or a first fragment, is history. */
 #define WB_DIRECTOR_FLOW_SECONDS 60u
 #define WB_DIRECTOR_FRAGMENT_SECONDS 30u

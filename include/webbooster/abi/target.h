@@ -5,6 +5,9 @@
 
 #include "webbooster/abi/conn.h"
 
+/* Seconds in the maps: CLOCK_MONOTONIC in units of 2^30 ns, which spares a division for each packet. */
+#define WB_SECOND_SHIFT 30
+
 enum wb_target_kind { WB_TARGET_NONE = 0, WB_TARGET_LOCAL = 1, WB_TARGET_ORIGIN = 2, WB_TARGET_BOOSTER = 3 };
 
 enum wb_target_flag {

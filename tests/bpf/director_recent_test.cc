@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The short way of flows that a CPU has just met (bpf/lib/recent.h): that it is taken, that it says
+// what the long way says, and that no CPU takes it where a flow has moved.
+#include <sched.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "tests/bpf/director_fixture.h"
+
+namespace wb::director {
+namespace {
+
+class DirectorRecentTest : public DirectorTest {
+ protected:
+  DirectorRecentTest() { sched_getaffinity(0, sizeof(before_), &before_); }
+  ~DirectorRecentTest() override { sched_setaffinity(0, sizeof(before_), &before_); }
+
+  static void On(int cpu) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0) << "this needs two CPUs";
+  }
+  // Leaves the flow remembered by the CPU.
+  void Meet(int cpu, uint16_t port = kClientPort) {
+    On(cpu);
+    for (int i = 0; i < 3; ++i) Send(Ack(kIsn, port));
+  }
+
+ private:
+  cpu_set_t before_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Families, DirectorRecentTest, testing::Bool(),
+                         [](const auto& p) { return p.param ? "IPv6" : "IPv4"; });
+
+TEST_P(DirectorRecentTest, ForASecondAFlowIsNotLookedUp) {
+  EXPECT_EQ(Connect(kClientPort), "origin1");
+  Meet(0);
+  Alter(Syn(), [](wb_flow& f) { f.target = WB_DIRECTOR_HERE; });
+  const auto begun = std::chrono::steady_clock::now();
+  std::string now = Send(Ack());
+  EXPECT_EQ(now, "origin1: flow_origin") << "it was not remembered, or just then the second ended";
+  while (now == "origin1: flow_origin" &&
+         std::chrono::steady_clock::now() - begun < std::chrono::seconds(3)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    now = Send(Ack());
+  }
+  EXPECT_EQ(now, "passed: flow_local") << "it is remembered for too long";
+}
+
+TEST_P(DirectorRecentTest, TheShortWaySaysWhatTheLongOneSays) {
+  EXPECT_EQ(Connect(1000), "origin1");
+  Boost();
+  EXPECT_EQ(Connect(2000), "passed");
+  Meet(0, 1000);
+  Meet(0, 2000);
+  for (size_t bytes : {0, 1, 1000, static_cast<int>(kMtu) - 20 - (v6() ? 40 : 20)}) {
+    Segment s = Ack(kIsn, 1000);
+    s.payload.assign(bytes, 'x');
+    EXPECT_EQ(Send(s), "origin1: flow_origin") << bytes;
+    s = Ack(kIsn, 2000);
+    s.payload.assign(bytes, 'x');
+    EXPECT_EQ(Send(s), "passed: flow_local") << bytes;
+  }
+  Segment s = Ack(kIsn, 1000);
+  s.payload.assign(kMtu, 'x');
+  EXPECT_NE(Send(s).find("too_big"), std::string::npos);
+  // What is not whole takes the long way, which leaves it to the kernel.
+  for (uint16_t port : {1000, 2000}) {
+    EXPECT_EQ(Send(support::PacketBuilder(Ack(kIsn, port)).DataOffset(4).Build()), "passed: ");
+    EXPECT_EQ(Send(support::PacketBuilder(Ack(kIsn, port)).DataOffset(15).Build()), "passed: ");
+    Bytes cut = support::PacketBuilder(Ack(kIsn, port)).Build();
+    cut.pop_back();
+    EXPECT_EQ(Send(cut), "passed: ");
+  }
+  EXPECT_EQ(Send(With(support::kRst, kIsn, 1000)), "origin1: flow_origin rst");
+}
+
+TEST_P(DirectorRecentTest, ATunnelIsTakenToo) {
+  ASSERT_TRUE(director->SetServices({TheService({Origin(1, Encapsulation::kTunnel)})}).ok());
+  const std::string where = Connect(kClientPort);
+  Meet(0);
+  EXPECT_EQ(Send(Ack()), where + ": flow_origin");
+}
+
+TEST_P(DirectorRecentTest, AFlowThatMovesIsForgottenByAllCpus) {
+  EXPECT_EQ(Connect(kClientPort), "origin1");
+  for (int cpu : {0, 1}) Meet(cpu);
+  EXPECT_EQ(Send(With(support::kFin | support::kAck)), "origin1: flow_origin");
+  Boost();
+  EXPECT_EQ(Send(Syn(kIsn + 5000)), "passed: new_local");
+  for (int cpu : {0, 1}) {
+    On(cpu);
+    EXPECT_EQ(Send(Ack(kIsn + 5000)), "passed: flow_local") << cpu;
+  }
+}
+
+TEST_P(DirectorRecentTest, AFlowThatIsTakenOverByATunnelIsForgottenByAllCpus) {
+  ASSERT_TRUE(director->SetBoosters(At(1), {Booster(1)}).ok());
+  Boost();
+  // Another booster's by hashing, until that one sends its connection's packets here.
+  uint16_t port = 1000;
+  std::string where;
+  while ((where = Connect(port)) != "booster1 by tunnel" && port < 1100) ++port;
+  ASSERT_EQ(where, "booster1 by tunnel");
+  for (int cpu : {0, 1}) Meet(cpu, port);
+  SendTunnelled(21, Syn(kIsn + 5000, port));
+  SendTunnelled(21, Ack(kIsn + 5000, port));
+  for (int cpu : {0, 1}) {
+    On(cpu);
+    EXPECT_EQ(Send(Ack(kIsn + 5000, port)), "passed: flow_local") << cpu;
+  }
+}
+
+// Or it would become history while its packets pass.
+TEST_P(DirectorRecentTest, OnceInASecondItIsSeen) {
+  EXPECT_EQ(Connect(kClientPort), "origin1");
+  Meet(0);
+  Alter(Syn(), [](wb_flow& f) { f.seen -= WB_DIRECTOR_FLOW_SECONDS + 2; });
+  const auto begun = std::chrono::steady_clock::now();
+  while (director->Kept(kDomain, Side::kRemote, 10) == 0 &&
+         std::chrono::steady_clock::now() - begun < std::chrono::seconds(3)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    Send(Ack());
+  }
+  EXPECT_EQ(director->Kept(kDomain, Side::kRemote, 10), 1u);
+}
+
+}  // namespace
+}  // namespace wb::director
