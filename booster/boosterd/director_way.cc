@@ -12,7 +12,7 @@
 namespace wb::boosterd {
 namespace {
 
-constexpr size_t kMostKept = 1 << 18;  // flows that are counted
+constexpr std::chrono::milliseconds kCounting{1};  // of the kept connections, while somebody waits
 constexpr std::array<const char*, WB_DR_COUNT> kResults = {
 #define WB_X(name, label, text) label,
     WB_DIRECTOR_REASONS(WB_X)
@@ -214,14 +214,14 @@ absl::StatusOr<boost::Effect> DirectorWay::Apply(const std::string& domain, bool
   boost::Effect effect;
   effect.in_force = std::chrono::steady_clock::now();
   effect.kept =
-      director_->Kept(*slot, boosted ? director::Side::kRemote : director::Side::kLocal, kMostKept);
+      director_->Kept(*slot, boosted ? director::Side::kRemote : director::Side::kLocal, kCounting);
   effect.resets = director_->counts(*slot)[WB_DR_RST] - resets;
   return effect;
 }
 
 uint64_t DirectorWay::Here(const std::string& domain) const {
   const std::optional<uint32_t> slot = SlotOf(domain);
-  return slot ? director_->Kept(*slot, director::Side::kLocal, kMostKept) : 0;
+  return slot ? director_->Kept(*slot, director::Side::kLocal) : 0;
 }
 
 std::map<std::string, uint64_t> DirectorWay::Counters(const std::string& domain) const {

@@ -6,7 +6,9 @@
 #include <bpf/libbpf.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <filesystem>
 #include <type_traits>
@@ -147,31 +149,34 @@ Counts Director::counts(uint32_t domain) const {
   return sum;
 }
 
-size_t Director::Kept(uint32_t domain, Side side, size_t limit) const {
-  constexpr uint32_t kBatch = 1024;
+size_t Director::Kept(uint32_t domain, Side side, std::chrono::nanoseconds budget) const {
+  constexpr uint32_t kBatch = 256;
   std::vector<wb_conn_key> keys(kBatch);
   std::vector<wb_flow> flows(kBatch);
   DECLARE_LIBBPF_OPTS(bpf_map_batch_opts, opts);
-  const int fd = bpf_map__fd(skeleton_->maps.wb_flows);
+  const bpf_map* map = skeleton_->maps.wb_flows;
+  const uint64_t buckets = std::bit_ceil(bpf_map__max_entries(map));
+  const auto begun = std::chrono::steady_clock::now();
   const auto now = static_cast<uint32_t>(kern::MonotonicNs() >> WB_SECOND_SHIFT);
-  uint32_t in = 0, out = 0;
+  uint32_t in = 0, out = 0;  // buckets
   void* from = nullptr;
   size_t kept = 0;
-  for (int error = 0; error == 0 && kept < limit;) {
+  while (true) {
     uint32_t n = kBatch;
-    error = bpf_map_lookup_batch(fd, from, &out, keys.data(), flows.data(), &n, &opts);
-    if (error != 0 && error != -ENOENT) break;  // ENOENT: these are the last
-    for (uint32_t i = 0; i < n && kept < limit; ++i) {
-      const wb_flow& f = flows[i];
-      if (f.domain == domain && (f.flags & WB_FLOW_CLOSED) == 0 &&
-          static_cast<int32_t>(now - f.seen) <= static_cast<int32_t>(WB_DIRECTOR_FLOW_SECONDS) &&
-          (f.target == WB_DIRECTOR_HERE) == (side == Side::kLocal))
-        ++kept;
-    }
+    const int error =
+        bpf_map_lookup_batch(bpf_map__fd(map), from, &out, keys.data(), flows.data(), &n, &opts);
+    if (error != 0 && error != -ENOENT) return kept;
+    kept += static_cast<size_t>(std::count_if(flows.begin(), flows.begin() + n, [&](auto& f) {
+      return f.domain == domain && (f.flags & WB_FLOW_CLOSED) == 0 &&
+             static_cast<int32_t>(now - f.seen) <= static_cast<int32_t>(WB_DIRECTOR_FLOW_SECONDS) &&
+             (f.target == WB_DIRECTOR_HERE) == (side == Side::kLocal);
+    }));
+    if (error == -ENOENT) return kept;  // these were the last
+    if (out > 0 && std::chrono::steady_clock::now() - begun > budget)
+      return std::max<size_t>(kept * buckets / out, 1);
     in = out;
     from = &in;
   }
-  return kept;
 }
 
 }  // namespace wb::director

@@ -101,9 +101,11 @@ class Director {
   // `domain` may be WB_DIRECTOR_NO_DOMAIN.
   Counts counts(uint32_t domain) const;
   // Connections of the domain not closed and seen in the last WB_DIRECTOR_FLOW_SECONDS that are
-  // here or elsewhere; counting ends at `limit`. Reads the whole table: about 0.2 us for each flow
-  // in it.
-  size_t Kept(uint32_t domain, Side side, size_t limit) const;
+  // here or elsewhere. Reads the whole table: about 0.2 us for each flow in it. Where that takes
+  // longer than `budget`, what is left of the table is taken for as full of them as what was read,
+  // and for not empty: 0 is always exact.
+  size_t Kept(uint32_t domain, Side side,
+              std::chrono::nanoseconds budget = std::chrono::nanoseconds::max()) const;
   // The slot that the service has in the table that is in force, maybe of a process before us.
   std::optional<uint32_t> SlotOf(const SocketAddress& vip, uint16_t port) const;
 

@@ -58,7 +58,7 @@ TEST_P(DirectorOddTest, WhatAnotherBoosterSendsIsTakenOutAndStaysHere) {
   ASSERT_TRUE(director->SetBoosters(At(1), {Booster(1)}).ok());
   EXPECT_EQ(SendTunnelled(21, Syn()), "passed: new_local tunnel_in") << "it knows the mode";
   EXPECT_EQ(SendTunnelled(21, Ack()), "passed: flow_local tunnel_in");
-  EXPECT_EQ(director->Kept(kDomain, Side::kLocal, 10), 1u);
+  EXPECT_EQ(director->Kept(kDomain, Side::kLocal), 1u);
   EXPECT_EQ(SendTunnelled(21, Ack(kIsn, 2000)), "origin1: degraded tunnel_in") << "no socket here";
 }
 

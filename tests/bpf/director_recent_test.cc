@@ -121,12 +121,12 @@ TEST_P(DirectorRecentTest, OnceInASecondItIsSeen) {
   Meet(0);
   Alter(Syn(), [](wb_flow& f) { f.seen -= WB_DIRECTOR_FLOW_SECONDS + 2; });
   const auto begun = std::chrono::steady_clock::now();
-  while (director->Kept(kDomain, Side::kRemote, 10) == 0 &&
+  while (director->Kept(kDomain, Side::kRemote) == 0 &&
          std::chrono::steady_clock::now() - begun < std::chrono::seconds(3)) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     Send(Ack());
   }
-  EXPECT_EQ(director->Kept(kDomain, Side::kRemote, 10), 1u);
+  EXPECT_EQ(director->Kept(kDomain, Side::kRemote), 1u);
 }
 
 }  // namespace

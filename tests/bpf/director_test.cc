@@ -94,7 +94,7 @@ TEST_P(DirectorTest, AForgedSynMovesNoOpenConnection) {
 TEST_P(DirectorTest, AConnectionNotSeenForLongIsHistoryForItsNextSyn) {
   EXPECT_EQ(Connect(kClientPort), "origin1");
   Alter(Syn(), [](wb_flow& f) { f.seen -= WB_DIRECTOR_FLOW_SECONDS + 2; });
-  EXPECT_EQ(director->Kept(kDomain, Side::kRemote, 10), 0u);
+  EXPECT_EQ(director->Kept(kDomain, Side::kRemote), 0u);
   Boost();
   EXPECT_EQ(Send(Syn(kIsn + 5000)), "passed: new_local");
 }
@@ -104,7 +104,7 @@ TEST_P(DirectorTest, AConnectionNotSeenForLongIsStillFollowed) {
   Alter(Syn(), [](wb_flow& f) { f.seen -= 3600; });
   Boost();
   EXPECT_EQ(Send(Ack()), "origin1: flow_origin");
-  EXPECT_EQ(director->Kept(kDomain, Side::kRemote, 10), 1u) << "seen again";
+  EXPECT_EQ(director->Kept(kDomain, Side::kRemote), 1u) << "seen again";
 }
 
 TEST_P(DirectorTest, WithoutAHeartbeatNewConnectionsAreCalmAndOldOnesStay) {
@@ -236,12 +236,22 @@ TEST_P(DirectorTest, KeptCountsOpenConnectionsBySide) {
   for (uint16_t port = 1; port <= 5; ++port) Connect(port);
   Boost();
   for (uint16_t port = 11; port <= 13; ++port) Connect(port);
-  EXPECT_EQ(director->Kept(kDomain, Side::kRemote, 100), 5u);
-  EXPECT_EQ(director->Kept(kDomain, Side::kLocal, 100), 3u);
-  EXPECT_EQ(director->Kept(kDomain, Side::kRemote, 2), 2u);
-  EXPECT_EQ(director->Kept(kDomain + 1, Side::kRemote, 100), 0u);
+  EXPECT_EQ(director->Kept(kDomain, Side::kRemote), 5u);
+  EXPECT_EQ(director->Kept(kDomain, Side::kLocal), 3u);
+  EXPECT_EQ(director->Kept(kDomain + 1, Side::kRemote), 0u);
   Send(With(support::kFin | support::kAck, kIsn, 1));
-  EXPECT_EQ(director->Kept(kDomain, Side::kRemote, 100), 4u);
+  EXPECT_EQ(director->Kept(kDomain, Side::kRemote), 4u);
+}
+
+TEST_P(DirectorTest, WhatCannotBeCountedInTimeIsEstimated) {
+  for (uint16_t port = 1; port <= 700; ++port) Connect(port);
+  const size_t kept = director->Kept(kDomain, Side::kRemote);
+  EXPECT_NEAR(static_cast<double>(kept), 700, 60) << "some may be displaced";
+  const auto no_time = std::chrono::nanoseconds(0);
+  const size_t about = director->Kept(kDomain, Side::kRemote, no_time);
+  EXPECT_NEAR(static_cast<double>(about), static_cast<double>(kept), 200);
+  EXPECT_EQ(director->Kept(kDomain + 1, Side::kRemote, no_time), 1u) << "there may be one";
+  EXPECT_EQ(director->Kept(kDomain + 1, Side::kRemote), 0u);
 }
 
 TEST_P(DirectorTest, ARestartAdoptsConnectionsModesAndServices) {

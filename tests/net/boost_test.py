@@ -6,6 +6,7 @@ connection after an answer of the control API meets the right side.
 """
 
 import contextlib
+import math
 import re
 import socket
 import subprocess
@@ -26,6 +27,10 @@ TOGGLE_P99_S = 0.005
 
 def quantile(values, part):
     return sorted(values)[min(len(values) - 1, int(part * len(values)))]
+
+
+def quantiles(seconds):
+    return f"p50 {quantile(seconds, .5) * 1000:.3f} ms, p99 {quantile(seconds, .99) * 1000:.3f} ms"
 
 
 class Resets:
@@ -100,18 +105,55 @@ def curl(lab, vip, path):
     return count
 
 
-def toggle(lab, vip, count, times):
-    """`count` times on and off. times: seconds from the request to the API to the first answer of the new side."""
-    took = []
-    for _ in range(count // 2):
-        for mode, side in (("on", BOOSTER), ("off", ORIGIN)):
-            began = time.monotonic()
-            outcome = boost(lab, mode)
-            met = who(lab, vip)
-            times.append(time.monotonic() - began)
-            took.append(outcome["took_ms"])
-            check(met == side, f"after boost {mode} a new connection meets the {met}: {outcome}")
-    return took
+class Probe:
+    """New connections all the time, one after the other, and whom each met."""
+
+    def __init__(self, lab, vip, directory):
+        program = directory / "side_probe"
+        subprocess.run(["gcc", "-O2", "-o", program, netlab.SUPPORT / "side_probe.c"], check=True)
+        self.process = lab.start("client", program, vip, "80", lab.domain, stdin=subprocess.PIPE)
+
+    def finish(self):
+        """For each when it began and ended, in seconds, and the side."""
+        out, err = self.process.communicate(timeout=60)
+        check(self.process.returncode == 0, f"a new connection failed: {err}")
+        return [(int(began) / 1e9, int(ended) / 1e9, side) for began, ended, side in map(str.split, out.splitlines())]
+
+
+class Toggle:
+    """One, by the control API."""
+
+    def __init__(self, lab, vip, mode, side):
+        self.side, self.asked = side, time.monotonic()
+        self.outcome = boost(lab, mode)
+        self.answered = time.monotonic()
+        met = who(lab, vip)
+        check(met == side, f"after boost {mode} a new connection meets the {met}: {self.outcome}")
+
+
+def toggle(lab, vip, count):
+    """`count` times on and off."""
+    return [Toggle(lab, vip, mode, side) for _ in range(count // 2) for mode, side in (("on", BOOSTER), ("off", ORIGIN))]
+
+
+def seen(toggles, met):
+    """For each toggle that any began within, the seconds from asking to when the first connection that met the new side
+    began. None that began after the answer, and was over before the next toggle, meets the other one.
+    """
+    times, at = [], 0
+    for one, following in zip(toggles, [*(toggle.asked for toggle in toggles[1:]), math.inf]):
+        first = None
+        while at < len(met) and met[at][0] < following:
+            began, ended, side = met[at]
+            if began >= one.asked and side == one.side and first is None:
+                first = began
+            check(began < one.answered or ended > following or side == one.side,
+                  f"{1000 * (began - one.answered):.2f} ms after the answer the {side} was met")
+            at += 1
+        if first is not None:
+            times.append(first - one.asked)
+    check(len(times) > len(toggles) / 2, f"new connections met {len(times)} of {len(toggles)} toggles")
+    return times
 
 
 def toggles_under_load():
@@ -134,10 +176,9 @@ def run_toggles(path):
         boost(lab, "off")
         resets = Resets(lab, vip)
         load, repeated = wrk(lab, vip, 25), [Repeated(lambda: h2load(lab, vip)), Repeated(lambda: curl(lab, vip, path))]
-        times, took, alone = [], [], []
-        while load.poll() is None and len(times) < TOGGLES * 0.9:
-            took += toggle(lab, vip, 100, times)
-        under_load = len(times)
+        probe, loaded = Probe(lab, vip, path), []
+        while load.poll() is None and len(loaded) < TOGGLES * 0.9:
+            loaded += toggle(lab, vip, 100)
         requests = check_wrk(load)
         counts = [one.finish() for one in repeated]
         for download in downloads:
@@ -145,20 +186,24 @@ def run_toggles(path):
         got = resets.count()
         check(got == 0, f"the clients got {got} resets")
         open_ones = sum(download.is_alive() for download in downloads)
-        took += toggle(lab, vip, TOGGLES - under_load, alone)  # beside downloads alone: the product's own time
+        alone = toggle(lab, vip, TOGGLES - len(loaded))  # beside downloads alone: the product's own time
+        met = probe.finish()
         for download in downloads:
             download.hurry.set()
         for download in downloads:
             download.join(120)
             check(not download.is_alive() and download.error is None, f"download {download.number}: {download.error}")
         check(open_ones == DOWNLOADS, f"only {open_ones} downloads lasted through the load")
-        say(f"  {len(times) + len(alone)} toggles, {under_load} of them under load; {requests} requests of wrk, {counts[0]} of h2load, "
-            f"{counts[1]} of curl, {DOWNLOADS} downloads of {LONG_BYTES >> 20} MiB: none failed")
-        say(f"  until a new connection was answered by the other side: under load p50 {quantile(times, .5) * 1000:.2f} ms, "
-            f"p99 {quantile(times, .99) * 1000:.2f}; else p50 {quantile(alone, .5) * 1000:.2f}, p99 {quantile(alone, .99) * 1000:.2f}; "
-            f"in force after p50 {quantile(took, .5):.3f} ms, p99 {quantile(took, .99):.3f}")
-        # For connections that begin then. What the script needs for a request to the API and one to the VIP comes on top.
-        check(quantile(took, .99) < TOGGLE_P99_S * 1000, f"toggles are in force after {quantile(took, .99):.2f} ms, p99")
+        say(f"  {len(loaded) + len(alone)} toggles, {len(loaded)} of them under load; {requests} requests of wrk, {counts[0]} of h2load, "
+            f"{counts[1]} of curl, {len(met)} other new connections, {DOWNLOADS} downloads of {LONG_BYTES >> 20} MiB: none failed")
+        begun = {"under load": seen(loaded, [one for one in met if one[0] < alone[0].asked]), "else": seen(alone, met)}
+        say(f"  the longest of them took {max(ended - began for began, ended, _ in met):.3f} s")
+        for when, times in begun.items():
+            say(f"  {when}, from the request to the first new connection that meets the other side: {quantiles(times)}")
+        took = [one.outcome["took_ms"] / 1000 for one in loaded + alone]
+        say(f"  in force after {quantiles(took)}; answered after {quantiles([one.answered - one.asked for one in alone])}")
+        for what, times in (("in force", took), ("seen by new connections", begun["else"])):
+            check(quantile(times, .99) < TOGGLE_P99_S, f"{what} after {quantiles(times)}")
 
 
 def by_hand():

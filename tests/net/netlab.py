@@ -181,9 +181,9 @@ class Lab:
               f"{done.stderr}")
         return done.stdout
 
-    def start(self, host, *argv):
+    def start(self, host, *argv, **more):
         return subprocess.Popen(self.command(host, *argv), text=True, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE)
+                                stderr=subprocess.PIPE, **more)
 
     def accelerd(self, verb):
         self.daemon("accelerd", verb)
