@@ -4,6 +4,7 @@
 #include "booster/boost/control.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "spdlog/spdlog.h"
@@ -18,6 +19,7 @@ constexpr std::chrono::seconds kAskEvery{1};    // for connections that are left
 constexpr double kLearnFrom = 100;              // requests a second
 constexpr double kLearnPart = 0.1;              // of a full turn: a time constant of a second
 constexpr double kLearnMost = 10;               // times what is configured, or its inverse
+constexpr double kLatelySeconds = 1;            // in which it is forgotten to a third
 
 }  // namespace
 
@@ -162,9 +164,16 @@ void Control::Look(const DomainPtr& domain, TimePoint now, bool decides,
   Looked looked{.domain = domain, .verdict = {}, .sample = parts_.loads.Of(domain->name, now)};
   Decider& decider = domain->decider;
   const bool measured = decider.relief().measured();
-  if (decider.boosted()) looked.rate = parts_.usage.Rate(domain->name);
+  if (decider.boosted()) {
+    looked.rate = parts_.usage.Rate(domain->name);
+    looked.demand = parts_.usage.Demand(domain->name);
+    const double since = std::chrono::duration<double>(now - domain->looked).count();
+    domain->lately = std::max(looked.rate, domain->lately * std::exp(-since / kLatelySeconds));
+    domain->looked = now;
+    if (looked.rate >= 1 && looked.demand >= 1) domain->requests = looked.rate / looked.demand;
+  }
   looked.verdict =
-      decider.Judge(now, domain->mode, looked.sample, looked.rate, booster_.min_relief);
+      decider.Judge(now, domain->mode, looked.sample, looked.demand, booster_.min_relief);
   if (decider.relief().measured() && !measured && decides) Keep(*domain, false);
   if (std::optional<Change> change = Judged(now, looked, decides)) {
     changes->push_back(*std::move(change));
@@ -200,13 +209,15 @@ Contender Control::ContenderOf(TimePoint now, const Looked& looked) const {
   const Decider& decider = domain.decider;
   const bool boosted = decider.boosted();
   double relief = 0;
-  if (boosted) relief = decider.relief().Of(looked.rate);
+  if (boosted) relief = decider.relief().Of(looked.demand);
   if (!boosted && looked.sample) relief = Relief::Expected(*looked.sample);
-  const double rate = boosted ? looked.rate : looked.sample ? looked.sample->rate : 0;
+  double rate = looked.rate;
+  if (!boosted && looked.sample) rate = looked.sample->rate * domain.requests;
   return {.name = domain.name,
           .priority = decider.parameters().priority,
           .relief = relief,
           .cost = request_cost_ * rate,
+          .lately = boosted ? request_cost_ * domain.lately : 0,
           .boosted = boosted,
           .fixed = domain.mode == Mode::kOn || now < domain.again || domain.wish ||
                    (boosted && !decider.BudgetLeft(now).any()),

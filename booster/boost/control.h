@@ -108,10 +108,13 @@ class Control {
     WallTime since;                 // of the state
     uint64_t mode_revision = 0, revision = 0;
     std::string writer;
-    TimePoint again;    // not to be switched by itself before: the last time failed
-    TimePoint told;     // of the last refusal in the log
-    TimePoint asked;    // for its kept connections
-    uint64_t kept = 0;  // connections, while draining
+    TimePoint again;      // not to be switched by itself before: the last time failed
+    TimePoint told;       // of the last refusal in the log
+    TimePoint asked;      // for its kept connections
+    uint64_t kept = 0;    // connections, while draining
+    double requests = 1;  // at this booster, of each that its demand tells, when last boosted
+    double lately = 0;    // requests a second at this booster, the most of late
+    TimePoint looked;     // for it
     std::vector<std::string> competitors;  // of the last ruling
   };
   using DomainPtr = std::shared_ptr<Domain>;
@@ -129,7 +132,7 @@ class Control {
     DomainPtr domain;
     Verdict verdict;
     std::optional<Sample> sample;
-    double rate = 0;
+    double rate = 0, demand = 0;  // while boosted
   };
 
   void Run();

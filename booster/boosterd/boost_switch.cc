@@ -44,6 +44,11 @@ void BoostSwitch::Leave() {
   bounce_.Leave();
 }
 
+std::optional<DirectorWay::Came> BoostSwitch::Packets(const std::string& domain) const {
+  if (!director_ || Bounced(domain)) return std::nullopt;
+  return director_->Packets(domain);
+}
+
 void BoostSwitch::Describe(api::BoostDomain* domain) const {
   domain->by = Bounced(domain->name) ? "bounce" : "director";
   if (director_) domain->counters = director_->Counters(domain->name);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ class BoostSwitch final : public boost::Switch {
   void Enforce(const std::string& domain, bool boosted);
   // New connections go to the origins from now on, until another process beats.
   void Leave();
+  // Of a domain that the director moves; none: of another one.
+  std::optional<DirectorWay::Came> Packets(const std::string& domain) const;
   // What is known here of a domain.
   void Describe(api::BoostDomain* domain) const;
 

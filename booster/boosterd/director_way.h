@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,12 @@ class DirectorWay {
   void SetMode(const std::string& domain, bool boosted);
   // The same, and what it did.
   [[nodiscard]] absl::StatusOr<boost::Effect> Apply(const std::string& domain, bool boosted);
+  // Packets of the domain's clients that came by here: all, and those that went to origins. None:
+  // no such domain.
+  struct Came {
+    uint64_t all = 0, to_origins = 0;
+  };
+  std::optional<Came> Packets(const std::string& domain) const;
   // Connections of the domain that are here.
   uint64_t Here(const std::string& domain) const;
   // Packets by what became of them; "": of no domain.

@@ -17,13 +17,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "booster/boost/control.h"
@@ -75,11 +75,17 @@ class Redirection final : public Redirector {
 
  private:
   Redirection(std::shared_ptr<const front::Snapshot> snapshot, Parts parts);
+  struct Served {
+    size_t origins = 0;  // of the domain
+    std::optional<boost::Packets> packets = {};
+  };
+
   void Enforce();
   void TakeOrigins(const front::Config& config, const std::vector<OriginChannel>& origins);
   void StartThread(std::chrono::milliseconds period, std::function<void()> work);
   void EndThreads();
   void HearLoads();
+  boost::Load LoadOf(const link::LoadReport& report, const std::string& origin);
   void TellHealth();
   void Refresh();
   absl::Status JoinPeers();
@@ -103,7 +109,7 @@ class Redirection final : public Redirector {
   bool stop_ = false;
   std::vector<OriginChannel> origins_;
   // Domains of each origin, by its name: what others say of a domain does not concern it.
-  absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>> served_;
+  absl::flat_hash_map<std::string, absl::flat_hash_map<std::string, Served>> served_;
   // When the last report of each channel came.
   std::map<link::ChannelClients::Id, boost::TimePoint> heard_;
   boost::TimePoint begun_;            // to hear others

@@ -80,9 +80,14 @@ class FakeUsage final : public Usage {
     const std::lock_guard lock(mutex_);
     return rates[domain];
   }
+  double Demand(const std::string& domain) override {
+    const std::lock_guard lock(mutex_);
+    return rates[domain] * demanded;
+  }
   std::mutex mutex_;
   All total;
   std::map<std::string, double> rates;
+  double demanded = 1;  // of each request here
 };
 
 class FakeSwitch final : public Switch {
