@@ -27,7 +27,6 @@ Control::Control(Options options, const Parts& parts)
     : booster_(options.booster),
       id_(std::move(options.id)),
       leads_(std::move(options.leads)),
-      lease_(options.lease),
       parts_(parts),
       request_cost_(options.booster.request_cost) {}
 
@@ -38,7 +37,6 @@ void Control::Start() {
     const std::lock_guard lock(mutex_);
     stop_ = false;
     if (!saver_) saver_ = std::make_unique<Saver>(parts_.store);
-    ticked_.reset();  // what was before was no standstill
   }
   thread_ = std::thread([this] { Run(); });
 }
@@ -76,7 +74,7 @@ void Control::Run() {
 void Control::Tick() {
   std::unique_lock lock(mutex_);
   const TimePoint now = parts_.clock.Now();
-  NoteStandstill(now);
+  NoteLapse(now);
   TakeChanges();
   Expire();
   Wake();
@@ -86,20 +84,20 @@ void Control::Tick() {
     AskKept(lock, now);
     Prune();
   }
-  ticked_ = parts_.clock.Now();
 }
 
 // Directors took the boosted domains for calm meanwhile. Their connections go on: only SYNs of that
 // time went to the origins.
-void Control::NoteStandstill(TimePoint now) {
-  if (!ticked_ || now - *ticked_ <= lease_) return;
+void Control::NoteLapse(TimePoint now) {
+  const Duration lapse = parts_.way.TakeLapse();
+  if (lapse == Duration::zero()) return;
   for (const DomainPtr& domain : active_) {
-    if (domain->state != State::kBoosted) continue;
+    if (domain->state != State::kBoosted || !parts_.way.LivesByHeart(domain->name)) continue;
     Decision decision = DecisionOf(*domain, now, Reason::kLeaseLost, std::nullopt);
     log_.Add(std::move(decision));
   }
-  spdlog::warn("boost: stood still for {} ms, longer than the lease",
-               std::chrono::duration_cast<std::chrono::milliseconds>(now - *ticked_).count());
+  spdlog::warn("boost: the heartbeat was too old for {} ms",
+               std::chrono::ceil<std::chrono::milliseconds>(lapse).count());
 }
 
 void Control::Wake() {

@@ -50,8 +50,6 @@ class Control {
     BoosterParameters booster;
     std::string id;               // of this booster, in records
     std::function<bool()> leads;  // none: always; must not call back
-    // How long it may stand still before directors and origins take all domains for calm.
-    Duration lease = std::chrono::milliseconds(300);
   };
 
   Control(Options options, const Parts& parts);
@@ -137,7 +135,7 @@ class Control {
 
   void Run();
   // All below are called with the mutex held.
-  void NoteStandstill(TimePoint now);
+  void NoteLapse(TimePoint now);
   void TakeChanges();
   void TakeRecord(Domain& domain, const Record& record, Reason reason);
   void Expire();
@@ -171,7 +169,6 @@ class Control {
   const BoosterParameters booster_;
   const std::string id_;
   const std::function<bool()> leads_;
-  const Duration lease_;
   const Parts parts_;
   DecisionLog log_;
 
@@ -187,8 +184,7 @@ class Control {
   double least_raise_ = 100;
   double request_cost_;
   unsigned turn_ = 0;
-  std::optional<TimePoint> ticked_;  // the end of the last tick
-  std::vector<std::string> names_;   // Wake()'s, kept for its memory
+  std::vector<std::string> names_;  // Wake()'s, kept for its memory
 
   std::mutex changes_mutex_;  // of this, which the store's thread fills
   std::vector<Record> changes_;

@@ -64,6 +64,10 @@ absl::StatusOr<boost::Effect> BoostSwitch::Apply(const std::string& domain, bool
   return director_->Apply(domain, boosted);
 }
 
+boost::Duration BoostSwitch::TakeLapse() {
+  return director_ ? director_->TakeLapse() : boost::Duration::zero();
+}
+
 uint64_t BoostSwitch::Kept(const std::string& domain) {
   if (Bounced(domain)) return bounce_.Here(domain);
   return director_ ? director_->Here(domain) : 0;

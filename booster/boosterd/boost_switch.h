@@ -45,6 +45,9 @@ class BoostSwitch final : public boost::Switch {
   void Begin() { begun_ = true; }
   absl::StatusOr<boost::Effect> Apply(const std::string& domain, bool boosted) override;
   uint64_t Kept(const std::string& domain) override;
+  boost::Duration TakeLapse() override;
+  // Origins that bounce have leases of their own, which are known to them alone.
+  bool LivesByHeart(const std::string& domain) override { return !Bounced(domain); }
 
   DirectorWay* director() { return director_.get(); }  // null: there is none
   BounceWay& bounce() { return bounce_; }

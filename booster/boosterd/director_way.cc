@@ -178,6 +178,11 @@ absl::Status DirectorWay::Adopt(const front::Config& config,
   return absl::OkStatus();
 }
 
+void DirectorWay::Beat() {
+  director_->Beat();
+  heart_.Beaten(std::chrono::steady_clock::now());
+}
+
 void DirectorWay::TellHealth() {
   const std::lock_guard lock(mutex_);
   for (const auto& [id, entry] : targets_) {

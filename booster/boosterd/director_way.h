@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "booster/boost/switch.h"
+#include "booster/boosterd/heart.h"
 #include "booster/boosterd/origin_channels.h"
 #include "booster/director/director.h"
 #include "booster/front/config.h"
@@ -36,8 +37,9 @@ class DirectorWay {
   [[nodiscard]] absl::Status Adopt(const front::Config& config,
                                    const std::vector<OriginChannel>& origins);
 
-  // Renews the heartbeat; several times within its lease. Waits for nothing.
-  void Beat() { director_->Beat(); }
+  // Renews the heartbeat; several times within its lease, by one thread. Waits for nothing.
+  void Beat();
+  boost::Duration TakeLapse() { return heart_.TakeLapse(); }  // heart.h
   // All domains are calm from now on, until another process beats.
   void Rest() { director_->Rest(); }
   // Which origins are up; each 200 ms or so.
@@ -63,13 +65,14 @@ class DirectorWay {
 
  private:
   DirectorWay(const front::Redirect& redirect, std::unique_ptr<director::Director> director)
-      : redirect_(redirect), director_(std::move(director)) {}
+      : redirect_(redirect), director_(std::move(director)), heart_(redirect.lease) {}
   absl::Status JoinPeers();
   absl::StatusOr<absl::flat_hash_map<std::string, uint32_t>> SlotsOf(const front::Config& config);
   std::optional<uint32_t> SlotOf(const std::string& domain) const;
 
   const front::Redirect redirect_;
   const std::unique_ptr<director::Director> director_;
+  Heart heart_;
 
   mutable std::mutex mutex_;  // of all below
   absl::flat_hash_map<std::string, uint32_t> slots_;

@@ -59,7 +59,6 @@ absl::StatusOr<std::unique_ptr<Redirection>> Redirection::Start(
   boost::Control::Options options;
   options.booster.capacity = made->redirect_.capacity;
   options.id = snapshot->config.instance;
-  options.lease = made->redirect_.lease;
   options.leads = [redirection = made.get()] { return redirection->boosters_.Leads(); };
   made->control_ = std::make_unique<boost::Control>(
       std::move(options), boost::Control::Parts{made->switch_, made->loads_, made->usage_,

@@ -355,17 +355,23 @@ TEST_F(ControlTest, ADifferentModeFromElsewhereIsTaken) {
   EXPECT_EQ(StateOf("a.test"), State::kBoosted);
 }
 
-TEST_F(ControlTest, AStandstillIsTold) {
-  Open({Auto("a.test")});
+// Not the engine's own standing still: directors do not ask it.
+TEST_F(ControlTest, AHeartbeatThatWasTooOldIsTold) {
+  way_.bounced = "b.test";
+  Open({Auto("a.test"), Auto("b.test"), Auto("c.test")});
   ASSERT_TRUE(control_->Set("a.test", {.mode = Mode::kOn}).ok());
+  ASSERT_TRUE(control_->Set("b.test", {.mode = Mode::kOn}).ok());
   Pass(milliseconds(200));
-  clock_.Pass(milliseconds(250));
+  clock_.Pass(seconds(5));
   control_->Tick();
   EXPECT_EQ(LastReason("a.test"), Reason::kManual);
-  clock_.Pass(milliseconds(301));
-  control_->Tick();
+  way_.lapse = milliseconds(40);
+  Pass(milliseconds(200));
   EXPECT_EQ(LastReason("a.test"), Reason::kLeaseLost);
   EXPECT_EQ(StateOf("a.test"), State::kBoosted);
+  EXPECT_EQ(control_->log().Last("a.test", 9).size(), 2u);  // once
+  EXPECT_EQ(LastReason("b.test"), Reason::kManual);
+  EXPECT_TRUE(control_->log().Last("c.test", 1).empty());  // calm
 }
 
 TEST_F(ControlTest, ManyThreadsSetWithoutOverlapOfADomain) {

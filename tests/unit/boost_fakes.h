@@ -106,6 +106,8 @@ class FakeSwitch final : public Switch {
     return effect;
   }
   uint64_t Kept(const std::string&) override { return kept; }
+  Duration TakeLapse() override { return std::exchange(lapse, Duration::zero()); }
+  bool LivesByHeart(const std::string& domain) override { return domain != bounced; }
 
   bool Boosted(const std::string& domain) {
     const std::lock_guard lock(mutex_);
@@ -124,6 +126,8 @@ class FakeSwitch final : public Switch {
   milliseconds delay{0};
   absl::Status error;
   Effect effect;
+  Duration lapse{};
+  std::string bounced;
   std::atomic<uint64_t> kept = 0;
 
  private:

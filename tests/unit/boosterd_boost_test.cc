@@ -10,6 +10,7 @@
 
 #include "booster/boosterd/boost_report.h"
 #include "booster/boosterd/bounce_way.h"
+#include "booster/boosterd/heart.h"
 #include "booster/boosterd/vip_connections.h"
 #include "booster/net/socket.h"
 
@@ -161,6 +162,20 @@ TEST_F(BounceTest, NobodyWaitsForAnOriginThatIsKnownToBeAway) {
   EXPECT_THAT(status.ToString(), HasSubstr("an origin of a.test cannot be told: "));
   EXPECT_THAT(status.ToString(), HasSubstr("Connection refused"));
   EXPECT_LT(took, std::chrono::milliseconds(300));
+}
+
+TEST(HeartTest, ABeatThatComesBehindTheLeaseIsALapse) {
+  using std::chrono::milliseconds;
+  const boost::TimePoint begun = std::chrono::steady_clock::now();
+  Heart heart(milliseconds(300));
+  heart.Beaten(begun);  // the first one is never late
+  heart.Beaten(begun + milliseconds(300));
+  EXPECT_EQ(heart.TakeLapse(), milliseconds(0));
+  heart.Beaten(begun + milliseconds(650));
+  heart.Beaten(begun + milliseconds(951));
+  heart.Beaten(begun + milliseconds(1000));
+  EXPECT_EQ(heart.TakeLapse(), milliseconds(50));
+  EXPECT_EQ(heart.TakeLapse(), milliseconds(0));
 }
 
 }  // namespace
