@@ -16,9 +16,8 @@
 namespace wb::boost {
 
 // Of a domain that the director moves the origin counts few requests or none (its answers leave by
-// another way), but the director counts packets. Both count the demand: a request is taken for
-// three packets, which is right within a factor of two for small answers. Where answers are large
-// it is more, and so is what they cost.
+// another way), but the director counts packets. Three are taken for a request, whatever they are:
+// what is compared with each other is counted alike, and what they cost is learnt (Control).
 inline constexpr double kPacketsPerRequest = 3;
 struct Packets {
   uint64_t count = 0;  // total

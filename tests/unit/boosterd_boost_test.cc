@@ -9,6 +9,7 @@
 #include <string>
 
 #include "booster/boosterd/boost_report.h"
+#include "booster/boosterd/boost_usage.h"
 #include "booster/boosterd/bounce_way.h"
 #include "booster/boosterd/heart.h"
 #include "booster/boosterd/vip_connections.h"
@@ -162,6 +163,23 @@ TEST_F(BounceTest, NobodyWaitsForAnOriginThatIsKnownToBeAway) {
   EXPECT_THAT(status.ToString(), HasSubstr("an origin of a.test cannot be told: "));
   EXPECT_THAT(status.ToString(), HasSubstr("Connection refused"));
   EXPECT_LT(took, std::chrono::milliseconds(300));
+}
+
+TEST(BoostUsageTest, WhereADirectorCountsPacketsTheyAreTheDemand) {
+  const std::vector<std::unique_ptr<Worker>> none;
+  uint64_t packets = 500;
+  BoostUsage usage(none, std::make_shared<front::Snapshot>(),
+                   [&](const std::string& domain) -> std::optional<uint64_t> {
+                     return domain == "bounced.test" ? std::nullopt : std::optional(packets);
+                   });
+  EXPECT_EQ(usage.Demand("a.test"), 0);
+  EXPECT_EQ(usage.Demand("bounced.test"), 0);
+  usleep(100'000);
+  packets += 3000;
+  const double demand = usage.Demand("a.test");
+  EXPECT_GT(demand, 0);
+  EXPECT_LE(demand, 3000 / 0.1 / boost::kPacketsPerRequest);
+  EXPECT_EQ(usage.Demand("bounced.test"), 0);
 }
 
 TEST(HeartTest, ABeatThatComesBehindTheLeaseIsALapse) {
