@@ -107,7 +107,7 @@ Redirection::~Redirection() {
 // In the thread of Begin(); `work` is short of the period, or late.
 void Redirection::StartThread(std::chrono::milliseconds period, std::function<void()> work) {
   threads_.emplace_back([this, period, work = std::move(work)] {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(stop_mutex_);
     while (!wake_.wait_for(lock, period, [this] { return stop_; })) {
       lock.unlock();
       work();
@@ -118,7 +118,7 @@ void Redirection::StartThread(std::chrono::milliseconds period, std::function<vo
 
 void Redirection::EndThreads() {
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(stop_mutex_);
     stop_ = true;
   }
   wake_.notify_all();

@@ -104,9 +104,11 @@ class Redirection final : public Redirector {
   std::shared_mutex gate_;
   std::atomic<bool> frozen_ = false;  // written with gate_
 
-  std::mutex mutex_;  // of all below
+  std::mutex stop_mutex_;  // of these: the heartbeat waits for nobody who works
   std::condition_variable wake_;
   bool stop_ = false;
+
+  std::mutex mutex_;  // of all below
   std::vector<OriginChannel> origins_;
   // Domains of each origin, by its name: what others say of a domain does not concern it.
   absl::flat_hash_map<std::string, absl::flat_hash_map<std::string, Served>> served_;
