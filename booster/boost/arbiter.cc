@@ -32,15 +32,15 @@ std::vector<Ruling> Arbiter::Decide(std::span<const Contender> contenders, doubl
                     [&](size_t a, size_t b) { return Before(contenders[a], contenders[b]); });
   std::vector<Ruling> rulings(contenders.size());
   std::vector<std::string> holders;  // the best first
-  double used = 0;
-  bool first = true;
+  double used = 0, lately = 0;
   for (const size_t i : order) {
     const Contender& c = contenders[i];
+    const double before = c.boosted ? used : lately;
     const double most = capacity + (c.boosted ? kSlack : 0);
-    if (c.fixed || first || used + c.cost <= most) {
+    if (c.fixed || before < kTrifle || before + c.cost <= most) {
       rulings[i].grant = c.boosted ? Grant::kKeep : Grant::kBoost;
       used += c.cost;
-      first = false;
+      lately += std::max(c.cost, c.lately);
       if (holders.size() < kCompetitors) holders.push_back(c.name);
       continue;
     }

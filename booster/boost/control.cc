@@ -4,6 +4,7 @@
 #include "booster/boost/control.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "spdlog/spdlog.h"
@@ -18,6 +19,7 @@ constexpr std::chrono::seconds kAskEvery{1};    // for connections that are left
 constexpr double kLearnFrom = 100;              // requests a second
 constexpr double kLearnPart = 0.1;              // of a full turn: a time constant of a second
 constexpr double kLearnMost = 10;               // times what is configured, or its inverse
+constexpr double kLatelySeconds = 1;            // in which it is forgotten to a third
 
 }  // namespace
 
@@ -25,7 +27,6 @@ Control::Control(Options options, const Parts& parts)
     : booster_(options.booster),
       id_(std::move(options.id)),
       leads_(std::move(options.leads)),
-      lease_(options.lease),
       parts_(parts),
       request_cost_(options.booster.request_cost) {}
 
@@ -36,7 +37,6 @@ void Control::Start() {
     const std::lock_guard lock(mutex_);
     stop_ = false;
     if (!saver_) saver_ = std::make_unique<Saver>(parts_.store);
-    ticked_.reset();  // what was before was no standstill
   }
   thread_ = std::thread([this] { Run(); });
 }
@@ -74,7 +74,7 @@ void Control::Run() {
 void Control::Tick() {
   std::unique_lock lock(mutex_);
   const TimePoint now = parts_.clock.Now();
-  NoteStandstill(now);
+  NoteLapse(now);
   TakeChanges();
   Expire();
   Wake();
@@ -84,20 +84,20 @@ void Control::Tick() {
     AskKept(lock, now);
     Prune();
   }
-  ticked_ = parts_.clock.Now();
 }
 
 // Directors took the boosted domains for calm meanwhile. Their connections go on: only SYNs of that
 // time went to the origins.
-void Control::NoteStandstill(TimePoint now) {
-  if (!ticked_ || now - *ticked_ <= lease_) return;
+void Control::NoteLapse(TimePoint now) {
+  const Duration lapse = parts_.way.TakeLapse();
+  if (lapse == Duration::zero()) return;
   for (const DomainPtr& domain : active_) {
-    if (domain->state != State::kBoosted) continue;
+    if (domain->state != State::kBoosted || !parts_.way.LivesByHeart(domain->name)) continue;
     Decision decision = DecisionOf(*domain, now, Reason::kLeaseLost, std::nullopt);
     log_.Add(std::move(decision));
   }
-  spdlog::warn("boost: stood still for {} ms, longer than the lease",
-               std::chrono::duration_cast<std::chrono::milliseconds>(now - *ticked_).count());
+  spdlog::warn("boost: the heartbeat was too old for {} ms",
+               std::chrono::ceil<std::chrono::milliseconds>(lapse).count());
 }
 
 void Control::Wake() {
@@ -162,9 +162,16 @@ void Control::Look(const DomainPtr& domain, TimePoint now, bool decides,
   Looked looked{.domain = domain, .verdict = {}, .sample = parts_.loads.Of(domain->name, now)};
   Decider& decider = domain->decider;
   const bool measured = decider.relief().measured();
-  if (decider.boosted()) looked.rate = parts_.usage.Rate(domain->name);
+  if (decider.boosted()) {
+    looked.rate = parts_.usage.Rate(domain->name);
+    looked.demand = parts_.usage.Demand(domain->name);
+    const double since = std::chrono::duration<double>(now - domain->looked).count();
+    domain->lately = std::max(looked.rate, domain->lately * std::exp(-since / kLatelySeconds));
+    domain->looked = now;
+    if (looked.rate >= 1 && looked.demand >= 1) domain->requests = looked.rate / looked.demand;
+  }
   looked.verdict =
-      decider.Judge(now, domain->mode, looked.sample, looked.rate, booster_.min_relief);
+      decider.Judge(now, domain->mode, looked.sample, looked.demand, booster_.min_relief);
   if (decider.relief().measured() && !measured && decides) Keep(*domain, false);
   if (std::optional<Change> change = Judged(now, looked, decides)) {
     changes->push_back(*std::move(change));
@@ -200,13 +207,15 @@ Contender Control::ContenderOf(TimePoint now, const Looked& looked) const {
   const Decider& decider = domain.decider;
   const bool boosted = decider.boosted();
   double relief = 0;
-  if (boosted) relief = decider.relief().Of(looked.rate);
+  if (boosted) relief = decider.relief().Of(looked.demand);
   if (!boosted && looked.sample) relief = Relief::Expected(*looked.sample);
-  const double rate = boosted ? looked.rate : looked.sample ? looked.sample->rate : 0;
+  double rate = looked.rate;
+  if (!boosted && looked.sample) rate = looked.sample->rate * domain.requests;
   return {.name = domain.name,
           .priority = decider.parameters().priority,
           .relief = relief,
           .cost = request_cost_ * rate,
+          .lately = boosted ? request_cost_ * domain.lately : 0,
           .boosted = boosted,
           .fixed = domain.mode == Mode::kOn || now < domain.again || domain.wish ||
                    (boosted && !decider.BudgetLeft(now).any()),

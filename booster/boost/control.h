@@ -50,8 +50,6 @@ class Control {
     BoosterParameters booster;
     std::string id;               // of this booster, in records
     std::function<bool()> leads;  // none: always; must not call back
-    // How long it may stand still before directors and origins take all domains for calm.
-    Duration lease = std::chrono::milliseconds(300);
   };
 
   Control(Options options, const Parts& parts);
@@ -108,10 +106,13 @@ class Control {
     WallTime since;                 // of the state
     uint64_t mode_revision = 0, revision = 0;
     std::string writer;
-    TimePoint again;    // not to be switched by itself before: the last time failed
-    TimePoint told;     // of the last refusal in the log
-    TimePoint asked;    // for its kept connections
-    uint64_t kept = 0;  // connections, while draining
+    TimePoint again;      // not to be switched by itself before: the last time failed
+    TimePoint told;       // of the last refusal in the log
+    TimePoint asked;      // for its kept connections
+    uint64_t kept = 0;    // connections, while draining
+    double requests = 1;  // at this booster, of each that its demand tells, when last boosted
+    double lately = 0;    // requests a second at this booster, the most of late
+    TimePoint looked;     // for it
     std::vector<std::string> competitors;  // of the last ruling
   };
   using DomainPtr = std::shared_ptr<Domain>;
@@ -129,12 +130,12 @@ class Control {
     DomainPtr domain;
     Verdict verdict;
     std::optional<Sample> sample;
-    double rate = 0;
+    double rate = 0, demand = 0;  // while boosted
   };
 
   void Run();
   // All below are called with the mutex held.
-  void NoteStandstill(TimePoint now);
+  void NoteLapse(TimePoint now);
   void TakeChanges();
   void TakeRecord(Domain& domain, const Record& record, Reason reason);
   void Expire();
@@ -168,7 +169,6 @@ class Control {
   const BoosterParameters booster_;
   const std::string id_;
   const std::function<bool()> leads_;
-  const Duration lease_;
   const Parts parts_;
   DecisionLog log_;
 
@@ -184,8 +184,7 @@ class Control {
   double least_raise_ = 100;
   double request_cost_;
   unsigned turn_ = 0;
-  std::optional<TimePoint> ticked_;  // the end of the last tick
-  std::vector<std::string> names_;   // Wake()'s, kept for its memory
+  std::vector<std::string> names_;  // Wake()'s, kept for its memory
 
   std::mutex changes_mutex_;  // of this, which the store's thread fills
   std::vector<Record> changes_;

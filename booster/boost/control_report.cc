@@ -71,7 +71,7 @@ DomainStatus Control::StatusOf(const Domain& domain, TimePoint now) {
                            duration_cast<milliseconds>(*domain.until - parts_.clock.WallNow()));
   }
   if (decider.boosted() && decider.relief().per_request() > 0) {
-    status.relief = decider.relief().Of(parts_.usage.Rate(domain.name));
+    status.relief = decider.relief().Of(parts_.usage.Demand(domain.name));
   }
   return status;
 }
@@ -103,9 +103,10 @@ absl::StatusOr<Explanation> Control::Explain(const std::string& name) {
   const TimePoint now = parts_.clock.Now();
   Explanation why;
   why.domain = StatusOf(domain, now);
-  const double rate = domain.decider.boosted() ? parts_.usage.Rate(name) : 0;
+  const double demand = domain.decider.boosted() ? parts_.usage.Demand(name) : 0;
   Decider copy = domain.decider;
-  const Verdict verdict = copy.Judge(now, domain.mode, why.domain.load, rate, booster_.min_relief);
+  const Verdict verdict =
+      copy.Judge(now, domain.mode, why.domain.load, demand, booster_.min_relief);
   why.now = verdict.reason;
   if (domain.mode != Mode::kAuto) {
     why.now = domain.mode_reason;

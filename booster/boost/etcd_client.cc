@@ -2,7 +2,11 @@
 #include "booster/boost/etcd_client.h"
 
 #include <httplib.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 
+#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -22,6 +26,71 @@ absl::string_view View(std::string_view text) { return {text.data(), text.size()
 
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// What OpenSSL said first: what it says then follows from it.
+std::string SslError() {
+  const unsigned long code = ERR_peek_error();
+  ERR_clear_error();
+  if (ERR_GET_LIB(code) == ERR_LIB_SYS) return std::strerror(ERR_GET_REASON(code));
+  const char* const reason = ERR_reason_error_string(code);
+  return reason == nullptr ? "unknown error" : reason;
+}
+
+// httplib's own reads the first certificate of a chain only, and does not say what it cannot read.
+absl::Status UseFiles(const EtcdAccess& access, httplib::Client& client) {
+  const auto refused = [](const std::string& file) {
+    return absl::InvalidArgumentError(absl::StrCat("etcd: ", file, ": ", SslError()));
+  };
+  SSL_CTX* const context = client.ssl_context();
+  ERR_clear_error();
+  if (!access.ca_file.empty()) {
+    if (SSL_CTX_load_verify_locations(context, access.ca_file.c_str(), nullptr) != 1)
+      return refused(access.ca_file);
+    client.set_ca_cert_path(access.ca_file);  // else it would add the system's
+  }
+  if (access.chain_file.empty()) return absl::OkStatus();
+  if (SSL_CTX_use_certificate_chain_file(context, access.chain_file.c_str()) != 1)
+    return refused(access.chain_file);
+  if (SSL_CTX_use_PrivateKey_file(context, access.key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+    return refused(access.key_file);
+  return absl::OkStatus();
+}
+
+absl::Status UnavailableOf(const EtcdAccess& access, const std::string& endpoint,
+                           const httplib::Client& client, httplib::Error error) {
+  const bool tls = absl::StartsWith(endpoint, "https://");
+  std::string why;
+  switch (error) {
+    case httplib::Error::Connection:
+      why = "cannot connect";
+      break;
+    case httplib::Error::ConnectionTimeout:
+      why = "no connection in time";
+      break;
+    case httplib::Error::SSLConnection:
+      why = "no TLS handshake in time, or it does not speak TLS";
+      break;
+    case httplib::Error::SSLServerVerification: {
+      const long result = client.get_openssl_verify_result();
+      why = result == X509_V_OK ? "its certificate is for another name or address"
+                                : absl::StrCat("its certificate is not accepted: ",
+                                               X509_verify_cert_error_string(result));
+      break;
+    }
+    case httplib::Error::Read:
+    case httplib::Error::Write:
+      why = "no answer in time, or the connection ended";
+      // By TLS 1.3 it is refused behind the handshake.
+      if (tls) {
+        absl::StrAppend(&why, ", as where a client certificate is ",
+                        access.chain_file.empty() ? "wanted" : "not accepted");
+      }
+      break;
+    default:
+      why = httplib::to_string(error);
+  }
+  return absl::UnavailableError(absl::StrCat("etcd at ", endpoint, ": ", why));
 }
 
 absl::Status ErrorOf(const std::string& endpoint, const httplib::Response& answer) {
@@ -80,9 +149,7 @@ absl::Status EtcdClient::Connect() {
   if (!tls && !absl::StartsWith(endpoint, "http://")) {
     return Failed(absl::InvalidArgumentError(absl::StrCat("no URL of etcd: ", endpoint)));
   }
-  auto client = access_.cert_file.empty() ? std::make_shared<httplib::Client>(endpoint)
-                                          : std::make_shared<httplib::Client>(
-                                                endpoint, access_.cert_file, access_.key_file);
+  auto client = std::make_shared<httplib::Client>(endpoint);
   if (!client->is_valid()) {
     return Failed(absl::InvalidArgumentError(absl::StrCat("cannot use etcd at ", endpoint)));
   }
@@ -91,7 +158,9 @@ absl::Status EtcdClient::Connect() {
   client->set_write_timeout(access_.timeout);
   client->set_keep_alive(true);
   client->set_tcp_nodelay(true);
-  if (tls && !access_.ca_file.empty()) client->set_ca_cert_path(access_.ca_file);
+  if (tls) {
+    if (absl::Status used = UseFiles(access_, *client); !used.ok()) return Failed(used);
+  }
   {
     const std::lock_guard lock(http_->mutex);
     http_->client = std::move(client);
@@ -117,10 +186,7 @@ absl::StatusOr<Json> EtcdClient::Call(const std::string& path, const Json& body)
   httplib::Headers headers;
   if (!token_.empty()) headers.emplace("Authorization", token_);
   const httplib::Result result = http_->client->Post(path, headers, Dump(body), "application/json");
-  if (!result) {
-    return Failed(absl::UnavailableError(
-        absl::StrCat("etcd at ", endpoint, ": ", httplib::to_string(result.error()))));
-  }
+  if (!result) return Failed(UnavailableOf(access_, endpoint, *http_->client, result.error()));
   if (result->status != 200) return Failed(ErrorOf(endpoint, *result));
   Json answer = Json::parse(result->body, nullptr, false);
   if (!answer.is_object()) {
@@ -171,8 +237,7 @@ absl::Status EtcdClient::Stream(const std::string& path, const Json& body,
   if (status != 0 && status != 200) {
     return Failed(absl::UnavailableError(absl::StrCat("etcd: HTTP status ", status)));
   }
-  return Failed(
-      absl::UnavailableError(absl::StrCat("etcd at ", endpoint, ": ", httplib::to_string(error))));
+  return Failed(UnavailableOf(access_, endpoint, *http_->client, error));
 }
 
 }  // namespace wb::boost

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of etcd's v3 API through its JSON gateway (etcd 3.4 and later: /v3/...). Over TLS for
-// https:// endpoints; with user and password where given.
+// https:// endpoints; with user and password where given. The process ignores SIGPIPE, which TLS on
+// a connection that has ended raises.
 #ifndef BOOSTER_BOOST_ETCD_CLIENT_H_
 #define BOOSTER_BOOST_ETCD_CLIENT_H_
 
@@ -18,11 +19,11 @@
 namespace wb::boost {
 
 struct EtcdAccess {
-  std::vector<std::string> endpoints;         // http://HOST:PORT or https://HOST:PORT, at least one
-  std::string user = {}, password = {};       // both empty: no authentication
-  std::string ca_file = {};                   // of https; empty: the system's
-  std::string cert_file = {}, key_file = {};  // of https; empty: no client certificate
-  std::chrono::milliseconds timeout{500};     // of a connection, and between bytes of an answer
+  std::vector<std::string> endpoints;    // http://HOST:PORT or https://HOST:PORT, at least one
+  std::string user = {}, password = {};  // both empty: no authentication
+  std::string ca_file = {};              // of https; empty: the system's
+  std::string chain_file = {}, key_file = {};  // of https; empty: no client certificate
+  std::chrono::milliseconds timeout{500};      // of a connection, and between bytes of an answer
 };
 
 std::string ToBase64(std::string_view bytes);
@@ -38,7 +39,8 @@ class EtcdClient {
   ~EtcdClient();
 
   // The answer to `body` at `path` (such as /v3/kv/range). When an endpoint does not answer, the
-  // next call goes to the next. Errors: Unavailable, and what etcd says.
+  // next call goes to the next. Errors: Unavailable, with the cause as far as it is known here, or
+  // what etcd says; InvalidArgument: no URL, or a file that cannot be used.
   [[nodiscard]] absl::StatusOr<nlohmann::json> Call(const std::string& path,
                                                     const nlohmann::json& body);
   // Each message of a stream, until `message` returns false, Abort(), or nothing came for `idle`:

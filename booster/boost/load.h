@@ -15,9 +15,20 @@
 
 namespace wb::boost {
 
+// Of a domain that the director moves the origin counts few requests or none (its answers leave by
+// another way), but the director counts packets. Three are taken for a request, whatever they are:
+// what is compared with each other is counted alike, and what they cost is learnt (Control).
+inline constexpr double kPacketsPerRequest = 3;
+struct Packets {
+  uint64_t count = 0;  // total
+  TimePoint at;        // when they were counted
+};
+
 struct DomainLoad {
   uint64_t requests = 0;  // total
   uint32_t connections = 0;
+  std::optional<Packets> packets = {};  // sent there by this booster's director; none: by none
+  bool elsewhere = false;               // other boosters' directors may send it more
 };
 
 // A report of one origin.
@@ -65,6 +76,8 @@ class Usage {
   virtual All Total() = 0;
   // Requests a second of the domain at this booster, now.
   virtual double Rate(const std::string& domain) = 0;
+  // The same as Sample::rate would tell it, were the domain calm: relief is measured by it.
+  virtual double Demand(const std::string& domain) { return Rate(domain); }
 };
 
 }  // namespace wb::boost

@@ -15,6 +15,16 @@ double Rate(uint64_t before, uint64_t now, double seconds) {
   return now < before || seconds <= 0 ? 0 : static_cast<double>(now - before) / seconds;
 }
 
+double Rate(const DomainLoad& before, const DomainLoad& now, double seconds) {
+  double rate = Rate(before.requests, now.requests, seconds);
+  if (before.packets && now.packets) {
+    rate += Rate(before.packets->count, now.packets->count,
+                 Seconds(now.packets->at - before.packets->at)) /
+            kPacketsPerRequest;
+  }
+  return rate;
+}
+
 }  // namespace
 
 double LoadTable::RateOf(const Origin& origin, const std::string& domain) {
@@ -23,7 +33,7 @@ double LoadTable::RateOf(const Origin& origin, const std::string& domain) {
   const auto now = origin.now.domains.find(domain);
   const auto before = mark.domains.find(domain);
   if (now == origin.now.domains.end() || before == mark.domains.end()) return 0;
-  return Rate(before->second.requests, now->second.requests, Seconds(origin.now.at - mark.at));
+  return Rate(before->second, now->second, Seconds(origin.now.at - mark.at));
 }
 
 double LoadTable::RateOfAll(const Origin& origin) {
@@ -34,7 +44,7 @@ double LoadTable::RateOfAll(const Origin& origin) {
   for (const auto& [domain, now] : origin.now.domains) {
     const auto before = mark.domains.find(domain);
     if (before == mark.domains.end()) continue;
-    rate += Rate(before->second.requests, now.requests, seconds);
+    rate += Rate(before->second, now, seconds);
   }
   return rate;
 }
@@ -79,9 +89,11 @@ std::optional<Sample> LoadTable::Of(const std::string& domain, TimePoint now) {
     rate += here;
     connections += own->second.connections;
     if (sample && sample->percent() >= std::max(load.cpu, load.listen_queue)) continue;
-    // Where no request is counted the load is of something else that comes to its port: all is
-    // taken to be the domain's.
-    const double share = origin->rate > 0 ? here / origin->rate : 1;
+    // Where nothing is counted the load is of something else that comes to its port, or came by
+    // another booster: all is taken to be the domain's.
+    const bool counted =
+        own->second.packets ? here > 0 || !own->second.elsewhere : origin->rate > 0;
+    const double share = !counted ? 1 : here > 0 ? here / origin->rate : 0;
     sample = Sample{.cpu = load.cpu,
                     .softirq = load.softirq,
                     .listen_queue = load.listen_queue,

@@ -108,7 +108,7 @@ void PeerHealth::Run() {
     const auto now = steady_clock::now();
     if (now >= next) {
       next = std::max(next + PeerTable::kBeatEvery, now);
-      if (!options_.well || options_.well()) SendAll();
+      SendAll();
     }
     // A death is seen within a fifth of the time between two beats.
     Compare();
@@ -153,12 +153,11 @@ void PeerHealth::Receive() {
     const ssize_t n = recvfrom(socket_.get(), buffer.data(), buffer.size(), 0,
                                reinterpret_cast<sockaddr*>(&from.storage), &from.length);
     if (n < 0) return;
-    const bool well = !options_.well || options_.well();
     const std::string peer = from.Host();
     const std::lock_guard lock(mutex_);
     const auto verdict = table_.Heard(steady_clock::now(), OwnFor(from), peer,
                                       {buffer.data(), static_cast<size_t>(n)});
-    if (verdict == PeerTable::Verdict::kAnswer && well) SendTo(peer, peers_.at(peer));
+    if (verdict == PeerTable::Verdict::kAnswer) SendTo(peer, peers_.at(peer));
   }
 }
 

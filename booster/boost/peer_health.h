@@ -29,7 +29,6 @@ class PeerHealth {
     uint16_t port = 9467;                 // of all
     link::Secret key{};                   // shared by all boosters
     std::vector<std::string> peers = {};  // literals
-    std::function<bool()> well = {};      // beats only while true; none: always
     // From its thread, when a peer begins or ceases to live.
     std::function<void(const std::string& peer, bool alive)> changed = {};
   };

@@ -28,7 +28,7 @@ namespace wb::boost {
   X(kCapacity, "capacity", "the booster has no capacity left for it")                         \
   X(kPeer, "peer", "another booster decided")                                                 \
   X(kRestored, "restored", "as it was before boosterd started")                               \
-  X(kLeaseLost, "lease_lost", "this booster stood still longer than its lease")               \
+  X(kLeaseLost, "lease_lost", "this booster's heart did not beat for longer than its lease")  \
   X(kStoreLost, "store_lost", "the kept modes could not be read: off until an operator acts") \
   X(kSwitchFailed, "switch_failed", "the change could not be made")
 

@@ -26,6 +26,11 @@ class Switch {
   // Returns when it is in force for new connections. The same state again is no error. When it
   // fails, the state is as before. The engine's thread waits for it: a second at most.
   virtual absl::StatusOr<Effect> Apply(const std::string& domain, bool boosted) = 0;
+  // How long at most, since the last call, new connections of the domains that live by this
+  // booster's heart went to the origins, because it had not beaten for its lease; 0: they never
+  // did.
+  virtual Duration TakeLapse() { return {}; }
+  virtual bool LivesByHeart(const std::string& /*domain*/) { return true; }
   // Connections of a domain that is calm again which the booster still has; asked once a second.
   virtual uint64_t Kept(const std::string& /*domain*/) { return 0; }
 };

@@ -44,6 +44,11 @@ void BoostSwitch::Leave() {
   bounce_.Leave();
 }
 
+std::optional<DirectorWay::Came> BoostSwitch::Packets(const std::string& domain) const {
+  if (!director_ || Bounced(domain)) return std::nullopt;
+  return director_->Packets(domain);
+}
+
 void BoostSwitch::Describe(api::BoostDomain* domain) const {
   domain->by = Bounced(domain->name) ? "bounce" : "director";
   if (director_) domain->counters = director_->Counters(domain->name);
@@ -57,6 +62,10 @@ absl::StatusOr<boost::Effect> BoostSwitch::Apply(const std::string& domain, bool
   if (Bounced(domain)) return bounce_.Apply(domain, boosted);
   if (!director_) return absl::FailedPreconditionError("there is no director here");
   return director_->Apply(domain, boosted);
+}
+
+boost::Duration BoostSwitch::TakeLapse() {
+  return director_ ? director_->TakeLapse() : boost::Duration::zero();
 }
 
 uint64_t BoostSwitch::Kept(const std::string& domain) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ class BoostSwitch final : public boost::Switch {
   void Enforce(const std::string& domain, bool boosted);
   // New connections go to the origins from now on, until another process beats.
   void Leave();
+  // Of a domain that the director moves; none: of another one.
+  std::optional<DirectorWay::Came> Packets(const std::string& domain) const;
   // What is known here of a domain.
   void Describe(api::BoostDomain* domain) const;
 
@@ -42,6 +45,9 @@ class BoostSwitch final : public boost::Switch {
   void Begin() { begun_ = true; }
   absl::StatusOr<boost::Effect> Apply(const std::string& domain, bool boosted) override;
   uint64_t Kept(const std::string& domain) override;
+  boost::Duration TakeLapse() override;
+  // Origins that bounce have leases of their own, which are known to them alone.
+  bool LivesByHeart(const std::string& domain) override { return !Bounced(domain); }
 
   DirectorWay* director() { return director_.get(); }  // null: there is none
   BounceWay& bounce() { return bounce_; }

@@ -33,6 +33,7 @@ void BoostUsage::Adopt(std::shared_ptr<const front::Snapshot> snapshot) {
   const std::lock_guard lock(mutex_);
   snapshot_ = std::move(snapshot);
   domains_.clear();
+  demands_.clear();
 }
 
 uint64_t BoostUsage::Requests(uint32_t slot) const {
@@ -59,6 +60,14 @@ double BoostUsage::Rate(const std::string& domain) {
   if (at == snapshot_->domains.end()) return 0;
   const uint64_t requests = Requests(snapshot_->slots[at->second]);
   return domains_[domain].Of(Clock::now(), static_cast<double>(requests));
+}
+
+double BoostUsage::Demand(const std::string& domain) {
+  const std::optional<uint64_t> packets = packets_(domain);
+  if (!packets) return Rate(domain);
+  const std::lock_guard lock(mutex_);
+  return demands_[domain].Of(Clock::now(), static_cast<double>(*packets)) /
+         boost::kPacketsPerRequest;
 }
 
 }  // namespace wb::boosterd

@@ -5,8 +5,10 @@
 #define BOOSTER_BOOSTERD_BOOST_USAGE_H_
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,14 +20,18 @@ namespace wb::boosterd {
 
 class BoostUsage final : public boost::Usage {
  public:
+  // Packets of the clients of a domain that the director moves, total; none: of another one.
+  using PacketsOf = std::function<std::optional<uint64_t>(const std::string& domain)>;
+
   // Borrowed; the workers run as long as this lives.
   BoostUsage(const std::vector<std::unique_ptr<Worker>>& workers,
-             std::shared_ptr<const front::Snapshot> snapshot)
-      : workers_(workers), snapshot_(std::move(snapshot)) {}
+             std::shared_ptr<const front::Snapshot> snapshot, PacketsOf packets)
+      : workers_(workers), packets_(std::move(packets)), snapshot_(std::move(snapshot)) {}
 
   void Adopt(std::shared_ptr<const front::Snapshot> snapshot);
   All Total() override;
   double Rate(const std::string& domain) override;
+  double Demand(const std::string& domain) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -48,9 +54,10 @@ class BoostUsage final : public boost::Usage {
   uint64_t Requests(uint32_t slot) const;
 
   const std::vector<std::unique_ptr<Worker>>& workers_;
+  const PacketsOf packets_;
   std::mutex mutex_;  // of all below
   std::shared_ptr<const front::Snapshot> snapshot_;
-  absl::flat_hash_map<std::string, Speed> domains_;
+  absl::flat_hash_map<std::string, Speed> domains_, demands_;
   Speed cpu_, requests_;
 };
 

@@ -81,7 +81,7 @@ absl::StatusOr<std::unique_ptr<boost::Store>> Boosters::MakeStore() const {
     WB_ASSIGN_OR_RETURN(options.access.password, ReadPassword(config_.etcd.password_file));
   }
   options.access.ca_file = config_.etcd.ca_file;
-  options.access.cert_file = config_.etcd.chain_file;
+  options.access.chain_file = config_.etcd.chain_file;
   options.access.key_file = config_.etcd.key_file;
   options.prefix = config_.etcd.prefix;
   options.id = id_;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "booster/boosterd/vip_connections.h"
 #include "spdlog/spdlog.h"
+#include "webbooster/base/posix_error.h"
 
 namespace wb::boosterd {
 namespace {
@@ -86,7 +87,26 @@ void BounceWay::Set(const std::string& domain, bool boosted) {
   Tell(at->second.channels);
 }
 
+// One whose channel was lost, or could not be had, and is not back: nobody waits for it, for the
+// engine would wait each time that it tries again, and other domains with it.
+absl::Status BounceWay::Reachable(const std::string& domain) const {
+  std::set<ChannelId> channels;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto at = domains_.find(domain); at != domains_.end()) channels = at->second.channels;
+  }
+  for (const ChannelId channel : channels) {
+    const link::ChannelState state = channels_.state(channel);
+    if (!state.open && state.failed > 0) {
+      return absl::UnavailableError(
+          absl::StrCat("an origin of ", domain, " cannot be told: ", state.last_error));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<boost::Effect> BounceWay::Apply(const std::string& domain, bool boosted) {
+  WB_RETURN_IF_ERROR(Reachable(domain));
   Told told;
   link::BounceMode before;
   {

@@ -28,8 +28,9 @@ class BounceWay {
   void Adopt(const front::Config& config, const std::vector<OriginChannel>& origins);
   // Tells, and waits for nobody. For Adopt() and at the start.
   void Set(const std::string& domain, bool boosted);
-  // Returns when every origin has said that it is in force. Unavailable: one did not in time; then
-  // all are told to be as before.
+  // Returns when every origin has said that it is in force. Unavailable: one did not in time, and
+  // then all are told to be as before; or one is known not to answer, and then, at once, none is
+  // told.
   [[nodiscard]] absl::StatusOr<boost::Effect> Apply(const std::string& domain, bool boosted);
   // Connections of the domain that are here.
   uint64_t Here(const std::string& domain) const;
@@ -50,6 +51,7 @@ class BounceWay {
 
   Told Tell(const std::set<ChannelId>& channels);
   absl::Status Await(const Told& told) const;
+  absl::Status Reachable(const std::string& domain) const;
 
   link::ChannelClients& channels_;
   mutable std::mutex mutex_;  // of all below

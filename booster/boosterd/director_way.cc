@@ -178,6 +178,11 @@ absl::Status DirectorWay::Adopt(const front::Config& config,
   return absl::OkStatus();
 }
 
+void DirectorWay::Beat() {
+  director_->Beat();
+  heart_.Beaten(std::chrono::steady_clock::now());
+}
+
 void DirectorWay::TellHealth() {
   const std::lock_guard lock(mutex_);
   for (const auto& [id, entry] : targets_) {
@@ -217,6 +222,19 @@ absl::StatusOr<boost::Effect> DirectorWay::Apply(const std::string& domain, bool
       director_->Kept(*slot, boosted ? director::Side::kRemote : director::Side::kLocal, kCounting);
   effect.resets = director_->counts(*slot)[WB_DR_RST] - resets;
   return effect;
+}
+
+std::optional<DirectorWay::Came> DirectorWay::Packets(const std::string& domain) const {
+  const std::optional<uint32_t> slot = SlotOf(domain);
+  if (!slot) return std::nullopt;
+  const director::Counts counts = director_->counts(*slot);
+  Came came;
+  came.to_origins = counts[WB_DR_FLOW_ORIGIN] + counts[WB_DR_NEW_ORIGIN];
+  came.all = came.to_origins + counts[WB_DR_FLOW_LOCAL] + counts[WB_DR_NEW_LOCAL] +
+             counts[WB_DR_FLOW_BOOSTER] + counts[WB_DR_NEW_BOOSTER];
+  // Another booster's, who counts them.
+  came.all -= std::min(came.all, counts[WB_DR_TUNNEL_IN]);
+  return came;
 }
 
 uint64_t DirectorWay::Here(const std::string& domain) const {

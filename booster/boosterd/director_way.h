@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "booster/boost/switch.h"
+#include "booster/boosterd/heart.h"
 #include "booster/boosterd/origin_channels.h"
 #include "booster/director/director.h"
 #include "booster/front/config.h"
@@ -35,8 +37,9 @@ class DirectorWay {
   [[nodiscard]] absl::Status Adopt(const front::Config& config,
                                    const std::vector<OriginChannel>& origins);
 
-  // Renews the heartbeat; several times within its lease. Waits for nothing.
-  void Beat() { director_->Beat(); }
+  // Renews the heartbeat; several times within its lease, by one thread. Waits for nothing.
+  void Beat();
+  boost::Duration TakeLapse() { return heart_.TakeLapse(); }  // heart.h
   // All domains are calm from now on, until another process beats.
   void Rest() { director_->Rest(); }
   // Which origins are up; each 200 ms or so.
@@ -49,6 +52,12 @@ class DirectorWay {
   void SetMode(const std::string& domain, bool boosted);
   // The same, and what it did.
   [[nodiscard]] absl::StatusOr<boost::Effect> Apply(const std::string& domain, bool boosted);
+  // Packets of the domain's clients that came by here: all, and those that went to origins. None:
+  // no such domain.
+  struct Came {
+    uint64_t all = 0, to_origins = 0;
+  };
+  std::optional<Came> Packets(const std::string& domain) const;
   // Connections of the domain that are here.
   uint64_t Here(const std::string& domain) const;
   // Packets by what became of them; "": of no domain.
@@ -56,13 +65,14 @@ class DirectorWay {
 
  private:
   DirectorWay(const front::Redirect& redirect, std::unique_ptr<director::Director> director)
-      : redirect_(redirect), director_(std::move(director)) {}
+      : redirect_(redirect), director_(std::move(director)), heart_(redirect.lease) {}
   absl::Status JoinPeers();
   absl::StatusOr<absl::flat_hash_map<std::string, uint32_t>> SlotsOf(const front::Config& config);
   std::optional<uint32_t> SlotOf(const std::string& domain) const;
 
   const front::Redirect redirect_;
   const std::unique_ptr<director::Director> director_;
+  Heart heart_;
 
   mutable std::mutex mutex_;  // of all below
   absl::flat_hash_map<std::string, uint32_t> slots_;

@@ -16,6 +16,7 @@ constexpr std::chrono::milliseconds kHealth(200);
 constexpr std::chrono::milliseconds kRefresh(1000);
 constexpr std::chrono::milliseconds kGrace(350);  // other boosters miss one after 300 ms
 constexpr size_t kDecisionsShown = 20;
+constexpr double kBusy = 10;  // percent of an origin's load
 
 bool Redirected(const front::Domain& domain) { return !domain.redirect.vips.empty(); }
 
@@ -30,25 +31,16 @@ std::vector<boost::DomainConfig> DomainsOf(const front::Config& config) {
 // Permille as percent.
 double Percent(uint16_t permille) { return permille / 10.0; }
 
-// Of the domains that are asked of this origin.
-boost::Load LoadOf(const link::LoadReport& report, const absl::flat_hash_set<std::string>& served) {
-  boost::Load load;
-  load.cpu = Percent(report.cpu);
-  load.softirq = Percent(report.softirq);
-  load.listen_queue = Percent(report.listen_queue);
-  load.overflows = report.listen_overflows;
-  for (const auto& [name, domain] : report.domains)
-    if (served.contains(name)) load.domains[name] = {domain.requests, domain.connections};
-  load.at = report.at;
-  return load;
-}
-
 }  // namespace
 
 Redirection::Redirection(std::shared_ptr<const front::Snapshot> snapshot, Parts parts)
     : parts_(parts),
       redirect_(snapshot->config.redirect),
-      usage_(parts.workers, snapshot),
+      usage_(parts.workers, snapshot,
+             [this](const std::string& domain) -> std::optional<uint64_t> {
+               const auto came = switch_.Packets(domain);
+               return came ? std::optional(came->all) : std::nullopt;
+             }),
       switch_(parts.channels),
       boosters_(snapshot->config) {}
 
@@ -67,7 +59,6 @@ absl::StatusOr<std::unique_ptr<Redirection>> Redirection::Start(
   boost::Control::Options options;
   options.booster.capacity = made->redirect_.capacity;
   options.id = snapshot->config.instance;
-  options.lease = made->redirect_.lease;
   options.leads = [redirection = made.get()] { return redirection->boosters_.Leads(); };
   made->control_ = std::make_unique<boost::Control>(
       std::move(options), boost::Control::Parts{made->switch_, made->loads_, made->usage_,
@@ -116,7 +107,7 @@ Redirection::~Redirection() {
 // In the thread of Begin(); `work` is short of the period, or late.
 void Redirection::StartThread(std::chrono::milliseconds period, std::function<void()> work) {
   threads_.emplace_back([this, period, work = std::move(work)] {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(stop_mutex_);
     while (!wake_.wait_for(lock, period, [this] { return stop_; })) {
       lock.unlock();
       work();
@@ -127,7 +118,7 @@ void Redirection::StartThread(std::chrono::milliseconds period, std::function<vo
 
 void Redirection::EndThreads() {
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(stop_mutex_);
     stop_ = true;
   }
   wake_.notify_all();
@@ -188,11 +179,41 @@ void Redirection::TakeOrigins(const front::Config& config,
   for (const front::Domain& domain : config.domains) {
     if (!Redirected(domain)) continue;
     for (const front::Origin& origin : domain.origins)
-      served_[origin.address.ToString()].insert(domain.name);
+      served_[origin.address.ToString()][domain.name].origins = domain.origins.size();
   }
   for (const OriginChannel& old : origins_)
     if (!served_.contains(old.origin->name)) loads_.Forget(old.origin->name);
   origins_ = origins;
+}
+
+// With the mutex held; of the domains that are asked of this origin. Packets are counted anew at
+// most 10,000 times a second, unless the origin has something to do: where it has thousands of
+// domains, each costs a system call.
+boost::Load Redirection::LoadOf(const link::LoadReport& report, const std::string& origin) {
+  boost::Load load;
+  load.cpu = Percent(report.cpu);
+  load.softirq = Percent(report.softirq);
+  load.listen_queue = Percent(report.listen_queue);
+  load.overflows = report.listen_overflows;
+  load.at = report.at;
+  auto& served = served_[origin];
+  const bool busy = std::max(load.cpu, load.listen_queue) >= kBusy;
+  const std::chrono::microseconds apart(busy ? 0 : 100 * served.size());
+  for (const auto& [name, domain] : report.domains) {
+    const auto at = served.find(name);
+    if (at == served.end()) continue;
+    Served& one = at->second;
+    const boost::TimePoint now = clock_.Now();
+    if (!one.packets || now - one.packets->at >= apart) {
+      // Which of several origins had them is not known.
+      const auto came = switch_.Packets(name);
+      one.packets.reset();
+      if (came) one.packets = {came->to_origins / one.origins, now};
+    }
+    load.domains[name] = {domain.requests, domain.connections, one.packets,
+                          !redirect_.peers.empty()};
+  }
+  return load;
 }
 
 void Redirection::HearLoads() {
@@ -201,7 +222,7 @@ void Redirection::HearLoads() {
     if (!one.channel) continue;
     const std::optional<link::LoadReport> report = parts_.channels.load(*one.channel);
     if (!report || std::exchange(heard_[*one.channel], report->at) == report->at) continue;
-    loads_.Report(one.origin->name, LoadOf(*report, served_[one.origin->name]));
+    loads_.Report(one.origin->name, LoadOf(*report, one.origin->name));
   }
 }
 

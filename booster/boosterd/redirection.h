@@ -17,13 +17,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "booster/boost/control.h"
@@ -75,11 +75,17 @@ class Redirection final : public Redirector {
 
  private:
   Redirection(std::shared_ptr<const front::Snapshot> snapshot, Parts parts);
+  struct Served {
+    size_t origins = 0;  // of the domain
+    std::optional<boost::Packets> packets = {};
+  };
+
   void Enforce();
   void TakeOrigins(const front::Config& config, const std::vector<OriginChannel>& origins);
   void StartThread(std::chrono::milliseconds period, std::function<void()> work);
   void EndThreads();
   void HearLoads();
+  boost::Load LoadOf(const link::LoadReport& report, const std::string& origin);
   void TellHealth();
   void Refresh();
   absl::Status JoinPeers();
@@ -98,12 +104,14 @@ class Redirection final : public Redirector {
   std::shared_mutex gate_;
   std::atomic<bool> frozen_ = false;  // written with gate_
 
-  std::mutex mutex_;  // of all below
+  std::mutex stop_mutex_;  // of these: the heartbeat waits for nobody who works
   std::condition_variable wake_;
   bool stop_ = false;
+
+  std::mutex mutex_;  // of all below
   std::vector<OriginChannel> origins_;
   // Domains of each origin, by its name: what others say of a domain does not concern it.
-  absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>> served_;
+  absl::flat_hash_map<std::string, absl::flat_hash_map<std::string, Served>> served_;
   // When the last report of each channel came.
   std::map<link::ChannelClients::Id, boost::TimePoint> heard_;
   boost::TimePoint begun_;            // to hear others

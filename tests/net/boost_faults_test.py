@@ -7,7 +7,9 @@ domain does not: users without permission, floods of SYNs, fragments, forged ICM
 
 import contextlib
 import json
+import os
 import pathlib
+import signal
 import socket
 import struct
 import subprocess
@@ -45,6 +47,21 @@ def boosterd_killed():
         lab.boosterd("start")
         boost(lab, "off")
         meets(lab, ORIGIN, "calm again")
+
+
+def boosterd_hangs():
+    """New connections are the origin's meanwhile, and boosterd knows of it afterwards, by its own heartbeat."""
+    with netlab.scratch() as path, lab_of(path) as lab:
+        boost(lab, "on")
+        meets(lab, BOOSTER, "boosted")
+        pid = int(lab.env["BOOSTERD_PID"])
+        try:
+            watched(lab, "boosterd stands still while boosted", lambda: os.kill(pid, signal.SIGSTOP), ORIGIN)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        watched(lab, "it goes on", lambda: None, BOOSTER)
+        reasons = [one["reason"] for one in api(lab, "GET", f"/v1/boost/{lab.domain}/explain")[1]["decisions"]]
+        check(reasons[:2] == ["lease_lost", "manual"], f"{reasons}")
 
 
 def link_down():
@@ -147,4 +164,4 @@ def without_authority():
 
 
 if __name__ == "__main__":
-    sys.exit(netlab.main([boosterd_killed, link_down, accelerd_killed, flood, odd_packets, without_authority]))
+    sys.exit(netlab.main([boosterd_killed, boosterd_hangs, link_down, accelerd_killed, flood, odd_packets, without_authority]))

@@ -88,6 +88,25 @@ TEST(ArbiterTest, TheFirstGetsABoosterThatIsTooSmallForIt) {
               ElementsAre(Grant::kBoost, Grant::kRefuse));
 }
 
+// Boosted though its peak is over, because another one's peak hides that: it is in nobody's way.
+TEST(ArbiterTest, WhoCostsNothingIsNotTheFirst) {
+  EXPECT_THAT(Grants({Has("high", 0, 0.5, Priority::kHigh), Wants("low", 90, 300, Priority::kLow),
+                      Wants("lower", 80, 300, Priority::kLow)},
+                     90),
+              ElementsAre(Grant::kKeep, Grant::kBoost, Grant::kRefuse));
+  EXPECT_THAT(
+      Grants({Has("high", 5, 2, Priority::kHigh), Wants("low", 90, 300, Priority::kLow)}, 90),
+      ElementsAre(Grant::kKeep, Grant::kRefuse));
+}
+
+TEST(ArbiterTest, APauseIsNoRoom) {
+  Contender pauses = Has("high", 0, 0, Priority::kHigh);
+  pauses.lately = 60;
+  EXPECT_THAT(Grants({pauses, Wants("low", 90, 60)}, 90),
+              ElementsAre(Grant::kKeep, Grant::kRefuse));
+  EXPECT_THAT(Grants({pauses, Has("low", 90, 60)}, 90), ElementsAre(Grant::kKeep, Grant::kKeep));
+}
+
 TEST(ArbiterTest, ALittleTooMuchDisplacesNobody) {
   EXPECT_THAT(Grants({Has("a", 50, 47), Has("b", 40, 47)}, 90),
               ElementsAre(Grant::kKeep, Grant::kKeep));
@@ -201,6 +220,42 @@ TEST_F(LoadTableTest, TellsTheBusiestOriginAndTheRatesOfAll) {
   EXPECT_NEAR(b->share, 0.75, 0.01);
   EXPECT_FALSE(table_.Of("c.test", now_));
   EXPECT_FALSE(table_.Of("a.test", now_ + milliseconds(1001)));
+}
+
+// Of domains that the director moves the origin counts no request.
+TEST_F(LoadTableTest, PacketsTellTheDemandThatNobodyElseCounts) {
+  const TimePoint begun = now_;
+  for (uint64_t i = 0; i < 10; ++i) {
+    Load load{.cpu = 90, .domains = {}, .at = now_};
+    load.domains["boosted.test"] = {.requests = 20 * i, .packets = Packets{7, now_}};
+    load.domains["calm.test"] = {.packets = Packets{180 * i, now_}};
+    load.domains["idle.test"] = {.packets = Packets{5, now_}};
+    load.domains["elsewhere.test"] = {.packets = Packets{5, now_}, .elsewhere = true};
+    // Counted once, and again when the origin is busy.
+    const bool busy = i == 9;
+    load.domains["slow.test"] = {.packets = Packets{busy ? 540u : 0u, busy ? now_ : begun}};
+    load.domains["bounced.test"] = {.requests = 20 * i};
+    table_.Report("o1", std::move(load));
+    now_ += milliseconds(100);
+  }
+  now_ -= milliseconds(100);
+  EXPECT_NEAR(table_.Of("calm.test", now_)->rate, 600, 1);
+  EXPECT_NEAR(table_.Of("boosted.test", now_)->rate, 200, 1);
+  EXPECT_EQ(table_.Of("idle.test", now_)->share, 0);
+  EXPECT_EQ(table_.Of("elsewhere.test", now_)->share, 1);  // nobody here knows
+  EXPECT_NEAR(table_.Of("slow.test", now_)->rate, 200, 1);
+  EXPECT_NEAR(table_.Of("calm.test", now_)->share, 600 / 1200.0, 0.01);
+}
+
+TEST_F(LoadTableTest, AnIdleDomainHasNoShareInALoadOfNobody) {
+  for (int i = 0; i < 5; ++i, now_ += milliseconds(100)) {
+    Load load{.cpu = 90, .domains = {}, .at = now_};
+    load.domains["idle.test"] = {.packets = Packets{5, now_}};
+    load.domains["uncounted.test"] = {};
+    table_.Report("o1", std::move(load));
+  }
+  EXPECT_EQ(table_.Of("idle.test", now_)->share, 0);
+  EXPECT_EQ(table_.Of("uncounted.test", now_)->share, 1);
 }
 
 TEST_F(LoadTableTest, WhatComesAndGoesIsForgotten) {

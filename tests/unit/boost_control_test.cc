@@ -176,6 +176,43 @@ TEST_F(ControlTest, AHigherPriorityDisplacesAndTheDisplacedWaits) {
   EXPECT_THAT(control_->Explain("low.test")->text, HasSubstr("the booster has high.test"));
 }
 
+// What a domain that is calm would cost is told by what the same demand cost while it was boosted.
+TEST_F(ControlTest, AFutileBoostIsNotTriedAgain) {
+  Open({Auto("low.test", Priority::kLow), Auto("high.test", Priority::kHigh)},
+       {.capacity = 90, .request_cost = 0.06});
+  usage_.demanded = 0.25;
+  usage_.rates = {{"high.test", 1000}};
+  Pass(milliseconds(500), {{"high.test", 95}});
+  const auto report =
+      [&](milliseconds time) {  // 250 of its demand: 15 percent by itself, 60 in truth
+        for (milliseconds gone{0}; gone < time; gone += milliseconds(100)) {
+          loads_.Report("low.test", SampleOf(95, clock_.Now(), 250));
+          usage_.rates["low.test"] = way_.Boosted("low.test") ? 1000 : 0;
+          Pass(milliseconds(100), {{"high.test", 95}});
+        }
+      };
+  report(seconds(1));
+  EXPECT_EQ(StatusOf("low.test").reason, Reason::kPreempted);
+  const size_t switches = way_.calls().size();
+  report(seconds(120));
+  EXPECT_EQ(way_.calls().size(), switches);
+  EXPECT_EQ(control_->Explain("low.test")->now, Reason::kCapacity);
+}
+
+// Packets of clients, which are not requests, before and after.
+TEST_F(ControlTest, ReliefIsMeasuredByOneDemand) {
+  Open({Auto("a.test")});
+  usage_.demanded = 4;
+  usage_.rates["a.test"] = 250;
+  Pass(milliseconds(400), {{"a.test", 95}});
+  Pass(seconds(60), {{"a.test", 15}});
+  EXPECT_EQ(StateOf("a.test"), State::kBoosted);
+  EXPECT_NEAR(*StatusOf("a.test").relief, 80, 1);
+  usage_.rates["a.test"] = 25;
+  Pass(seconds(60), {{"a.test", 15}});
+  EXPECT_EQ(StateOf("a.test"), State::kCalm);
+}
+
 TEST_F(ControlTest, ARefusalIsToldOnceInAWhile) {
   Parameters parameters{.mode = Mode::kAuto};
   parameters.switches = 0;
@@ -318,17 +355,23 @@ TEST_F(ControlTest, ADifferentModeFromElsewhereIsTaken) {
   EXPECT_EQ(StateOf("a.test"), State::kBoosted);
 }
 
-TEST_F(ControlTest, AStandstillIsTold) {
-  Open({Auto("a.test")});
+// Not the engine's own standing still: directors do not ask it.
+TEST_F(ControlTest, AHeartbeatThatWasTooOldIsTold) {
+  way_.bounced = "b.test";
+  Open({Auto("a.test"), Auto("b.test"), Auto("c.test")});
   ASSERT_TRUE(control_->Set("a.test", {.mode = Mode::kOn}).ok());
+  ASSERT_TRUE(control_->Set("b.test", {.mode = Mode::kOn}).ok());
   Pass(milliseconds(200));
-  clock_.Pass(milliseconds(250));
+  clock_.Pass(seconds(5));
   control_->Tick();
   EXPECT_EQ(LastReason("a.test"), Reason::kManual);
-  clock_.Pass(milliseconds(301));
-  control_->Tick();
+  way_.lapse = milliseconds(40);
+  Pass(milliseconds(200));
   EXPECT_EQ(LastReason("a.test"), Reason::kLeaseLost);
   EXPECT_EQ(StateOf("a.test"), State::kBoosted);
+  EXPECT_EQ(control_->log().Last("a.test", 9).size(), 2u);  // once
+  EXPECT_EQ(LastReason("b.test"), Reason::kManual);
+  EXPECT_TRUE(control_->log().Last("c.test", 1).empty());  // calm
 }
 
 TEST_F(ControlTest, ManyThreadsSetWithoutOverlapOfADomain) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Debian's etcd on the loopback, with a directory of its own: killed and started again as a test
-// likes.
+// likes. With files of PEM it is https, and wants certificates of clients if it has a CA for them.
 #ifndef TESTS_UNIT_BOOST_ETCD_SERVER_H_
 #define TESTS_UNIT_BOOST_ETCD_SERVER_H_
 
@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "booster/boost/etcd_client.h"
@@ -23,13 +25,21 @@ namespace wb::boost {
 
 class EtcdServer {
  public:
+  struct Tls {
+    std::string cert, key, client_ca = {};
+  };
+
   EtcdServer() : client_port_(FreePort()), peer_port_(FreePort()) {}
+  explicit EtcdServer(Tls tls) : EtcdServer() { tls_ = std::move(tls); }
   ~EtcdServer() { Kill(); }
 
-  std::string url() const { return Url(client_port_); }
+  std::string url() const {
+    const std::string plain = Url(client_port_);
+    return tls_ ? "https" + plain.substr(plain.find(':')) : plain;
+  }
 
-  // False: it does not answer within 20 s.
-  bool Start() {
+  // False: it does not answer within 20 s. `access`: by which it is asked; its endpoints are set.
+  bool Start(EtcdAccess access = {}, int tries = 400) {
     const std::string peers = Url(peer_port_);
     std::vector<std::string> words = {"etcd",
                                       "--data-dir",
@@ -45,6 +55,11 @@ class EtcdServer {
                                       peers,
                                       "--initial-cluster",
                                       "default=" + peers};
+    if (tls_) {
+      words.insert(words.end(), {"--cert-file", tls_->cert, "--key-file", tls_->key});
+      if (!tls_->client_ca.empty())
+        words.insert(words.end(), {"--client-cert-auth", "--trusted-ca-file", tls_->client_ca});
+    }
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
@@ -57,8 +72,9 @@ class EtcdServer {
     const int error = posix_spawnp(&pid_, "etcd", &files, nullptr, argv.data(), environ);
     posix_spawn_file_actions_destroy(&files);
     if (error != 0) return false;
-    EtcdClient client({.endpoints = {url()}});
-    for (int i = 0; i < 400; ++i) {
+    access.endpoints = {url()};
+    EtcdClient client(access);
+    for (int i = 0; i < tries; ++i) {
       if (client.Call("/v3/maintenance/status", nlohmann::json::object()).ok()) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
@@ -88,6 +104,7 @@ class EtcdServer {
 
   const cache::TempDir dir_;
   const uint16_t client_port_, peer_port_;
+  std::optional<Tls> tls_;
   pid_t pid_ = 0;
 };
 

@@ -80,9 +80,14 @@ class FakeUsage final : public Usage {
     const std::lock_guard lock(mutex_);
     return rates[domain];
   }
+  double Demand(const std::string& domain) override {
+    const std::lock_guard lock(mutex_);
+    return rates[domain] * demanded;
+  }
   std::mutex mutex_;
   All total;
   std::map<std::string, double> rates;
+  double demanded = 1;  // of each request here
 };
 
 class FakeSwitch final : public Switch {
@@ -101,6 +106,8 @@ class FakeSwitch final : public Switch {
     return effect;
   }
   uint64_t Kept(const std::string&) override { return kept; }
+  Duration TakeLapse() override { return std::exchange(lapse, Duration::zero()); }
+  bool LivesByHeart(const std::string& domain) override { return domain != bounced; }
 
   bool Boosted(const std::string& domain) {
     const std::lock_guard lock(mutex_);
@@ -119,6 +126,8 @@ class FakeSwitch final : public Switch {
   milliseconds delay{0};
   absl::Status error;
   Effect effect;
+  Duration lapse{};
+  std::string bounced;
   std::atomic<uint64_t> kept = 0;
 
  private:

@@ -9,7 +9,9 @@
 #include <string>
 
 #include "booster/boosterd/boost_report.h"
+#include "booster/boosterd/boost_usage.h"
 #include "booster/boosterd/bounce_way.h"
+#include "booster/boosterd/heart.h"
 #include "booster/boosterd/vip_connections.h"
 #include "booster/net/socket.h"
 
@@ -101,30 +103,97 @@ TEST(BounceWayTest, ADomainWithoutAChannelCannotBeBoosted) {
   EXPECT_THAT(effect.status().ToString(), HasSubstr("no origin of a.test has a channel"));
 }
 
+// a.test, bounced by an origin whose accelerd shall be at a port of this machine.
+class BounceTest : public testing::Test {
+ protected:
+  void Begin(uint16_t port) {
+    auto started = link::ChannelClients::Start();
+    ASSERT_TRUE(started.ok());
+    channels_ = *std::move(started);
+    const auto id = channels_->Add({.host = "127.0.0.1", .port = port, .secret = {}}, catalogue_);
+    ASSERT_TRUE(id.ok());
+    id_ = *id;
+    const auto origin = std::make_shared<link::Origin>();
+    origin->name = "192.0.2.1:80";
+    front::Config config;
+    front::Domain& domain = config.domains.emplace_back();
+    domain.name = "a.test";
+    domain.redirect.vips = {"192.0.2.80"};
+    domain.redirect.by = front::Way::kBounce;
+    domain.origins.emplace_back().address = {"192.0.2.1", 80};
+    way_ = std::make_unique<BounceWay>(*channels_);
+    way_->Adopt(config, {{origin, id_}});
+  }
+  absl::Status Boost(std::chrono::milliseconds* took) {
+    const auto begun = std::chrono::steady_clock::now();
+    const auto effect = way_->Apply("a.test", true);
+    *took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                  begun);
+    return effect.status();
+  }
+  link::Catalogue catalogue_{16};
+  std::unique_ptr<link::ChannelClients> channels_;
+  link::ChannelClients::Id id_ = 0;
+  std::unique_ptr<BounceWay> way_;
+};
+
 // An accelerd that does not answer: the toggle fails in its time, and all is as before.
-TEST(BounceWayTest, AnOriginThatIsNotToldFailsTheToggle) {
-  auto channels = link::ChannelClients::Start();
-  ASSERT_TRUE(channels.ok());
-  link::Catalogue catalogue(16);
-  const auto id = (*channels)->Add({.host = "127.0.0.1", .port = 1, .secret = {}}, catalogue);
-  ASSERT_TRUE(id.ok());
-  const auto origin = std::make_shared<link::Origin>();
-  origin->name = "192.0.2.1:80";
-  front::Config config;
-  front::Domain& domain = config.domains.emplace_back();
-  domain.name = "a.test";
-  domain.redirect.vips = {"192.0.2.80"};
-  domain.redirect.by = front::Way::kBounce;
-  domain.origins.emplace_back().address = {"192.0.2.1", 80};
-  BounceWay way(**channels);
-  way.Adopt(config, {{origin, *id}});
-  const auto begun = std::chrono::steady_clock::now();
-  const auto effect = way.Apply("a.test", true);
-  EXPECT_EQ(effect.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(effect.status().ToString(), HasSubstr("was not told"));
-  const auto took = std::chrono::steady_clock::now() - begun;
+TEST_F(BounceTest, AnOriginThatIsNotToldFailsTheToggle) {
+  auto listener = net::Listen(*net::Address::Make("127.0.0.1", 0), 5);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  sockaddr_in own = {};
+  socklen_t size = sizeof(own);
+  ASSERT_EQ(getsockname(listener->get(), reinterpret_cast<sockaddr*>(&own), &size), 0);
+  Begin(ntohs(own.sin_port));
+  std::chrono::milliseconds took;
+  const absl::Status status = Boost(&took);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(status.ToString(), HasSubstr("was not told"));
   EXPECT_GE(took, std::chrono::milliseconds(450));
   EXPECT_LT(took, std::chrono::milliseconds(1500));
+}
+
+TEST_F(BounceTest, NobodyWaitsForAnOriginThatIsKnownToBeAway) {
+  Begin(1);
+  for (int i = 0; i < 500 && channels_->state(id_).failed == 0; ++i) usleep(10'000);
+  ASSERT_GT(channels_->state(id_).failed, 0u);
+  std::chrono::milliseconds took;
+  const absl::Status status = Boost(&took);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(status.ToString(), HasSubstr("an origin of a.test cannot be told: "));
+  EXPECT_THAT(status.ToString(), HasSubstr("Connection refused"));
+  EXPECT_LT(took, std::chrono::milliseconds(300));
+}
+
+TEST(BoostUsageTest, WhereADirectorCountsPacketsTheyAreTheDemand) {
+  const std::vector<std::unique_ptr<Worker>> none;
+  uint64_t packets = 500;
+  BoostUsage usage(none, std::make_shared<front::Snapshot>(),
+                   [&](const std::string& domain) -> std::optional<uint64_t> {
+                     return domain == "bounced.test" ? std::nullopt : std::optional(packets);
+                   });
+  EXPECT_EQ(usage.Demand("a.test"), 0);
+  EXPECT_EQ(usage.Demand("bounced.test"), 0);
+  usleep(100'000);
+  packets += 3000;
+  const double demand = usage.Demand("a.test");
+  EXPECT_GT(demand, 0);
+  EXPECT_LE(demand, 3000 / 0.1 / boost::kPacketsPerRequest);
+  EXPECT_EQ(usage.Demand("bounced.test"), 0);
+}
+
+TEST(HeartTest, ABeatThatComesBehindTheLeaseIsALapse) {
+  using std::chrono::milliseconds;
+  const boost::TimePoint begun = std::chrono::steady_clock::now();
+  Heart heart(milliseconds(300));
+  heart.Beaten(begun);  // the first one is never late
+  heart.Beaten(begun + milliseconds(300));
+  EXPECT_EQ(heart.TakeLapse(), milliseconds(0));
+  heart.Beaten(begun + milliseconds(650));
+  heart.Beaten(begun + milliseconds(951));
+  heart.Beaten(begun + milliseconds(1000));
+  EXPECT_EQ(heart.TakeLapse(), milliseconds(50));
+  EXPECT_EQ(heart.TakeLapse(), milliseconds(0));
 }
 
 }  // namespace
