@@ -6,10 +6,13 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "booster/link/socket_address.h"
 #include "tests/bpf/bounce_fixture.h"
+#include "tests/support/knock.h"
 #include "tests/support/machine.h"
 #include "tests/support/odd_packets.h"
 
@@ -74,6 +77,10 @@ TEST_P(BounceTest, WithoutAHeartbeatAllIsCalm) {
   ExpectOn(From(support::kSyn, 2), "syn_stale");
   ExpectOn(From(support::kSyn, 1), "syn_stale");
   ExpectBounced(From(support::kAck, 2), "followed");
+  // Back again, it has what the web server was given meanwhile no more.
+  Load();
+  ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
+  ExpectOn(From(support::kSyn, 1), "syn_again");
 }
 
 TEST_P(BounceTest, ASynSentAgainStaysWhereItWas) {
@@ -91,8 +98,10 @@ TEST_P(BounceTest, OtherPacketsFollowUntilTheBoosterHasNone) {
   ASSERT_TRUE(Say(BounceMode::kCalm).ok());
   ExpectOn(From(support::kAck), nullptr);
   ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
-  for (const uint8_t flags : {support::kAck, support::kRst, uint8_t(support::kFin | support::kAck),
-                              uint8_t(support::kSyn | support::kAck)})
+  for (const uint8_t flags :
+       {support::kAck, support::kRst, uint8_t(support::kFin | support::kAck),
+        uint8_t(support::kSyn | support::kAck), uint8_t(support::kSyn | support::kRst),
+        uint8_t(support::kSyn | support::kFin)})
     ExpectBounced(From(flags), "followed");
   ASSERT_TRUE(Say(BounceMode::kCalm).ok());
   ExpectBounced(From(support::kAck), "followed");
@@ -154,6 +163,38 @@ TEST_P(BounceTest, WhatHasASocketHereStays) {
     ExpectBounced(s, "followed");
     s.seq -= 1u << 24;
     ExpectOn(s, "here");  // of the connection before
+    ASSERT_TRUE(Say(BounceMode::kCalm).ok());
+    s.flags = support::kSyn;
+    ExpectOn(s, "syn_calm");
+    s.flags = support::kAck;
+    s.seq++;
+    ExpectOn(s, "here");  // the web server has the new one, too
+  });
+}
+
+TEST_P(BounceTest, ASynCookieOfTheWebServersStays) {
+  support::InNewNamespace([&] {
+    const bool v6 = GetParam();
+    std::ofstream("/proc/sys/net/ipv4/tcp_syncookies") << 2 << std::flush;  // always
+    support::Shell("ip link add wbb0 address 02:00:00:00:00:02 type veth peer name wbb1");
+    support::Shell("ip link set lo up; ip link set wbb0 up; ip link set wbb1 up");
+    support::Shell("ip addr add 198.18.5.1/32 dev lo; ip addr add fd00::5/128 dev lo nodad");
+    support::Shell("ip route add 198.18.1.0/24 dev wbb0; ip route add fd00::/64 dev wbb0");
+    const std::string mac = " lladdr 02:00:00:00:00:01 dev wbb0 nud permanent";
+    support::Shell("ip neigh add 198.18.1.2" + mac + "; ip neigh add fd00::1" + mac);
+    const auto vip = link::SocketAddress::Parse(v6 ? "fd00::5" : "198.18.5.1", 80);
+    const base::UniqueFd listener(socket(vip->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(bind(listener.get(), vip->get(), vip->size()), 0) << strerror(errno);
+    ASSERT_EQ(listen(listener.get(), 5), 0);
+    ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
+    Segment s = From(support::kSyn);
+    const uint32_t cookie = support::Knock("wbb1", s);
+    s.flags = support::kAck;
+    s.seq++;
+    s.ack = cookie + 1;
+    ExpectOn(s, "here");
+    s.ack ^= 1u << 20;
+    ExpectBounced(s, "followed");
   });
 }
 

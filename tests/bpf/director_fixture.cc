@@ -120,10 +120,10 @@ DirectorTest::DirectorTest() {
 
 DirectorTest::~DirectorTest() { EXPECT_TRUE(director->Unpin().ok()); }
 
-void DirectorTest::Restart(std::chrono::nanoseconds lease) {
+void DirectorTest::Restart(std::chrono::nanoseconds lease, uint32_t seed) {
   director.reset();
   auto loaded = Director::Load(
-      {.pin_dir = pin_dir_, .flows = kFlows, .pending = kPending, .lease = lease, .seed = 5});
+      {.pin_dir = pin_dir_, .flows = kFlows, .pending = kPending, .lease = lease, .seed = seed});
   if (!loaded.ok()) {
     fprintf(stderr, "%s\n", loaded.status().ToString().c_str());
     std::exit(2);
