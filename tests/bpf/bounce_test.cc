@@ -20,6 +20,7 @@ namespace wb::kern {
 namespace {
 
 using link::BounceMode;
+using support::InTunnel;
 using support::PacketBuilder;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -220,7 +221,7 @@ TEST_P(BounceTest, WhatDoesNotFitIsAnswered) {
   // To the client: the type, the code, and the MTU.
   const size_t icmp = 14 + (s.v6 ? 40 : 20);
   ASSERT_GT(ran.frame.size(), icmp + 8);
-  EXPECT_EQ(Text(ran.frame, 0, 6), Text(PacketBuilder(s).Build(), 6, 6));
+  EXPECT_EQ(memcmp(ran.frame.data(), s.source_mac.data(), s.source_mac.size()), 0);
   EXPECT_EQ(ran.frame[icmp], s.v6 ? 2 : 3);
   EXPECT_EQ(ran.frame[icmp + 1], s.v6 ? 0 : 4);
   EXPECT_EQ(ran.frame[icmp + 6] << 8 | ran.frame[icmp + 7], static_cast<int>(kMtu - outer));
@@ -230,14 +231,14 @@ TEST_P(BounceTest, ADirectorsPacketComesOutOfItsTunnel) {
   ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
   const Bytes frame = PacketBuilder(From(support::kSyn)).Build();
   for (const bool outer_v6 : {false, true}) {
-    const Ran ran = Run(Tunnelled(frame, GetParam(), outer_v6,
-                                  outer_v6 ? support::V6(7) : support::V4(198, 18, 7, 7)));
+    const Ran ran = Run(
+        InTunnel(frame, outer_v6 ? support::V6(7) : support::V4(198, 18, 7, 7), Origin(outer_v6)));
     EXPECT_EQ(ran.verdict, kOn) << "never on to a booster";
     EXPECT_EQ(ran.frame, frame);
     EXPECT_THAT(Counted(), ElementsAre(Pair("decapsulated", 1)));
     // Anybody else's stays as it is.
-    const Bytes strange = Tunnelled(frame, GetParam(), outer_v6,
-                                    outer_v6 ? support::V6(8) : support::V4(198, 18, 7, 8));
+    const Bytes strange =
+        InTunnel(frame, outer_v6 ? support::V6(8) : support::V4(198, 18, 7, 8), Origin(outer_v6));
     const Ran refused = Run(strange);
     EXPECT_EQ(refused.verdict, kOn);
     EXPECT_EQ(refused.frame, strange);
@@ -248,7 +249,7 @@ TEST_P(BounceTest, ADirectorsPacketComesOutOfItsTunnel) {
 TEST_P(BounceTest, CutFramesPass) {
   ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
   const Bytes frame = PacketBuilder(From(support::kSyn)).Build();
-  const Bytes tunnelled = Tunnelled(frame, GetParam(), false, support::V4(198, 18, 7, 7));
+  const Bytes tunnelled = InTunnel(frame, support::V4(198, 18, 7, 7), Origin(false));
   for (const Bytes& whole : {frame, tunnelled})
     for (size_t n = 14; n < whole.size(); n++) {
       const Ran ran = Run(Bytes(whole.begin(), whole.begin() + static_cast<long>(n)));
@@ -272,8 +273,8 @@ TEST_P(BounceTest, WhoIsBoostedOutlivesUs) {
   Segment gone = From(support::kSyn, 3);
   gone.destination_port = 8080;
   ExpectOn(gone, nullptr);
-  const Bytes tunnelled = Tunnelled(PacketBuilder(From(support::kSyn, 4)).Build(), GetParam(),
-                                    false, support::V4(198, 18, 7, 7));
+  const Bytes tunnelled = InTunnel(PacketBuilder(From(support::kSyn, 4)).Build(),
+                                   support::V4(198, 18, 7, 7), Origin(false));
   EXPECT_EQ(Run(tunnelled).frame, tunnelled);
 }
 
