@@ -34,9 +34,11 @@ build() {
 
 run() {
   local test
+  local -a program
   for test in "${TESTS[@]}"; do
     printf '== %s\n' "$test"
-    "${RUN[@]}" "$BUILD_DIR/tests/unit/$test" --gtest_brief=1 --gtest_filter="-$LONG$FILTER"
+    program=("$BUILD_DIR"/tests/*/"$test")
+    "${RUN[@]}" "${program[0]}" --gtest_brief=1 --gtest_filter="-$LONG$FILTER"
   done
   printf '== accelerd under load\n'
   WB_BUILD_DIR=$BUILD_DIR "${RUN[@]}" "$SELF_DIR/load_test.py"
@@ -56,6 +58,7 @@ case "$2" in
     BUILD_DIR=$REPO_DIR/build/asan SANITIZERS=address,undefined MORE=(fuzz_targets)
     TESTS+=(booster_http_test booster_link_test bulk_test config_test front_config_test front_h2_test front_test link_test tls_test)
     TESTS+=(doctor_test doctor_machine_test metrics_test kern_conn_table_test sock_destroy_test tc_hook_test)
+    TESTS+=(accelerd_load_test kern_listen_queues_test bpf_bounce_test director_attach_test director_test)
     # Of the simulation of random paths.
     export WB_BULK_SEGMENTS=30000
     export ASAN_OPTIONS=$SYMBOLIZER:detect_stack_use_after_return=1:strict_string_checks=1:handle_abort=1

@@ -14,7 +14,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ctl/kern/pins.h"
 #include "ctl/kern/programs.h"
@@ -56,13 +55,8 @@ absl::Status Director::Open(const Options& options) {
   (void)bpf_map__set_max_entries(skeleton_->maps.wb_flows, options.flows);
   (void)bpf_map__set_max_entries(skeleton_->maps.wb_pending, options.pending);
   (void)bpf_map__set_max_entries(skeleton_->maps.wb_fragments, options.fragments);
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton_->obj) {
-    const std::string name = bpf_map__name(map);
-    if (!absl::StartsWith(name, "wb_") || !bpf_map__autocreate(map)) continue;
-    if (bpf_map__set_pin_path(map, absl::StrCat(pin_dir_, "/", name).c_str()) != 0)
-      return PosixError("set the pin of", name);
-  }
+  WB_RETURN_IF_ERROR(kern::SetPins(skeleton_->obj, pin_dir_,
+                                   [](std::string_view map) { return map.starts_with("wb_"); }));
   if (xdp_director_bpf__load(skeleton_) != 0) {
     const int error = errno;
     if (adopted_ && error == EINVAL)

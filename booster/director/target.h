@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the director is told: services and targets (docs/REDIRECTION.md, "Contracts in code").
+// What the director is told: services and targets (docs/REDIRECTION.md).
 #ifndef BOOSTER_DIRECTOR_TARGET_H_
 #define BOOSTER_DIRECTOR_TARGET_H_
 

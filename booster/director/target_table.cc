@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/director/target_table.h"
 
-#include <arpa/inet.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <netinet/in.h>
-
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstring>
@@ -30,19 +26,8 @@ uint32_t HashId(const std::array<uint32_t, 4>& address) {
   return h;
 }
 
-bool IsV4(const std::array<uint32_t, 4>& a) {
-  return a[0] == 0 && a[1] == 0 && a[2] == htonl(0xffff);
-}
-
 SocketAddress ToAddress(const uint32_t (&words)[4]) {
-  std::array<uint32_t, 4> a;
-  std::copy(std::begin(words), std::end(words), a.begin());
-  char text[INET6_ADDRSTRLEN] = "";
-  if (IsV4(a))
-    inet_ntop(AF_INET, &words[3], text, sizeof(text));
-  else
-    inet_ntop(AF_INET6, words, text, sizeof(text));
-  return SocketAddress::Parse(text, 0).value_or(SocketAddress());
+  return SocketAddress::OfMapped(std::to_array(words));
 }
 
 void Store(uint8_t& flags, uint8_t value) {
@@ -105,7 +90,7 @@ absl::StatusOr<uint16_t> TargetTable::Enter(const Target& target) {
   std::copy(id.address.begin(), id.address.end(), fresh.address_be32);
   fresh.id = HashId(id.address);
   fresh.kind = static_cast<uint8_t>(target.kind);
-  if (target.encapsulation == Encapsulation::kTunnel) fresh.tunnel = IsV4(id.address) ? 4 : 6;
+  if (target.encapsulation == Encapsulation::kTunnel) fresh.tunnel = link::IsV4(id.address) ? 4 : 6;
   fresh.flags = WB_TGF_ALIVE;
   t = fresh;
   return index;
@@ -117,7 +102,7 @@ void TargetTable::ResolveNew() {
     if (!entry.sought) fresh.push_back(&entry);
   for (int tries = 0; tries < kTries && !fresh.empty(); ++tries) {
     if (tries > 0) std::this_thread::sleep_for(kTryEvery);
-    const absl::StatusOr<Neighbours> neighbours = Neighbours::Read();
+    const absl::StatusOr<kern::Neighbours> neighbours = kern::Neighbours::Read();
     for (Entry* entry : fresh) Resolve(*entry, neighbours);
     std::erase_if(fresh, [](const Entry* e) { return !absl::IsUnavailable(e->way); });
   }
@@ -149,32 +134,27 @@ void TargetTable::SetHere(const SocketAddress& self) {
   std::atomic_ref(map_[WB_DIRECTOR_HERE].id).store(HashId(self.Mapped()));
 }
 
-absl::StatusOr<wb_target> TargetTable::Ready(const Entry& entry, const Way& way) const {
+absl::StatusOr<wb_target> TargetTable::Ready(const Entry& entry, const kern::NextHop& way) const {
   wb_target t = map_[entry.index];
   std::array<uint32_t, 4> source = {};
-  uint32_t outer = 0;
   if (t.tunnel == 0 && way.by_router)
     return absl::FailedPreconditionError(
         absl::StrCat(entry.target.address.ToString(),
                      " is not on a link of this machine: l2 cannot reach it, tunnel can"));
   if (t.tunnel != 0) {
-    outer = t.tunnel == 4 ? sizeof(iphdr) : sizeof(ipv6hdr);
-    source = way.own_address;
+    source = way.source;
     for (const SocketAddress& own : tunnel_)
-      if (IsV4(own.Mapped()) == (t.tunnel == 4)) source = own.Mapped();
+      if (link::IsV4(own.Mapped()) == (t.tunnel == 4)) source = own.Mapped();
   }
-  t.ifindex = way.ifindex;
-  t.mtu = way.mtu - outer;
+  kern::SetWay(t, way);
   std::copy(source.begin(), source.end(), t.source_be32);
-  std::copy(way.destination.begin(), way.destination.end(), t.mac_destination);
-  std::copy(way.source.begin(), way.source.end(), t.mac_source);
   return t;
 }
 
-void TargetTable::Resolve(Entry& entry, const absl::StatusOr<Neighbours>& neighbours) {
+void TargetTable::Resolve(Entry& entry, const absl::StatusOr<kern::Neighbours>& neighbours) {
   const auto find = [&]() -> absl::StatusOr<wb_target> {
     if (!neighbours.ok()) return neighbours.status();
-    WB_ASSIGN_OR_RETURN(const Way way, neighbours->Find(entry.target.address));
+    WB_ASSIGN_OR_RETURN(const kern::NextHop way, neighbours->Find(entry.target.address.Mapped()));
     return Ready(entry, way);
   };
   const absl::StatusOr<wb_target> found = find();
@@ -197,7 +177,7 @@ void TargetTable::Resolve(Entry& entry, const absl::StatusOr<Neighbours>& neighb
 }
 
 void TargetTable::Refresh() {
-  const absl::StatusOr<Neighbours> neighbours = Neighbours::Read();
+  const absl::StatusOr<kern::Neighbours> neighbours = kern::Neighbours::Read();
   const std::set<TargetId> resting(resting_.begin(), resting_.end());
   for (auto& [id, entry] : entries_)
     if (!resting.contains(id)) Resolve(entry, neighbours);

@@ -14,9 +14,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "booster/director/neighbours.h"
 #include "booster/director/target.h"
 #include "ctl/kern/mapped.h"
+#include "ctl/kern/next_hop.h"
 
 namespace wb::director {
 
@@ -57,8 +57,8 @@ class TargetTable {
     absl::Status way = absl::UnavailableError("not looked for yet");
   };
 
-  void Resolve(Entry& entry, const absl::StatusOr<Neighbours>& neighbours);
-  absl::StatusOr<wb_target> Ready(const Entry& entry, const Way& way) const;
+  void Resolve(Entry& entry, const absl::StatusOr<kern::Neighbours>& neighbours);
+  absl::StatusOr<wb_target> Ready(const Entry& entry, const kern::NextHop& way) const;
   absl::StatusOr<uint16_t> FreeIndex();
 
   kern::Mapped<wb_target> map_;

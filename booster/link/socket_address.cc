@@ -29,6 +29,24 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(const std::string& host, uint
   return address;
 }
 
+SocketAddress SocketAddress::OfMapped(const std::array<uint32_t, 4>& address, uint16_t port) {
+  SocketAddress out;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage_);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage_);
+  if (IsV4(address)) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    v4->sin_addr.s_addr = address[3];
+    out.size_ = sizeof(*v4);
+  } else {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    memcpy(&v6->sin6_addr, address.data(), sizeof(address));
+    out.size_ = sizeof(*v6);
+  }
+  return out;
+}
+
 absl::StatusOr<uint16_t> SocketAddress::PortOf(int fd) {
   SocketAddress address;
   if (getsockname(fd, address.get(), address.room()) != 0)
@@ -51,11 +69,15 @@ std::array<uint32_t, 4> SocketAddress::Mapped() const {
 std::string SocketAddress::ToString() const {
   const std::array<uint32_t, 4> words = Mapped();
   std::array<char, INET6_ADDRSTRLEN> text = {};
-  if (words[0] == 0 && words[1] == 0 && words[2] == htonl(0xffff))
+  if (IsV4(words))
     inet_ntop(AF_INET, &words[3], text.data(), text.size());
   else
     inet_ntop(AF_INET6, words.data(), text.data(), text.size());
   return text.data();
+}
+
+bool IsV4(const std::array<uint32_t, 4>& mapped) {
+  return mapped[0] == 0 && mapped[1] == 0 && mapped[2] == htonl(0xffff);
 }
 
 }  // namespace wb::link

@@ -18,6 +18,8 @@ class SocketAddress {
   SocketAddress() = default;
   // InvalidArgument: not an address literal.
   [[nodiscard]] static absl::StatusOr<SocketAddress> Parse(const std::string& host, uint16_t port);
+  // Of what Mapped() gives.
+  static SocketAddress OfMapped(const std::array<uint32_t, 4>& address, uint16_t port = 0);
   // That the socket is bound to.
   [[nodiscard]] static absl::StatusOr<uint16_t> PortOf(int fd);
 
@@ -36,6 +38,9 @@ class SocketAddress {
   sockaddr_storage storage_ = {};
   socklen_t size_ = sizeof(storage_);
 };
+
+// Of an address as Mapped() gives it.
+bool IsV4(const std::array<uint32_t, 4>& mapped);
 
 }  // namespace wb::link
 

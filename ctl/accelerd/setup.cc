@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/accelerd/setup.h"
 
-#include <arpa/inet.h>
-
 #include <cstring>
 #include <fstream>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "booster/link/socket_address.h"
 #include "ctl/accelerd/reload_plan.h"
 #include "ctl/kern/counters.h"
 #include "webbooster/base/posix_error.h"
@@ -16,10 +15,8 @@ namespace wb::accelerd {
 namespace {
 
 absl::StatusOr<std::array<uint32_t, 4>> MappedAddress(const std::string& text) {
-  std::array<uint32_t, 4> address = {0, 0, htonl(0xffff), 0};
-  if (inet_pton(AF_INET, text.c_str(), &address[3]) == 1) return address;
-  if (inet_pton(AF_INET6, text.c_str(), address.data()) == 1) return address;
-  return absl::InvalidArgumentError(absl::StrCat(text, " is no IP address"));
+  WB_ASSIGN_OR_RETURN(const auto address, link::SocketAddress::Parse(text, 0));
+  return address.Mapped();
 }
 
 }  // namespace

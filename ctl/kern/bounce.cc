@@ -4,9 +4,6 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,8 +11,9 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "booster/link/socket_address.h"
+#include "ctl/kern/pins.h"
 #include "ctl/kern/programs.h"
 #include "webbooster/base/posix_error.h"
 #include "xdp_bounce.skel.h"
@@ -26,7 +24,6 @@ namespace {
 using base::PosixError;
 
 constexpr uint64_t kWayNs = 1000000000;  // between two looks for the way to the booster
-constexpr char kMapPrefix[] = "wb_bounce_";
 
 template <typename T>
 void Store(T& field, T value) {
@@ -57,10 +54,6 @@ absl::Status Replace(bpf_map* map, const std::vector<std::pair<Key, uint32_t>>& 
   return absl::OkStatus();
 }
 
-uint8_t VersionOf(const IpAddress& address) {
-  return address[0] == 0 && address[1] == 0 && address[2] == htonl(0xffff) ? 4 : 6;
-}
-
 }  // namespace
 
 const std::array<BounceReasonText, WB_B_COUNT>& BounceReasonTexts() {
@@ -84,18 +77,10 @@ absl::StatusOr<std::unique_ptr<Bounce>> Bounce::Load(Options options, FindWay fi
 absl::Status Bounce::Open() {
   skel_ = xdp_bounce_bpf__open();
   if (skel_ == nullptr) return PosixError("open", "the bounce program");
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skel_->obj) {
-    const std::string name = bpf_map__name(map);
-    if (!absl::StartsWith(name, kMapPrefix)) continue;
-    if (bpf_map__set_pin_path(map, absl::StrCat(options_.pin_dir, "/", name).c_str()) != 0)
-      return PosixError("set the pin of", name);
-  }
+  WB_RETURN_IF_ERROR(SetPins(skel_->obj, options_.pin_dir,
+                             [](std::string_view map) { return map.starts_with("wb_bounce_"); }));
   if (xdp_bounce_bpf__load(skel_) != 0) return PosixError("load", "the bounce program");
-  bpf_object__for_each_map(map, skel_->obj) {
-    const char* pin = bpf_map__pin_path(map);
-    if (pin != nullptr && chmod(pin, 0600) != 0) return PosixError("protect", pin);
-  }
+  WB_RETURN_IF_ERROR(ProtectPins(skel_->obj));
   const uint32_t zero = 0;
   if (bpf_map_update_elem(bpf_map__fd(skel_->maps.wb_bounce_next), &zero, &options_.ingress,
                           BPF_ANY) != 0)
@@ -175,13 +160,9 @@ absl::Status Bounce::RefreshWay() {
   wb_target next = {};
   memcpy(next.address_be32, options_.booster->data(), sizeof(next.address_be32));
   memcpy(next.source_be32, hop->source.data(), sizeof(next.source_be32));
-  memcpy(next.mac_destination, hop->mac_destination.data(), sizeof(next.mac_destination));
-  memcpy(next.mac_source, hop->mac_source.data(), sizeof(next.mac_source));
-  next.ifindex = hop->ifindex;
   next.kind = WB_TARGET_BOOSTER;
-  next.tunnel = VersionOf(*options_.booster);
-  const uint32_t outer = next.tunnel == 4 ? sizeof(iphdr) : sizeof(ip6_hdr);
-  next.mtu = hop->mtu > outer ? hop->mtu - outer : 0;
+  next.tunnel = link::IsV4(*options_.booster) ? 4 : 6;
+  SetWay(next, *hop);
   next.flags = WB_TGF_ALIVE | WB_TGF_READY;
   if (memcmp(&booster, &next, sizeof(next)) == 0) return absl::OkStatus();
   Store(booster.flags, __u8{0});

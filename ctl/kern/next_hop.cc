@@ -6,16 +6,21 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
-#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cstring>
-#include <span>
-#include <vector>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "booster/link/socket_address.h"
+#include "ctl/doctor/netlink.h"
+#include "ctl/kern/xdp_link.h"
 #include "webbooster/base/posix_error.h"
 #include "webbooster/base/unique_fd.h"
 
@@ -24,175 +29,163 @@ namespace {
 
 using base::PosixError;
 using base::UniqueFd;
+using doctor::Attributes;
+using doctor::NetlinkRequest;
+using link::IsV4;
 
-constexpr uint16_t kDiscardPort = 9;
+// States in which the MAC address holds.
+constexpr uint16_t kValid =
+    NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
+constexpr uint16_t kSure = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE;
 
-bool IsV4(const IpAddress& a) { return a[0] == 0 && a[1] == 0 && a[2] == htonl(0xffff); }
-
-// As netlink has it.
-std::span<const uint8_t> BytesOf(const IpAddress& a) {
-  const std::span<const uint8_t> all(reinterpret_cast<const uint8_t*>(a.data()), sizeof(a));
-  return IsV4(a) ? all.subspan(12) : all;
+std::optional<IpAddress> ToIp(std::string_view bytes) {
+  IpAddress ip = {0, 0, htonl(0xffff), 0};
+  if (bytes.size() == 4) {
+    memcpy(&ip[3], bytes.data(), 4);
+  } else if (bytes.size() == 16) {
+    memcpy(ip.data(), bytes.data(), 16);
+  } else {
+    return std::nullopt;
+  }
+  return ip;
 }
 
-IpAddress AddressOf(std::span<const uint8_t> bytes) {
-  IpAddress a = {};
-  if (bytes.size() == 4) a[2] = htonl(0xffff);
-  memcpy(reinterpret_cast<uint8_t*>(a.data()) + (bytes.size() == 4 ? 12 : 0), bytes.data(),
-         std::min<size_t>(bytes.size(), sizeof(a)));
-  return a;
+std::string_view Raw(const IpAddress& ip) {
+  const char* bytes = reinterpret_cast<const char*>(ip.data());
+  return IsV4(ip) ? std::string_view(bytes + 12, 4) : std::string_view(bytes, 16);
 }
 
-// A question of one answer: a header (rtmsg, ndmsg) and attributes.
-class Question {
- public:
-  template <typename Header>
-  Question(uint16_t type, const Header& header) : bytes_(NLMSG_SPACE(sizeof(Header))) {
-    memcpy(bytes_.data() + NLMSG_HDRLEN, &header, sizeof(header));
-    nlmsghdr h = {};
-    h.nlmsg_type = type;
-    h.nlmsg_flags = NLM_F_REQUEST;
-    memcpy(bytes_.data(), &h, sizeof(h));
-  }
-  void Add(uint16_t type, std::span<const uint8_t> value) {
-    rtattr attribute = {static_cast<uint16_t>(RTA_LENGTH(value.size())), type};
-    const size_t at = bytes_.size();
-    bytes_.resize(at + RTA_SPACE(value.size()));
-    memcpy(bytes_.data() + at, &attribute, sizeof(attribute));
-    memcpy(bytes_.data() + at + RTA_LENGTH(0), value.data(), value.size());
-  }
-  // The answer's payload.
-  absl::StatusOr<std::vector<uint8_t>> Ask(const char* what) {
-    const auto length = static_cast<uint32_t>(bytes_.size());
-    memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_len), &length, sizeof(length));
-    UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    if (!fd || send(fd.get(), bytes_.data(), bytes_.size(), 0) < 0) return PosixError("ask", what);
-    std::vector<uint8_t> answer(8192);
-    // The kernel has answered within send().
-    const ssize_t n = recv(fd.get(), answer.data(), answer.size(), MSG_DONTWAIT);
-    if (n < NLMSG_HDRLEN) return PosixError("ask", what);
-    nlmsghdr h;
-    memcpy(&h, answer.data(), sizeof(h));
-    if (h.nlmsg_type == NLMSG_ERROR) {
-      nlmsgerr error = {};
-      memcpy(&error, answer.data() + NLMSG_HDRLEN, sizeof(error));
-      return PosixError("find", what, -error.error);
-    }
-    answer.resize(std::min<size_t>(static_cast<size_t>(n), h.nlmsg_len));
-    answer.erase(answer.begin(), answer.begin() + NLMSG_HDRLEN);
-    return answer;
-  }
+std::string Text(const IpAddress& ip) { return link::SocketAddress::OfMapped(ip).ToString(); }
 
- private:
-  std::vector<uint8_t> bytes_;
-};
+std::optional<IpAddress> Find(const Attributes& attributes, uint16_t type) {
+  const auto it = attributes.find(type);
+  return it == attributes.end() ? std::nullopt : ToIp(it->second);
+}
 
-// The value of an attribute behind the header; empty: there is none.
 template <typename Header>
-std::span<const uint8_t> Attribute(std::span<const uint8_t> answer, uint16_t type) {
-  size_t at = NLMSG_ALIGN(sizeof(Header));
-  while (at + sizeof(rtattr) <= answer.size()) {
-    rtattr attribute;
-    memcpy(&attribute, answer.data() + at, sizeof(attribute));
-    if (attribute.rta_len < sizeof(attribute) || at + attribute.rta_len > answer.size()) return {};
-    if (attribute.rta_type == type)
-      return answer.subspan(at + RTA_LENGTH(0), attribute.rta_len - RTA_LENGTH(0));
-    at += RTA_ALIGN(attribute.rta_len);
-  }
-  return {};
+Header HeaderOf(std::string_view message) {
+  Header header = {};
+  if (message.size() >= NLMSG_HDRLEN + sizeof(header))
+    memcpy(&header, message.data() + NLMSG_HDRLEN, sizeof(header));
+  return header;
 }
 
 struct Route {
   uint32_t ifindex = 0;
-  IpAddress neighbour = {};
+  IpAddress hop = {};  // the router, or the address itself
   IpAddress source = {};
+  uint8_t type = RTN_UNSPEC;
+  bool by_router = false;
 };
 
 absl::StatusOr<Route> FindRoute(const IpAddress& to, const std::optional<IpAddress>& source) {
+  const std::string name = Text(to);
   rtmsg header = {};
   header.rtm_family = IsV4(to) ? AF_INET : AF_INET6;
-  header.rtm_dst_len = static_cast<uint8_t>(8 * BytesOf(to).size());
+  header.rtm_dst_len = IsV4(to) ? 32 : 128;
   if (source) header.rtm_src_len = header.rtm_dst_len;
-  Question question(RTM_GETROUTE, header);
-  question.Add(RTA_DST, BytesOf(to));
-  if (source) question.Add(RTA_SRC, BytesOf(*source));
-  WB_ASSIGN_OR_RETURN(const std::vector<uint8_t> answer, question.Ask("a route"));
-  if (answer.size() < sizeof(header)) return absl::InternalError("a route that is cut off");
-  memcpy(&header, answer.data(), sizeof(header));
-  if (header.rtm_type != RTN_UNICAST)
-    return absl::FailedPreconditionError("it is this machine's own, or not one machine's");
-  Route route{0, to, source.value_or(IpAddress{})};
-  const auto oif = Attribute<rtmsg>(answer, RTA_OIF);
-  const auto gateway = Attribute<rtmsg>(answer, RTA_GATEWAY);
-  const auto chosen = Attribute<rtmsg>(answer, RTA_PREFSRC);
-  if (oif.size() == sizeof(route.ifindex))
-    memcpy(&route.ifindex, oif.data(), sizeof(route.ifindex));
-  if (!gateway.empty()) route.neighbour = AddressOf(gateway);
-  if (!source && !chosen.empty()) route.source = AddressOf(chosen);
+  NetlinkRequest request(RTM_GETROUTE, 0, header);
+  request.Add(RTA_DST, Raw(to));
+  if (source) request.Add(RTA_SRC, Raw(*source));
+  Route route;
+  const absl::Status s = request.Run(NETLINK_ROUTE, [&](std::string_view message) {
+    const Attributes attributes = doctor::ParseMessage(message, sizeof(rtmsg));
+    route.type = HeaderOf<rtmsg>(message).rtm_type;
+    route.ifindex = doctor::AttributeU32(attributes, RTA_OIF);
+    route.source = source.value_or(Find(attributes, RTA_PREFSRC).value_or(IpAddress{}));
+    const std::optional<IpAddress> router = Find(attributes, RTA_GATEWAY);
+    route.by_router = router.has_value();
+    route.hop = router.value_or(to);
+  });
+  if (!s.ok() || route.ifindex == 0)
+    return absl::NotFoundError(absl::StrCat("no route to ", name, ": ", s.message()));
+  if (route.type == RTN_LOCAL)
+    return absl::FailedPreconditionError(absl::StrCat(name, " is an address of this machine"));
+  if (route.type != RTN_UNICAST)
+    return absl::NotFoundError(absl::StrCat("no route to ", name, ": ", "it is refused"));
   return route;
 }
 
-// Makes the kernel ask for the neighbour, or look whether it is still there.
-void Nudge(const IpAddress& to) {
-  UniqueFd fd(socket(IsV4(to) ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in v4 = {};
-  sockaddr_in6 v6 = {};
-  v4.sin_family = AF_INET;
-  v6.sin6_family = AF_INET6;
-  v4.sin_port = v6.sin6_port = htons(kDiscardPort);
-  memcpy(&v4.sin_addr, BytesOf(to).data(), sizeof(v4.sin_addr));
-  memcpy(&v6.sin6_addr, to.data(), sizeof(v6.sin6_addr));
-  const auto* address =
-      IsV4(to) ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
-  (void)sendto(fd.get(), nullptr, 0, MSG_DONTWAIT, address, IsV4(to) ? sizeof(v4) : sizeof(v6));
-}
-
-absl::Status FindMac(const Route& route, const IpAddress& to, std::array<uint8_t, 6>* mac) {
+// As if a packet for it were there: the kernel resolves it, or checks what it knows.
+void Provoke(const Route& route) {
   ndmsg header = {};
-  header.ndm_family = IsV4(route.neighbour) ? AF_INET : AF_INET6;
+  header.ndm_family = IsV4(route.hop) ? AF_INET : AF_INET6;
   header.ndm_ifindex = static_cast<int>(route.ifindex);
-  Question question(RTM_GETNEIGH, header);
-  question.Add(NDA_DST, BytesOf(route.neighbour));
-  const auto answer = question.Ask("a neighbour");
-  constexpr uint16_t kSure = NUD_REACHABLE | NUD_PERMANENT;
-  constexpr uint16_t kKnown = kSure | NUD_STALE | NUD_DELAY | NUD_PROBE;
-  if (answer.ok() && answer->size() >= sizeof(header))
-    memcpy(&header, answer->data(), sizeof(header));
-  if ((header.ndm_state & kSure) == 0) Nudge(to);
-  if ((header.ndm_state & kKnown) == 0)
-    return absl::UnavailableError("its MAC address, or its router's, is not known");
-  const auto address = Attribute<ndmsg>(*answer, NDA_LLADDR);
-  if (address.size() != mac->size())
-    return absl::FailedPreconditionError("it is not reached over Ethernet");
-  std::ranges::copy(address, mac->begin());
-  return absl::OkStatus();
+  header.ndm_flags = NTF_USE;
+  NetlinkRequest request(RTM_NEWNEIGH, NLM_F_CREATE, header);
+  request.Add(NDA_DST, Raw(route.hop));
+  (void)request.Run(NETLINK_ROUTE, [](std::string_view) {});
 }
 
-absl::Status ReadInterface(NextHop* hop) {
+absl::StatusOr<Mac> OwnMac(const std::string& interface) {
   UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request = {};
-  if (!fd || if_indextoname(hop->ifindex, request.ifr_name) == nullptr ||
-      ioctl(fd.get(), SIOCGIFMTU, &request) != 0)
-    return PosixError("read", "the MTU of an interface");
-  hop->mtu = static_cast<uint32_t>(request.ifr_mtu);
-  if (ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0)
-    return PosixError("read", "the MAC address of an interface");
+  strncpy(request.ifr_name, interface.c_str(), IFNAMSIZ - 1);
+  if (!fd || ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0)
+    return PosixError("read the MAC address of", interface);
   if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
-    return absl::FailedPreconditionError("it is not reached over Ethernet");
-  memcpy(hop->mac_source.data(), request.ifr_hwaddr.sa_data, hop->mac_source.size());
-  return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat("interface ", interface, " is no Ethernet"));
+  Mac mac;
+  memcpy(mac.data(), request.ifr_hwaddr.sa_data, mac.size());
+  return mac;
 }
 
 }  // namespace
 
-absl::StatusOr<NextHop> FindNextHop(const IpAddress& to, const std::optional<IpAddress>& source) {
+absl::StatusOr<Neighbours> Neighbours::Read() {
+  Neighbours all;
+  NetlinkRequest request(RTM_GETNEIGH, NLM_F_DUMP, ndmsg{});
+  WB_RETURN_IF_ERROR(request.Run(NETLINK_ROUTE, [&](std::string_view message) {
+    const Attributes attributes = doctor::ParseMessage(message, sizeof(ndmsg));
+    const auto header = HeaderOf<ndmsg>(message);
+    const std::optional<IpAddress> address = kern::Find(attributes, NDA_DST);
+    const auto mac = attributes.find(NDA_LLADDR);
+    if (!address) return;
+    Neighbour& n = all.known_[{static_cast<uint32_t>(header.ndm_ifindex), *address}];
+    n.state = header.ndm_state;
+    if (mac != attributes.end() && mac->second.size() == n.mac.size())
+      memcpy(n.mac.data(), mac->second.data(), n.mac.size());
+  }));
+  return all;
+}
+
+absl::StatusOr<NextHop> Neighbours::Find(const IpAddress& to,
+                                         const std::optional<IpAddress>& source) const {
   WB_ASSIGN_OR_RETURN(const Route route, FindRoute(to, source));
+  char interface[IF_NAMESIZE];
+  if (if_indextoname(route.ifindex, interface) == nullptr)
+    return PosixError("find the interface to", Text(to));
   NextHop hop;
+  WB_ASSIGN_OR_RETURN(hop.mac_source, OwnMac(interface));
+  WB_ASSIGN_OR_RETURN(const int mtu, Mtu(interface));
+  hop.mtu = static_cast<uint32_t>(mtu);
   hop.ifindex = route.ifindex;
   hop.source = route.source;
-  WB_RETURN_IF_ERROR(ReadInterface(&hop));
-  WB_RETURN_IF_ERROR(FindMac(route, to, &hop.mac_destination));
+  hop.by_router = route.by_router;
+  const auto it = known_.find({route.ifindex, route.hop});
+  const uint16_t state = it == known_.end() ? uint16_t{NUD_NONE} : it->second.state;
+  if ((state & kSure) == 0) Provoke(route);
+  if ((state & kValid) == 0)
+    return absl::UnavailableError(
+        absl::StrCat("no MAC address of ", Text(to), route.by_router ? "'s router" : "", " on ",
+                     interface, state == NUD_FAILED ? ": nobody answers" : " yet"));
+  hop.mac_destination = it->second.mac;
   return hop;
+}
+
+absl::StatusOr<NextHop> FindNextHop(const IpAddress& to, const std::optional<IpAddress>& source) {
+  WB_ASSIGN_OR_RETURN(const Neighbours now, Neighbours::Read());
+  return now.Find(to, source);
+}
+
+void SetWay(wb_target& target, const NextHop& hop) {
+  const uint32_t outer = target.tunnel == 0   ? 0
+                         : target.tunnel == 4 ? sizeof(iphdr)
+                                              : sizeof(ip6_hdr);
+  target.ifindex = hop.ifindex;
+  target.mtu = hop.mtu > outer ? hop.mtu - outer : 0;
+  std::ranges::copy(hop.mac_destination, target.mac_destination);
+  std::ranges::copy(hop.mac_source, target.mac_source);
 }
 
 }  // namespace wb::kern

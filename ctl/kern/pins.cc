@@ -64,6 +64,18 @@ absl::StatusOr<std::string> MakePinDir(const std::string& dir, const std::string
   return pin_dir;
 }
 
+absl::Status SetPins(bpf_object* object, const std::string& dir,
+                     absl::FunctionRef<bool(std::string_view)> whose) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    const std::string name = bpf_map__name(map);
+    if (!bpf_map__autocreate(map) || !whose(name)) continue;
+    if (bpf_map__set_pin_path(map, absl::StrCat(dir, "/", name).c_str()) != 0)
+      return PosixError("set the pin of", name);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ProtectPins(bpf_object* object) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {

@@ -5,7 +5,9 @@
 #define WEBBOOSTER_CTL_KERN_PINS_H_
 
 #include <string>
+#include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 
 struct bpf_object;
@@ -17,6 +19,11 @@ namespace wb::kern {
 // detaches it.
 absl::StatusOr<std::string> MakePinDir(const std::string& dir, const std::string& version,
                                        const std::string& remedy);
+
+// The maps that `whose` says by their names are to be pinned in `dir` when the object is loaded, or
+// adopted from there.
+absl::Status SetPins(bpf_object* object, const std::string& dir,
+                     absl::FunctionRef<bool(std::string_view)> whose);
 
 // Mode 0600 for all pins of the loaded object's maps.
 absl::Status ProtectPins(bpf_object* object);

@@ -14,7 +14,6 @@
 #include <cstring>
 #include <filesystem>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ctl/kern/pins.h"
 #include "spdlog/spdlog.h"
@@ -116,17 +115,12 @@ absl::Status Programs::Open(const LoadOptions& options) {
   settings->max_cwnd_bytes = kMaxBurstBytes;
   std::copy(std::begin(kSegmentSizes), std::end(kSegmentSizes), settings->seg_size);
 
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skel_->obj) {
-    const std::string name = bpf_map__name(map);
-    // Scratch memory, constants and the tap belong to the programs; what tells of connections and
-    // objects outlives them.
-    if (!absl::StartsWith(name, "wb_") || absl::EndsWith(name, "_scratch") || name == "wb_work" ||
-        name == "wb_tap")
-      continue;
-    if (bpf_map__set_pin_path(map, absl::StrCat(pin_dir_, "/", name).c_str()) != 0)
-      return PosixError("set the pin of", name);
-  }
+  // Scratch memory, constants and the tap belong to the programs; what tells of connections and
+  // objects outlives them.
+  WB_RETURN_IF_ERROR(SetPins(skel_->obj, pin_dir_, [](std::string_view map) {
+    return map.starts_with("wb_") && !map.ends_with("_scratch") && map != "wb_work" &&
+           map != "wb_tap";
+  }));
   if (webbooster_bpf__load(skel_) != 0) {
     const int error = errno;
     if (adopted_ && error == EINVAL)

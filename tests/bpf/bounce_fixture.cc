@@ -6,12 +6,15 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iterator>
 #include <vector>
 
 #include "ctl/kern/programs.h"
+#include "tests/support/odd_packets.h"
 
 namespace wb::kern {
 namespace {
@@ -46,48 +49,6 @@ IpAddress Ip(const support::Address& a) {
 support::Address Vip(bool v6) { return v6 ? support::V6(5) : support::V4(198, 18, 5, 1); }
 support::Address Origin(bool v6) { return v6 ? support::V6(2) : support::V4(198, 18, 1, 1); }
 
-std::string Text(const Bytes& bytes, size_t from, size_t n) {
-  return std::string(bytes.begin() + static_cast<long>(from),
-                     bytes.begin() + static_cast<long>(from + n));
-}
-
-Bytes Tunnelled(const Bytes& frame, bool inner_v6, bool v6, const support::Address& from) {
-  const size_t inner = frame.size() - 14;
-  const uint8_t protocol = inner_v6 ? 41 : 4;
-  Bytes out(frame.begin(), frame.begin() + 12);
-  if (v6) {
-    out.insert(out.end(), {0x86, 0xdd, 0x60, 0, 0, 0, static_cast<uint8_t>(inner >> 8),
-                           static_cast<uint8_t>(inner), protocol, 64});
-    out.insert(out.end(), from.begin(), from.end());
-    const support::Address to = Origin(true);
-    out.insert(out.end(), to.begin(), to.end());
-  } else {
-    const size_t total = inner + 20;
-    const support::Address to = Origin(false);
-    Bytes ip = {0x45,
-                0,
-                static_cast<uint8_t>(total >> 8),
-                static_cast<uint8_t>(total),
-                0,
-                0,
-                0x40,
-                0,
-                64,
-                protocol,
-                0,
-                0};
-    ip.insert(ip.end(), from.begin() + 12, from.end());
-    ip.insert(ip.end(), to.begin() + 12, to.end());
-    const auto sum = static_cast<uint16_t>(~support::InternetSum(Text(ip, 0, ip.size())));
-    ip[10] = static_cast<uint8_t>(sum >> 8);
-    ip[11] = static_cast<uint8_t>(sum);
-    out.insert(out.end(), {8, 0});
-    out.insert(out.end(), ip.begin(), ip.end());
-  }
-  out.insert(out.end(), frame.begin() + 14, frame.end());
-  return out;
-}
-
 BounceTest::BounceTest()
     : next_(Next()),
       hop_(NextHop{.ifindex = 1,
@@ -121,7 +82,11 @@ Bounce::Options BounceTest::Options() {
 
 void BounceTest::Load(const Bounce::Options& options) {
   auto bounce = Bounce::Load(options, [this](const IpAddress&, const auto&) { return hop_; });
-  ASSERT_TRUE(bounce.ok()) << bounce.status();
+  if (!bounce.ok()) {  // no failure that mutate.py may take for one of the tests
+    fprintf(stderr, "%s\n", bounce.status().ToString().c_str());
+    std::filesystem::remove_all(dir_);
+    std::exit(2);
+  }
   bounce_ = *std::move(bounce);
 }
 
@@ -182,27 +147,12 @@ void BounceTest::ExpectOn(const Segment& s, const char* reason) {
 void BounceTest::ExpectBounced(const Bytes& frame, const char* reason) {
   const bool v6 = GetParam();
   const Ran ran = Run(frame);
-  ASSERT_EQ(ran.verdict, XDP_TX);
+  EXPECT_EQ(ran.verdict, XDP_TX);
   EXPECT_THAT(Counted(), ElementsAre(Pair(reason, 1)));
-  const size_t outer = v6 ? 40 : 20;
-  ASSERT_EQ(ran.frame.size(), frame.size() + outer);
-  EXPECT_EQ(Text(ran.frame, 0, 12), Text({9, 9, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8}, 0, 12));
-  EXPECT_EQ(Text(ran.frame, 14 + outer, frame.size() - 14), Text(frame, 14, frame.size() - 14));
-  Bytes want = Tunnelled(frame, v6, v6, Origin(v6));
-  // From the origin to the booster.
-  const support::Address to = Booster(v6);
-  const size_t at = v6 ? 14 + 24 : 14 + 16;
-  std::copy(to.begin() + (v6 ? 0 : 12), to.end(), want.begin() + static_cast<long>(at));
-  EXPECT_EQ(Text(ran.frame, at - (v6 ? 16 : 4), v6 ? 32 : 8),
-            Text(want, at - (v6 ? 16 : 4), v6 ? 32 : 8));
-  if (!v6) {
-    EXPECT_EQ(support::InternetSum(Text(ran.frame, 14, 20)), 0xffff) << "checksum of the header";
-    EXPECT_EQ(ran.frame[14 + 9], 4);
-    EXPECT_EQ(ran.frame[16] << 8 | ran.frame[17], static_cast<int>(frame.size() - 14 + 20));
-  } else {
-    EXPECT_EQ(ran.frame[14 + 6], 41);
-    EXPECT_EQ(ran.frame[18] << 8 | ran.frame[19], static_cast<int>(frame.size() - 14));
-  }
+  Bytes want = support::InTunnel(frame, Origin(v6), Booster(v6));
+  const Bytes macs = {9, 9, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8};
+  std::copy(macs.begin(), macs.end(), want.begin());
+  EXPECT_EQ(ran.frame, want);
 }
 
 void BounceTest::ExpectBounced(const Segment& s, const char* reason) {

@@ -29,9 +29,6 @@ inline constexpr uint32_t kOn = XDP_PASS;
 IpAddress Ip(const support::Address& a);
 support::Address Vip(bool v6);
 support::Address Origin(bool v6);
-std::string Text(const Bytes& bytes, size_t from, size_t n);
-// The packet of the frame, in a tunnel to the origin.
-Bytes Tunnelled(const Bytes& frame, bool inner_v6, bool v6, const support::Address& from);
 
 class BounceTest : public testing::TestWithParam<bool> {
  protected:

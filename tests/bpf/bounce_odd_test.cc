@@ -117,7 +117,7 @@ TEST_P(BounceOddTest, AnIcmpErrorThatDoesNotFitIsNotAnswered) {
 
 TEST_P(BounceOddTest, ADirectorsIcmpErrorNeverReturns) {
   ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
-  const Ran ran = Run(Tunnelled(TooBig(), v6(), false, support::V4(198, 18, 7, 7)));
+  const Ran ran = Run(support::InTunnel(TooBig(), support::V4(198, 18, 7, 7), Origin(false)));
   EXPECT_EQ(ran.verdict, kOn);
   EXPECT_EQ(ran.frame, TooBig());
   EXPECT_THAT(Counted(), ElementsAre(Pair("decapsulated", 1)));

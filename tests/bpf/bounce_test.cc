@@ -6,10 +6,13 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "booster/link/socket_address.h"
 #include "tests/bpf/bounce_fixture.h"
+#include "tests/support/knock.h"
 #include "tests/support/machine.h"
 #include "tests/support/odd_packets.h"
 
@@ -17,6 +20,7 @@ namespace wb::kern {
 namespace {
 
 using link::BounceMode;
+using support::InTunnel;
 using support::PacketBuilder;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -74,6 +78,10 @@ TEST_P(BounceTest, WithoutAHeartbeatAllIsCalm) {
   ExpectOn(From(support::kSyn, 2), "syn_stale");
   ExpectOn(From(support::kSyn, 1), "syn_stale");
   ExpectBounced(From(support::kAck, 2), "followed");
+  // Back again, it has what the web server was given meanwhile no more.
+  Load();
+  ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
+  ExpectOn(From(support::kSyn, 1), "syn_again");
 }
 
 TEST_P(BounceTest, ASynSentAgainStaysWhereItWas) {
@@ -91,8 +99,10 @@ TEST_P(BounceTest, OtherPacketsFollowUntilTheBoosterHasNone) {
   ASSERT_TRUE(Say(BounceMode::kCalm).ok());
   ExpectOn(From(support::kAck), nullptr);
   ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
-  for (const uint8_t flags : {support::kAck, support::kRst, uint8_t(support::kFin | support::kAck),
-                              uint8_t(support::kSyn | support::kAck)})
+  for (const uint8_t flags :
+       {support::kAck, support::kRst, uint8_t(support::kFin | support::kAck),
+        uint8_t(support::kSyn | support::kAck), uint8_t(support::kSyn | support::kRst),
+        uint8_t(support::kSyn | support::kFin)})
     ExpectBounced(From(flags), "followed");
   ASSERT_TRUE(Say(BounceMode::kCalm).ok());
   ExpectBounced(From(support::kAck), "followed");
@@ -166,6 +176,38 @@ TEST_P(BounceTest, WhatHasASocketHereStays) {
     ExpectOn(s, "here");  // of the connection before
     s.seq += 1u << 24;
     ExpectBounced(s, "followed");
+    ASSERT_TRUE(Say(BounceMode::kCalm).ok());
+    s.flags = support::kSyn;
+    ExpectOn(s, "syn_calm");
+    s.flags = support::kAck;
+    s.seq++;
+    ExpectOn(s, "here");  // the web server has the new one, too
+  });
+}
+
+TEST_P(BounceTest, ASynCookieOfTheWebServersStays) {
+  support::InNewNamespace([&] {
+    const bool v6 = GetParam();
+    std::ofstream("/proc/sys/net/ipv4/tcp_syncookies") << 2 << std::flush;  // always
+    support::Shell("ip link add wbb0 address 02:00:00:00:00:02 type veth peer name wbb1");
+    support::Shell("ip link set lo up; ip link set wbb0 up; ip link set wbb1 up");
+    support::Shell("ip addr add 198.18.5.1/32 dev lo; ip addr add fd00::5/128 dev lo nodad");
+    support::Shell("ip route add 198.18.1.0/24 dev wbb0; ip route add fd00::/64 dev wbb0");
+    const std::string mac = " lladdr 02:00:00:00:00:01 dev wbb0 nud permanent";
+    support::Shell("ip neigh add 198.18.1.2" + mac + "; ip neigh add fd00::1" + mac);
+    const auto vip = link::SocketAddress::Parse(v6 ? "fd00::5" : "198.18.5.1", 80);
+    const base::UniqueFd listener(socket(vip->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(bind(listener.get(), vip->get(), vip->size()), 0) << strerror(errno);
+    ASSERT_EQ(listen(listener.get(), 5), 0);
+    ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
+    Segment s = From(support::kSyn);
+    const uint32_t cookie = support::Knock("wbb1", s);
+    s.flags = support::kAck;
+    s.seq++;
+    s.ack = (cookie + 1) ^ 1u << 20;
+    ExpectBounced(s, "followed");
+    s.ack = cookie + 1;
+    ExpectOn(s, "here");
   });
 }
 
@@ -191,7 +233,7 @@ TEST_P(BounceTest, WhatDoesNotFitIsAnswered) {
   // To the client: the type, the code, and the MTU.
   const size_t icmp = 14 + (s.v6 ? 40 : 20);
   ASSERT_GT(ran.frame.size(), icmp + 8);
-  EXPECT_EQ(Text(ran.frame, 0, 6), Text(PacketBuilder(s).Build(), 6, 6));
+  EXPECT_EQ(memcmp(ran.frame.data(), s.source_mac.data(), s.source_mac.size()), 0);
   EXPECT_EQ(ran.frame[icmp], s.v6 ? 2 : 3);
   EXPECT_EQ(ran.frame[icmp + 1], s.v6 ? 0 : 4);
   EXPECT_EQ(ran.frame[icmp + 6] << 8 | ran.frame[icmp + 7], static_cast<int>(kMtu - outer));
@@ -201,14 +243,14 @@ TEST_P(BounceTest, ADirectorsPacketComesOutOfItsTunnel) {
   ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
   const Bytes frame = PacketBuilder(From(support::kSyn)).Build();
   for (const bool outer_v6 : {false, true}) {
-    const Ran ran = Run(Tunnelled(frame, GetParam(), outer_v6,
-                                  outer_v6 ? support::V6(7) : support::V4(198, 18, 7, 7)));
+    const Ran ran = Run(
+        InTunnel(frame, outer_v6 ? support::V6(7) : support::V4(198, 18, 7, 7), Origin(outer_v6)));
     EXPECT_EQ(ran.verdict, kOn) << "never on to a booster";
     EXPECT_EQ(ran.frame, frame);
     EXPECT_THAT(Counted(), ElementsAre(Pair("decapsulated", 1)));
     // Anybody else's stays as it is.
-    const Bytes strange = Tunnelled(frame, GetParam(), outer_v6,
-                                    outer_v6 ? support::V6(8) : support::V4(198, 18, 7, 8));
+    const Bytes strange =
+        InTunnel(frame, outer_v6 ? support::V6(8) : support::V4(198, 18, 7, 8), Origin(outer_v6));
     const Ran refused = Run(strange);
     EXPECT_EQ(refused.verdict, kOn);
     EXPECT_EQ(refused.frame, strange);
@@ -219,7 +261,7 @@ TEST_P(BounceTest, ADirectorsPacketComesOutOfItsTunnel) {
 TEST_P(BounceTest, CutFramesPass) {
   ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
   const Bytes frame = PacketBuilder(From(support::kSyn)).Build();
-  const Bytes tunnelled = Tunnelled(frame, GetParam(), false, support::V4(198, 18, 7, 7));
+  const Bytes tunnelled = InTunnel(frame, support::V4(198, 18, 7, 7), Origin(false));
   for (const Bytes& whole : {frame, tunnelled})
     for (size_t n = 14; n < whole.size(); n++) {
       const Ran ran = Run(Bytes(whole.begin(), whole.begin() + static_cast<long>(n)));
@@ -243,8 +285,8 @@ TEST_P(BounceTest, WhoIsBoostedOutlivesUs) {
   Segment gone = From(support::kSyn, 3);
   gone.destination_port = 8080;
   ExpectOn(gone, nullptr);
-  const Bytes tunnelled = Tunnelled(PacketBuilder(From(support::kSyn, 4)).Build(), GetParam(),
-                                    false, support::V4(198, 18, 7, 7));
+  const Bytes tunnelled = InTunnel(PacketBuilder(From(support::kSyn, 4)).Build(),
+                                   support::V4(198, 18, 7, 7), Origin(false));
   EXPECT_EQ(Run(tunnelled).frame, tunnelled);
 }
 

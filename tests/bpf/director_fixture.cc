@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/machine.h"
+#include "tests/support/odd_packets.h"
 #include "webbooster/abi/control.h"
 #include "webbooster/base/check.h"
 // Names the structs above.
@@ -29,8 +30,6 @@ constexpr const char* kLabels[] = {
 #undef WB_X
 };
 
-constexpr size_t kEthernet = 14;
-
 wb_conn_key KeyOf(const Segment& s) {
   wb_conn_key key = {};
   memcpy(key.remote_be32, s.source.data(), 16);
@@ -45,42 +44,10 @@ std::string NameOf(uint8_t x) {
   return absl::StrCat("origin", x - 10);
 }
 
-Bytes OuterHeader(bool v6, const support::Address& from, const support::Address& to, bool inner_v6,
-                  size_t inner, uint8_t traffic_class) {
-  const uint8_t protocol = inner_v6 ? 41 : 4;
-  if (v6) {
-    Bytes h = {static_cast<uint8_t>(0x60 | traffic_class >> 4),
-               static_cast<uint8_t>(traffic_class << 4),
-               0,
-               0,
-               static_cast<uint8_t>(inner >> 8),
-               static_cast<uint8_t>(inner),
-               protocol,
-               64};
-    h.insert(h.end(), from.begin(), from.end());
-    h.insert(h.end(), to.begin(), to.end());
-    return h;
-  }
-  const size_t total = inner + 20;
-  Bytes h = {0x45,
-             traffic_class,
-             static_cast<uint8_t>(total >> 8),
-             static_cast<uint8_t>(total),
-             0,
-             0,
-             0x40,
-             0,
-             64,
-             protocol,
-             0,
-             0};
-  h.insert(h.end(), from.begin() + 12, from.end());
-  h.insert(h.end(), to.begin() + 12, to.end());
-  const auto sum = static_cast<uint16_t>(
-      ~support::InternetSum({reinterpret_cast<const char*>(h.data()), h.size()}));
-  h[10] = static_cast<uint8_t>(sum >> 8);
-  h[11] = static_cast<uint8_t>(sum);
-  return h;
+// The MAC addresses become those of the hosts x.
+void SetMacs(Bytes& frame, uint8_t to, uint8_t from) {
+  const Bytes macs = {2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from};
+  std::copy(macs.begin(), macs.end(), frame.begin());
 }
 
 support::Address Mapped(const SocketAddress& a) {
@@ -120,10 +87,10 @@ DirectorTest::DirectorTest() {
 
 DirectorTest::~DirectorTest() { EXPECT_TRUE(director->Unpin().ok()); }
 
-void DirectorTest::Restart(std::chrono::nanoseconds lease) {
+void DirectorTest::Restart(std::chrono::nanoseconds lease, uint32_t seed) {
   director.reset();
   auto loaded = Director::Load(
-      {.pin_dir = pin_dir_, .flows = kFlows, .pending = kPending, .lease = lease, .seed = 5});
+      {.pin_dir = pin_dir_, .flows = kFlows, .pending = kPending, .lease = lease, .seed = seed});
   if (!loaded.ok()) {
     fprintf(stderr, "%s\n", loaded.status().ToString().c_str());
     std::exit(2);
@@ -207,23 +174,17 @@ std::string DirectorTest::Whither(const Bytes& before, const Ran& ran) const {
   if (ran.verdict != XDP_REDIRECT) return absl::StrCat("verdict ", ran.verdict);
   if (f.size() < before.size()) return "cut";
   const uint8_t x = f[5];
-  Bytes wanted = {2, 0, 0, 0, 0, x, 2, 0, 0, 0, 0, 1};  // to it, from wbd0
-  if (f.size() == before.size()) {
-    wanted.insert(wanted.end(), before.begin() + 12, before.end());
-    return f == wanted ? NameOf(x) : "rewritten wrongly";
+  Bytes wanted = before;
+  const bool tunnelled = f.size() != before.size();
+  if (tunnelled) {
+    const bool inner_v6 = before[12] == 0x86, v6 = f[12] == 0x86;
+    const auto traffic_class =
+        inner_v6 ? static_cast<uint8_t>(before[14] << 4 | before[15] >> 4) : before[15];
+    wanted = support::InTunnel(before, Mapped(At(1, v6)), Mapped(At(x, v6)), traffic_class);
   }
-  const bool inner_v6 = before[12] == 0x86;
-  const uint8_t traffic_class =
-      inner_v6 ? static_cast<uint8_t>(before[14] << 4 | before[15] >> 4) : before[15];
-  const size_t length =
-      inner_v6 ? 40u + (before[18] << 8 | before[19]) : size_t{before[16]} << 8 | before[17];
-  const bool outer_v6 = f[12] == 0x86;
-  const Bytes outer = OuterHeader(outer_v6, Mapped(At(1, outer_v6)), Mapped(At(x, outer_v6)),
-                                  inner_v6, length, traffic_class);
-  wanted.insert(wanted.end(), f.begin() + 12, f.begin() + 14);
-  wanted.insert(wanted.end(), outer.begin(), outer.end());
-  wanted.insert(wanted.end(), before.begin() + kEthernet, before.end());
-  return f == wanted ? NameOf(x) + " by tunnel" : "tunnelled wrongly";
+  SetMacs(wanted, x, 1);  // by wbd0
+  if (f != wanted) return tunnelled ? "tunnelled wrongly" : "rewritten wrongly";
+  return NameOf(x) + (tunnelled ? " by tunnel" : "");
 }
 
 std::string DirectorTest::Send(const Bytes& frame) {
@@ -236,13 +197,8 @@ std::string DirectorTest::Send(const Segment& segment) {
 }
 
 Bytes DirectorTest::Tunnelled(int x, const Bytes& inner, uint8_t outer_class) const {
-  Bytes f = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, static_cast<uint8_t>(x)};
-  f.insert(f.end(),
-           {static_cast<uint8_t>(v6() ? 0x86 : 0x08), static_cast<uint8_t>(v6() ? 0xdd : 0x00)});
-  const Bytes outer = OuterHeader(v6(), Mapped(At(x)), Mapped(At(1)), inner[12] == 0x86,
-                                  inner.size() - kEthernet, outer_class);
-  f.insert(f.end(), outer.begin(), outer.end());
-  f.insert(f.end(), inner.begin() + kEthernet, inner.end());
+  Bytes f = support::InTunnel(inner, Mapped(At(x)), Mapped(At(1)), outer_class);
+  SetMacs(f, 1, static_cast<uint8_t>(x));
   return f;
 }
 

@@ -45,7 +45,7 @@ class DirectorTest : public testing::TestWithParam<bool> {
   Target Booster(int n) const;                                       // by tunnel; n from 1
   Service TheService(std::vector<Target> origins) const;
   // Replaces the process: the director is destroyed and loaded again.
-  void Restart(std::chrono::nanoseconds lease = std::chrono::hours(1));
+  void Restart(std::chrono::nanoseconds lease = std::chrono::hours(1), uint32_t seed = 5);
   void Boost() { director->SetMode(kDomain, Mode::kBoosted); }
   void Calm() { director->SetMode(kDomain, Mode::kCalm); }
 

@@ -60,6 +60,9 @@ TEST_P(DirectorOddTest, WhatAnotherBoosterSendsIsTakenOutAndStaysHere) {
   EXPECT_EQ(SendTunnelled(21, Ack()), "passed: flow_local tunnel_in");
   EXPECT_EQ(director->Kept(kDomain, Side::kLocal), 1u);
   EXPECT_EQ(SendTunnelled(21, Ack(kIsn, 2000)), "origin1: degraded tunnel_in") << "no socket here";
+  EXPECT_EQ(Connect(3000), "origin1");
+  EXPECT_EQ(SendTunnelled(21, Syn(kIsn + 9, 3000)), "passed: new_local tunnel_in");
+  EXPECT_EQ(SendTunnelled(21, Ack(kIsn + 9, 3000)), "passed: flow_local tunnel_in");
 }
 
 TEST_P(DirectorOddTest, NothingGoesFromABoosterToABooster) {
@@ -83,6 +86,20 @@ TEST_P(DirectorOddTest, NothingGoesFromABoosterToABooster) {
   }
 }
 
+TEST_P(DirectorOddTest, NoFragmentGoesFromABoosterToABooster) {
+  ASSERT_TRUE(director->SetBoosters(At(1), {Booster(1)}).ok());
+  Boost();
+  int tried = 0;
+  for (uint16_t port = 1; port <= 20; ++port) {
+    const Segment s = Syn(kIsn, port);
+    if (Send(FragmentOf(s, port, 0, true)) != "booster1 by tunnel: new_booster") continue;
+    ++tried;
+    EXPECT_EQ(Run(Tunnelled(21, FragmentOf(s, port, 24, false))).verdict, uint32_t{XDP_PASS});
+    EXPECT_EQ(Counted(), "fragment_lost tunnel_in");
+  }
+  EXPECT_GT(tried, 3);
+}
+
 TEST_P(DirectorOddTest, WhatABouncingOriginSendsNeverReturns) {
   ASSERT_TRUE(director->SetBouncers({At(25)}).ok());
   EXPECT_EQ(SendTunnelled(25, Syn()), "passed: new_local tunnel_in");
@@ -103,6 +120,23 @@ TEST_P(DirectorOddTest, TunnelsOfOthersAreLeftAlone) {
   EXPECT_EQ(Send(Tunnelled(26, inner)), "passed: tunnel_refused");
   ASSERT_TRUE(director->SetBoosters(At(1), {}).ok());
   EXPECT_EQ(Send(Tunnelled(21, inner)), "passed: tunnel_refused") << "not a booster any more";
+}
+
+TEST_P(DirectorOddTest, OddOuterHeadersAreLeftAlone) {
+  ASSERT_TRUE(director->SetBoosters(At(1), {Booster(1)}).ok());
+  const Bytes whole = Tunnelled(21, PacketBuilder(Syn()).Build());
+  if (v6()) {
+    Bytes extended = whole;
+    extended[20] = IPPROTO_DSTOPTS;
+    EXPECT_EQ(Send(extended), "passed: ");
+    return;
+  }
+  Bytes fragment = whole, options = whole;
+  fragment[20] = 0x20;
+  EXPECT_EQ(Send(fragment), "passed: ");
+  options[14] = 0x46;
+  options.insert(options.begin() + 34, {1, 1, 1, 0});
+  EXPECT_EQ(Send(options), "passed: ");
 }
 
 TEST_P(DirectorOddTest, TunnelledPacketsOfNoServicePassTakenOut) {
@@ -178,6 +212,9 @@ TEST_P(DirectorOddTest, FragmentsFollowTheirFirst) {
   Segment other = Ack();
   other.source[15] ^= 1;
   EXPECT_EQ(Send(FragmentOf(other, 5, 1480, false)), "passed: fragment_lost") << "another host's";
+  other = Ack();
+  other.destination[15] ^= 1;
+  EXPECT_EQ(Send(FragmentOf(other, 5, 1480, false)), "passed: fragment_lost") << "to another";
   Boost();
   EXPECT_EQ(Connect(2000), "passed");
   EXPECT_EQ(Send(FragmentOf(Ack(kIsn, 2000), 7, 0, true)), "passed: flow_local");
@@ -188,6 +225,23 @@ TEST_P(DirectorOddTest, FragmentsOfAFragmentedSynGoWithIt) {
   EXPECT_EQ(Send(FragmentOf(Syn(), 5, 0, true)), "origin1: new_origin");
   Boost();
   EXPECT_EQ(Send(FragmentOf(Syn(), 5, 24, false)), "origin1: fragment");
+}
+
+TEST_P(DirectorOddTest, AFragmentThatDoesNotFitIsAnswered) {
+  ASSERT_TRUE(director->SetServices({TheService({Origin(1, Encapsulation::kTunnel)})}).ok());
+  Connect(kClientPort);
+  Segment s = Ack();
+  s.payload.assign(kMtu - (v6() ? 40 + 40 + 8 : 20 + 20) - 20, 'x');
+  EXPECT_EQ(Send(FragmentOf(s, 5, 0, true)), "origin1 by tunnel: flow_origin");
+  s.payload += 'x';
+  EXPECT_EQ(Send(FragmentOf(s, 6, 0, true)), "answered: too_big");
+}
+
+TEST_P(DirectorOddTest, FragmentsOfOtherProtocolsPass) {
+  Connect(kClientPort);
+  Bytes f = FragmentOf(Ack(), 5, 0, true);
+  f[v6() ? 54 : 23] = IPPROTO_UDP;
+  EXPECT_EQ(Send(f), "passed: ");
 }
 
 TEST_P(DirectorOddTest, AFragmentOfLongAgoIsForgotten) {
@@ -222,6 +276,19 @@ TEST_P(DirectorOddTest, IcmpErrorsGoWhereTheConnectionIs) {
   Send(Syn(kIsn, 4000));
   EXPECT_EQ(Send(Icmp(v6() ? 1 : 3, 1, 4000)), "origin1: icmp");
   EXPECT_EQ(Entries("wb_flows"), 2u) << "no sign of life of the client";
+}
+
+TEST_P(DirectorOddTest, IcmpErrorsGoInTunnels) {
+  ASSERT_TRUE(director->SetServices({TheService({Origin(1, Encapsulation::kTunnel)})}).ok());
+  Connect(kClientPort);
+  EXPECT_EQ(Send(Icmp(v6() ? 1 : 3, 0)), "origin1 by tunnel: icmp");
+}
+
+TEST_P(DirectorOddTest, IcmpErrorsAreNoSignOfLife) {
+  Connect(kClientPort);
+  Alter(Ack(), [](wb_flow& f) { f.seen -= 3600; });
+  EXPECT_EQ(Send(Icmp(v6() ? 1 : 3, 0)), "origin1: icmp");
+  EXPECT_EQ(director->Kept(kDomain, Side::kRemote, 10), 0u);
 }
 
 TEST_P(DirectorOddTest, OtherIcmpPasses) {

@@ -2,10 +2,6 @@
 // The director's second chance: connections of this machine's sockets and SYN cookies are known
 // without an entry.
 #include <arpa/inet.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -13,6 +9,7 @@
 #include <string>
 
 #include "tests/bpf/director_fixture.h"
+#include "tests/support/knock.h"
 #include "webbooster/base/unique_fd.h"
 
 namespace wb::director {
@@ -47,29 +44,9 @@ class DirectorSocketTest : public DirectorTest {
     return s;
   }
 
-  // Sends a SYN of the neighbour 11 over the wire; returns the sequence number of the answer.
+  // A SYN of the neighbour 11.
   uint32_t Knock(uint16_t port) const {
-    UniqueFd wire(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)));
-    sockaddr_ll at = {};
-    at.sll_family = AF_PACKET;
-    at.sll_protocol = htons(ETH_P_ALL);
-    at.sll_ifindex = static_cast<int>(if_nametoindex("wbd1"));
-    EXPECT_EQ(bind(wire.get(), reinterpret_cast<sockaddr*>(&at), sizeof(at)), 0);
-    const Bytes frame = support::PacketBuilder(Of(11, support::kSyn, port)).Build();
-    EXPECT_EQ(send(wire.get(), frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size()));
-    pollfd ready = {wire.get(), POLLIN, 0};
-    while (poll(&ready, 1, 5000) == 1) {
-      uint8_t answer[256];
-      const ssize_t n = recv(wire.get(), answer, sizeof(answer), 0);
-      const uint8_t* tcp = answer + (v6() ? 54 : 34);
-      if (n < (v6() ? 74 : 54) || tcp[13] != (support::kSyn | support::kAck)) continue;
-      if ((tcp[2] << 8 | tcp[3]) != port) continue;
-      uint32_t seq;
-      memcpy(&seq, tcp + 4, 4);
-      return ntohl(seq);
-    }
-    ADD_FAILURE() << "no answer";
-    return 0;
+    return support::Knock("wbd1", Of(11, support::kSyn, port));
   }
 
   UniqueFd listener_;

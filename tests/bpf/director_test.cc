@@ -81,6 +81,20 @@ TEST_P(DirectorTest, APortThatIsUsedAgainIsJudgedAnew) {
   }
 }
 
+TEST_P(DirectorTest, ADuplicateSynOfAClosedConnectionStays) {
+  EXPECT_EQ(Connect(kClientPort), "origin1");
+  Send(With(support::kFin | support::kAck));
+  Boost();
+  EXPECT_EQ(Send(Syn()), "origin1: syn_again");
+}
+
+TEST_P(DirectorTest, ASynThatIsTakenBackFreesThePort) {
+  EXPECT_EQ(Send(Syn()), "origin1: new_origin");
+  EXPECT_EQ(Send(With(support::kRst)), "origin1: flow_origin rst");
+  Boost();
+  EXPECT_EQ(Send(Syn(kIsn + 5000)), "passed: new_local");
+}
+
 TEST_P(DirectorTest, AForgedSynMovesNoOpenConnection) {
   EXPECT_EQ(Connect(kClientPort), "origin1");
   Boost();
@@ -120,6 +134,12 @@ TEST_P(DirectorTest, WithoutAHeartbeatNewConnectionsAreCalmAndOldOnesStay) {
   EXPECT_EQ(Send(Syn(kIsn, 3000)), "passed: new_local");
 }
 
+TEST_P(DirectorTest, WithoutAHeartbeatASynSentAgainStaysAtItsOrigin) {
+  EXPECT_EQ(Send(Syn()), "origin1: new_origin");
+  Restart(std::chrono::nanoseconds(1));
+  EXPECT_EQ(Send(Syn()), "origin1: syn_again");
+}
+
 TEST_P(DirectorTest, SeveralOriginsShareAndADeadOneGetsNothingNew) {
   ASSERT_TRUE(director->SetServices({TheService({Origin(1), Origin(2), Origin(3)})}).ok());
   std::map<std::string, int> share;
@@ -134,6 +154,40 @@ TEST_P(DirectorTest, SeveralOriginsShareAndADeadOneGetsNothingNew) {
     EXPECT_NE(now, "origin2");
   }
   EXPECT_FALSE(director->SetAlive(Origin(9), false)) << "not known";
+}
+
+TEST_P(DirectorTest, ASynForADeadOriginIsJudgedAnew) {
+  ASSERT_TRUE(director->SetServices({TheService({Origin(1), Origin(2)})}).ok());
+  std::set<std::string> begun, open;
+  for (uint16_t port = 1; port <= 20; ++port) begun.insert(Send(Syn(kIsn, port)));
+  for (uint16_t port = 101; port <= 120; ++port) open.insert(Connect(port));
+  EXPECT_EQ(begun.size(), 2u);
+  EXPECT_EQ(open.size(), 2u);
+  EXPECT_TRUE(director->SetAlive(Origin(1), false));
+  for (uint16_t port = 1; port <= 20; ++port)
+    EXPECT_TRUE(Send(Syn(kIsn, port)).starts_with("origin2: ")) << port;
+  for (uint16_t port = 101; port <= 120; ++port)
+    EXPECT_TRUE(Send(Syn(kIsn + 9, port)).starts_with("origin2: ")) << port;
+}
+
+TEST_P(DirectorTest, ClientsShareByTheirAddressesToo) {
+  ASSERT_TRUE(director->SetServices({TheService({Origin(1), Origin(2), Origin(3)})}).ok());
+  std::set<std::string> places;
+  for (uint8_t x = 1; x <= 60; ++x) {
+    Segment s = Syn();
+    s.source[15] = x;
+    places.insert(Send(s));
+  }
+  EXPECT_EQ(places.size(), 3u);
+}
+
+TEST_P(DirectorTest, AnotherSeedSharesOtherwise) {
+  ASSERT_TRUE(director->SetServices({TheService({Origin(1), Origin(2)})}).ok());
+  std::string with_one, with_other;
+  for (uint16_t port = 1; port <= 40; ++port) with_one += Send(Syn(kIsn, port));
+  Restart(std::chrono::hours(1), 6);
+  for (uint16_t port = 1; port <= 40; ++port) with_other += Send(Syn(kIsn + 9, port));
+  EXPECT_NE(with_one, with_other);
 }
 
 TEST_P(DirectorTest, WhenAllOriginsAreSaidToBeDeadOneIsTried) {
@@ -196,6 +250,14 @@ TEST_P(DirectorTest, WithoutAnEntryAnotherBoosterIsAskedFirst) {
   for (uint16_t port = 1; port <= 60; ++port) places.insert(Send(Ack(kIsn, port)));
   EXPECT_EQ(places, (std::set<std::string>{"origin1: degraded", "booster1 by tunnel: degraded",
                                            "booster2 by tunnel: degraded"}));
+}
+
+TEST_P(DirectorTest, WithoutAnEntryADeadBoosterIsNotAsked) {
+  ASSERT_TRUE(director->SetBoosters(At(1), {Booster(1), Booster(2)}).ok());
+  director->SetAlive(Booster(1), false);
+  std::set<std::string> places;
+  for (uint16_t port = 1; port <= 60; ++port) places.insert(Send(Ack(kIsn, port)));
+  EXPECT_EQ(places, (std::set<std::string>{"origin1: degraded", "booster2 by tunnel: degraded"}));
 }
 
 TEST_P(DirectorTest, AFloodOfSynsDisplacesNoConnection) {
@@ -270,9 +332,12 @@ TEST_P(DirectorTest, ARestartAdoptsConnectionsModesAndServices) {
 
 TEST_P(DirectorTest, AServiceThatGoesKeepsItsConnections) {
   Connect(1000);
+  Connect(1500);
   ASSERT_TRUE(director->SetServices({}).ok());
   EXPECT_EQ(Send(Syn(kIsn, 2000)), "passed: ");
   EXPECT_EQ(Send(Ack(kIsn, 1000)), "origin1: flow_origin");
+  EXPECT_EQ(Send(Syn(kIsn + 9, 1500)), "passed: ");
+  EXPECT_EQ(Send(Ack(kIsn + 9, 1500)), "passed: ") << "of the connection that is no service's";
   ASSERT_TRUE(director->SetServices({TheService({Origin(2)})}).ok());
   EXPECT_EQ(Connect(3000), "origin2");
   EXPECT_EQ(Send(Ack(kIsn, 1000)), "origin1: flow_origin");

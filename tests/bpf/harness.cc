@@ -3,15 +3,11 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dlfcn.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <span>
 
 #include "ctl/cache/template.h"
@@ -19,24 +15,6 @@
 #include "webbooster/abi/reasons.h"
 #include "webbooster/base/check.h"
 #include "webbooster/base/unique_fd.h"
-
-// Takes the place of libbpf's for this program, so that Programs::Load loads another object when
-// WB_BPF_OBJECT says so.
-extern "C" int bpf_object__open_skeleton(bpf_object_skeleton* s, const bpf_object_open_opts* opts) {
-  static std::string object;
-  // The object of that name: webbooster.bpf.o is what the skeleton calls webbooster_bpf.
-  const char* path = getenv("WB_BPF_OBJECT");
-  if (path != nullptr && std::filesystem::path(path).stem().stem().string() + "_bpf" == s->name) {
-    std::ifstream file(path, std::ios::binary);
-    object.assign(std::istreambuf_iterator<char>(file), {});
-    s->data = object.data();
-    s->data_sz = object.size();
-  }
-  using Open = int (*)(bpf_object_skeleton*, const bpf_object_open_opts*);
-  static const auto real = reinterpret_cast<Open>(dlsym(RTLD_NEXT, "bpf_object__open_skeleton"));
-  WB_CHECK(real != nullptr, "libbpf is linked dynamically");
-  return real(s, opts);
-}
 
 namespace wb::bpf_test {
 namespace {

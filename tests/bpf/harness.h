@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real programs, loaded fresh for each test through wb::kern::Programs, and run one packet at a
-// time with BPF_PROG_TEST_RUN. Needs root and a mounted bpffs. Environment WB_BPF_OBJECT: a BPF
-// object to load instead of the one built in (mutate.py). Nothing is attached to an interface;
+// time with BPF_PROG_TEST_RUN. Needs root and a mounted bpffs. Nothing is attached to an interface;
 // packets pretend to come by the loopback device.
 #ifndef WEBBOOSTER_TESTS_BPF_HARNESS_H_
 #define WEBBOOSTER_TESTS_BPF_HARNESS_H_

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Breaks the line that keeps an invariant of the splice, one at a time, and requires that a test fails.
 
-Usage: mutate.py --source DIR --test BINARY [--jobs N] [NAME...]
+Usage: mutate.py --source DIR --tests DIR [--jobs N] [NAME...]
 Each mutation names a line of bpf/ (its whole text, which must be there exactly once), what takes its place, and the
-tests that must notice. The programs are built in a temporary folder (those that the line concerns; the others are built
-once) and given to the test program in WB_BPF_OBJECT. That the tests pass on the unchanged programs is the test program's
-own business; some must pass here, too. Exit: 0 all noticed, 1 something was not, 2 the list does not fit the tree.
+tests that must notice; those of the redirection are in mutations_redirection.py. The programs are built in a temporary
+folder (those that the line concerns; the others are built once) and given to the test program in WB_BPF_OBJECT. That the
+tests pass on the unchanged programs is the test program's own business; some must pass here, too. Exit: 0 all noticed,
+1 something was not, 2 the list does not fit the tree.
 """
 import argparse
 import concurrent.futures
-import dataclasses
 import os
 import pathlib
 import shutil
@@ -18,22 +18,9 @@ import subprocess
 import sys
 import tempfile
 
+import mutations_redirection
+from mutation import JUDGES, SPLICE, Mutation
 
-@dataclasses.dataclass
-class Mutation:
-    name: str
-    file: str  # below bpf/
-    line: str
-    becomes: str
-    tests: str  # --gtest_filter
-
-    @property
-    def object(self):
-        """What the tests load: accelerd's programs, or the booster's."""
-        return "tc_ackthin" if "ackthin" in self.file else "webbooster"
-
-
-SMOKE = "*HitIsAnsweredWith*:*QuiescenceTest.Idle*:*RetransmittedRequestGets*"
 ACK = "lib/ingress_ack.h"
 DATA = "lib/ingress_data.h"
 JUDGE = "lib/ingress_judge.h"
@@ -314,6 +301,7 @@ MUTATIONS = [
     Mutation("thin-since", THIN_ENTRY, "if (!(e->flags & WB_TF_HELD)) e->held_ns = now;", "e->held_ns = now;",
              "*FromTheFirstThat*"),
     Mutation("thin-kept", THIN_ENTRY, "__builtin_memcpy(e->frame, f->bytes, sizeof(e->frame));", "", "*TheNewestIsKept*"),
+    *mutations_redirection.MUTATIONS,
 ]
 
 
@@ -327,7 +315,7 @@ def mutated(source, mutation):
     return "\n".join(lines)
 
 
-def build(source, mutation, folder, built):
+def build(source, judge, folder, mutation=None, built=None):
     """Builds the programs of `source`, mutated, below `folder`, with the objects in `built` that the mutated file has no
     part in; returns the object's path."""
     for part in ("bpf", "include"):
@@ -340,7 +328,7 @@ def build(source, mutation, folder, built):
         for rules in built.glob("*.bpf.d"):
             if f"bpf/{mutation.file}" not in rules.read_text():
                 shutil.copyfile(rules.with_suffix(".o"), out / rules.with_suffix(".o").name)
-    wanted = out / f"{mutation.object if mutation else 'webbooster'}.bpf.o"
+    wanted = out / f"{judge.object}.bpf.o"
     make = subprocess.run(["make", "-s", "-f", "Makefile.bpf", f"OUT={out}", str(wanted)], cwd=folder,
                           capture_output=True, text=True)
     if make.returncode:
@@ -348,24 +336,35 @@ def build(source, mutation, folder, built):
     return wanted
 
 
-def run(test, program, tests):
+def run(folder, judge, program, tests):
     """Returns (exit status of the tests, the tail of what they said)."""
-    done = subprocess.run([test, f"--gtest_filter={tests}", "--gtest_brief=1"], capture_output=True, text=True,
-                          env={**os.environ, "WB_BPF_OBJECT": str(program)})
+    done = subprocess.run([folder / judge.test, f"--gtest_filter={tests}", "--gtest_brief=1"], capture_output=True,
+                          text=True, env={**os.environ, "WB_BPF_OBJECT": str(program)})
     if " 0 tests from" in done.stdout:
         raise LookupError(f"{tests}: no such test")
     return done.returncode, (done.stdout + done.stderr)[-3000:]
 
 
-def run_mutated(source, test, mutation, built):
+def run_mutated(args, mutation, built):
     with tempfile.TemporaryDirectory(prefix="wb-mutate-") as folder:
-        return run(test, build(source, mutation, pathlib.Path(folder), built), mutation.tests)
+        program = build(args.source, mutation.judge, pathlib.Path(folder), mutation, built)
+        return run(args.tests, mutation.judge, program, mutation.tests)
+
+
+def unchanged(args, judge, folder):
+    """Returns the folder of the objects; raises RuntimeError if the tests that have to pass do not."""
+    folder.mkdir()
+    program = build(args.source, judge, folder)
+    status, said = run(args.tests, judge, program, judge.smoke)
+    if status:
+        raise RuntimeError(f"{judge.smoke} fail on the unchanged programs:\n{said}")
+    return program.parent
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", type=pathlib.Path, required=True)
-    parser.add_argument("--test", required=True)
+    parser.add_argument("--tests", type=pathlib.Path, required=True)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
@@ -379,12 +378,9 @@ def main():
             mutated(args.source, m)
         with tempfile.TemporaryDirectory(prefix="wb-mutate-") as folder, \
                 concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            program = build(args.source, None, pathlib.Path(folder), None)
-            status, said = run(args.test, program, SMOKE)
-            if status:
-                print(f"{SMOKE} fail on the unchanged programs:\n{said}", file=sys.stderr)
-                return 1
-            runs = {m.name: pool.submit(run_mutated, args.source, args.test, m, program.parent) for m in chosen}
+            built = {judge: unchanged(args, judge, pathlib.Path(folder, judge.object))
+                     for judge in (SPLICE, *JUDGES.values()) if any(m.judge == judge for m in chosen)}
+            runs = {m.name: pool.submit(run_mutated, args, m, built[m.judge]) for m in chosen}
             for name, pending in runs.items():
                 status, said = pending.result()
                 # 1: a test failed. Anything else (2: not loaded, a signal) proves nothing.
@@ -394,6 +390,9 @@ def main():
     except LookupError as error:
         print(error, file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     for text in unnoticed:
         print(text, file=sys.stderr)
     return 1 if unnoticed else 0

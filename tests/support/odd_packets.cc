@@ -61,4 +61,29 @@ Bytes IcmpOfReply(const Segment& clients, uint8_t type, uint8_t code) {
   return f;
 }
 
+Bytes InTunnel(const Bytes& frame, const Address& from, const Address& to, uint8_t traffic_class) {
+  const auto low = [](size_t n) { return static_cast<uint8_t>(n); };
+  const bool v6 = from[10] == 0, inner_v6 = frame[12] == 0x86;
+  // Ethernet's padding stays outside.
+  const size_t inner =
+      inner_v6 ? size_t{40} + (frame[18] << 8 | frame[19]) : size_t{frame[16]} << 8 | frame[17];
+  const uint8_t protocol = inner_v6 ? 41 : 4;
+  Bytes f(frame.begin(), frame.begin() + 12);
+  if (v6) {
+    f.insert(f.end(), {0x86, 0xdd, low(0x60 | traffic_class >> 4), low(traffic_class << 4), 0, 0,
+                       low(inner >> 8), low(inner), protocol, 64});
+    f.insert(f.end(), from.begin(), from.end());
+    f.insert(f.end(), to.begin(), to.end());
+  } else {
+    const size_t total = inner + 20;
+    f.insert(f.end(), {8, 0, 0x45, traffic_class, low(total >> 8), low(total), 0, 0, 0x40, 0, 64,
+                       protocol, 0, 0});
+    f.insert(f.end(), from.begin() + 12, from.end());
+    f.insert(f.end(), to.begin() + 12, to.end());
+    PutSum(f, 24, kEthernet, kEthernet + 20);
+  }
+  f.insert(f.end(), frame.begin() + kEthernet, frame.end());
+  return f;
+}
+
 }  // namespace wb::support

@@ -17,21 +17,17 @@
 
 #include "booster/boosterd/metrics.h"
 #include "tests/unit/booster_view.h"
+#include "tests/unit/metrics_scrape.h"
 
 namespace wb::boosterd {
 namespace {
 
+using metrics::Scrape;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
 const std::filesystem::path kRoot = WB_SOURCE_DIR;
-
-struct Scrape {
-  std::string text;
-  std::map<std::string, std::string> types;
-  std::map<std::string, double> samples;
-};
 
 // A domain that has moved, and one that never did.
 BoostFigures Moved() {
@@ -52,22 +48,8 @@ BoostFigures Moved() {
   return figures;
 }
 
-Scrape Read(Metrics& metrics, const View& view, const BoostFigures* boost = nullptr) {
-  Scrape scrape;
-  scrape.text = metrics.Text(view, 25, boost);
-  std::istringstream lines(scrape.text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string hash, kind, name, type;
-    if (line.starts_with("# TYPE ")) {
-      words >> hash >> kind >> name >> type;
-      scrape.types[name] = type;
-    } else if (!line.starts_with('#')) {
-      const size_t space = line.rfind(' ');
-      scrape.samples[line.substr(0, space)] = std::strtod(line.c_str() + space, nullptr);
-    }
-  }
-  return scrape;
+Scrape Read(Metrics& of, const View& view, const BoostFigures* boost = nullptr) {
+  return metrics::ParseScrape(of.Text(view, 25, boost));
 }
 
 class BoosterMetricsTest : public testing::Test {

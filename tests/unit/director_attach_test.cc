@@ -253,10 +253,10 @@ class NeighboursTest : public testing::Test {
     });
   }
 
-  static absl::StatusOr<Way> Find(const std::string& host) {
-    const auto neighbours = Neighbours::Read();
+  static absl::StatusOr<kern::NextHop> Find(const std::string& host) {
+    const auto neighbours = kern::Neighbours::Read();
     EXPECT_TRUE(neighbours.ok()) << neighbours.status();
-    return neighbours->Find(At(host));
+    return neighbours->Find(At(host).Mapped());
   }
 };
 
@@ -265,15 +265,15 @@ TEST_F(NeighboursTest, AreResolvedWithoutTrafficToThem) {
     for (const char* host : {"198.18.0.11", "fd00::b"}) {
       EXPECT_TRUE(absl::IsUnavailable(Find(host).status())) << host;
       ASSERT_TRUE(Eventually([&] { return Find(host).ok(); })) << Find(host).status();
-      const Way way = *Find(host);
-      EXPECT_EQ(way.destination, (Mac{2, 0, 0, 0, 0, 0xb}));
-      EXPECT_EQ(way.source, (Mac{2, 0, 0, 0, 0, 1}));
+      const kern::NextHop way = *Find(host);
+      EXPECT_EQ(way.mac_destination, (kern::Mac{2, 0, 0, 0, 0, 0xb}));
+      EXPECT_EQ(way.mac_source, (kern::Mac{2, 0, 0, 0, 0, 1}));
       EXPECT_EQ(way.ifindex, if_nametoindex("wbe0"));
       EXPECT_EQ(way.mtu, 1500u);
       EXPECT_FALSE(way.by_router);
     }
-    EXPECT_EQ(Find("198.18.0.11")->own_address, At("198.18.0.1").Mapped());
-    EXPECT_EQ(Find("fd00::b")->own_address, At("fd00::1").Mapped());
+    EXPECT_EQ(Find("198.18.0.11")->source, At("198.18.0.1").Mapped());
+    EXPECT_EQ(Find("fd00::b")->source, At("fd00::1").Mapped());
   });
 }
 
@@ -281,7 +281,24 @@ TEST_F(NeighboursTest, BehindARouterItsMacAddressIsTheWay) {
   WithHost([&] {
     ASSERT_TRUE(Eventually([&] { return Find("198.19.5.9").ok(); }));
     EXPECT_TRUE(Find("198.19.5.9")->by_router);
-    EXPECT_EQ(Find("198.19.5.9")->destination, (Mac{2, 0, 0, 0, 0, 0xb}));
+    EXPECT_EQ(Find("198.19.5.9")->mac_destination, (kern::Mac{2, 0, 0, 0, 0, 0xb}));
+  });
+}
+
+TEST_F(NeighboursTest, TheWayIsThatOfTheSource) {
+  WithHost([&] {
+    Shell("ip addr add 198.18.0.2/24 dev wbe0; ip rule add from 198.18.0.2 lookup 77");
+    Shell("ip route add 198.18.0.11 via 198.18.0.12 dev wbe0 table 77");
+    Shell("ip neigh add 198.18.0.12 lladdr 02:00:00:00:00:0c dev wbe0 nud permanent");
+    const auto from = [](const char* source) {
+      return kern::FindNextHop(At("198.18.0.11").Mapped(), At(source).Mapped());
+    };
+    ASSERT_TRUE(from("198.18.0.2").ok()) << from("198.18.0.2").status();
+    EXPECT_EQ(from("198.18.0.2")->source, At("198.18.0.2").Mapped());
+    EXPECT_EQ(from("198.18.0.2")->mac_destination, (kern::Mac{2, 0, 0, 0, 0, 0xc}));
+    ASSERT_TRUE(Eventually([&] { return from("198.18.0.1").ok(); }));
+    EXPECT_EQ(from("198.18.0.1")->mac_destination, (kern::Mac{2, 0, 0, 0, 0, 0xb}));
+    EXPECT_TRUE(absl::IsNotFound(from("198.18.0.99").status())) << "no address of this machine";
   });
 }
 

@@ -12,13 +12,12 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <memory>
-#include <sstream>
 #include <string>
 
 #include "ctl/metrics/collector.h"
 #include "ctl/metrics/exporter.h"
+#include "tests/unit/metrics_scrape.h"
 #include "webbooster/abi/reasons.h"
 
 namespace wb::metrics {
@@ -140,31 +139,9 @@ inline std::string Get(uint16_t port, const std::string& path) {
   return answer;
 }
 
-struct Scrape {
-  std::string text;
-  std::map<std::string, std::string> types;  // By family.
-  std::map<std::string, double> samples;     // By name with labels, as written.
-};
-
 inline Scrape Parse(const std::string& answer) {
-  Scrape scrape;
   const size_t body = answer.find("\r\n\r\n");
-  scrape.text = body == std::string::npos ? "" : answer.substr(body + 4);
-  std::istringstream lines(scrape.text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string hash, kind, name, type;
-    if (line.starts_with("# TYPE ")) {
-      words >> hash >> kind >> name >> type;
-      EXPECT_TRUE(scrape.types.emplace(name, type).second) << line;
-    } else if (!line.starts_with("#")) {
-      const size_t space = line.rfind(' ');
-      const auto [at, fresh] =
-          scrape.samples.emplace(line.substr(0, space), std::stod(line.substr(space + 1)));
-      EXPECT_TRUE(fresh) << "doubled: " << line;
-    }
-  }
-  return scrape;
+  return ParseScrape(body == std::string::npos ? "" : answer.substr(body + 4));
 }
 
 class MetricsTest : public testing::Test {
