@@ -7,9 +7,10 @@
 #include "bpf/lib/steer.h"
 #include "bpf/maps/bounce.h"
 
-/* Of no service; of a domain that does not linger; the web server's and the booster's of one that does; and what may be of a
- * connection that is over, which is not remembered (bpf/lib/recent.h). Those of connections stay so until a SYN. */
-enum bounce_flow { BOUNCE_NONE, BOUNCE_CALM, BOUNCE_HERE, BOUNCE_FOLLOWED, BOUNCE_LATE };
+/* Of no service; of a domain that does not linger; the web server's and the booster's of one that does: those of connections stay
+ * so until a SYN. And the web server's for this once, which is not remembered (bpf/lib/recent.h): of a handshake that may be
+ * forged, or of a connection that may be over. */
+enum bounce_flow { BOUNCE_NONE, BOUNCE_CALM, BOUNCE_HERE, BOUNCE_FOLLOWED, BOUNCE_ONCE };
 
 struct wb_bounce {
   struct wb_pkt p;
@@ -58,9 +59,11 @@ wb_inline enum bounce_flow bounce__other(struct xdp_md *ctx, const struct wb_bou
   int state = steer__socket(ctx, &b->p);
   enum bounce_flow flow = BOUNCE_FOLLOWED;
   if (state == BPF_TCP_TIME_WAIT)
-    flow = bounce__begun(b) ? BOUNCE_FOLLOWED : BOUNCE_LATE;
-  else if (state || steer__cookie((void *)(long)ctx->data, (void *)(long)ctx->data_end, &b->p))
-    flow = BOUNCE_HERE;
+    flow = bounce__begun(b) ? BOUNCE_FOLLOWED : BOUNCE_ONCE;
+  else if (state)
+    flow = state == BPF_TCP_NEW_SYN_RECV ? BOUNCE_ONCE : BOUNCE_HERE;
+  else if (steer__cookie((void *)(long)ctx->data, (void *)(long)ctx->data_end, &b->p))
+    flow = BOUNCE_ONCE;
   bounce__count(flow == BOUNCE_FOLLOWED ? WB_B_FOLLOWED : WB_B_HERE);
   return flow;
 }
@@ -68,7 +71,7 @@ wb_inline enum bounce_flow bounce__other(struct xdp_md *ctx, const struct wb_bou
 /* That there is no socket says little while a handshake goes on by SYN cookies, and a packet may be forged: a flow is remembered
  * as the booster's only if its SYN is known to be. */
 wb_inline void bounce__remember(const struct wb_bounce *b, __u32 stamp, enum bounce_flow flow) {
-  if (flow == BOUNCE_LATE) return;
+  if (flow == BOUNCE_ONCE) return;
   if (flow == BOUNCE_FOLLOWED) {
     const struct wb_bounce_pending *seen = bpf_map_lookup_elem(&wb_bounce_syns, &b->p.key);
     if (!seen || !seen->bounced) return;

@@ -20,14 +20,6 @@ wb_inline void director__enter(const struct wb_direct *d, __u32 isn, __u32 targe
   recent__forget(&d->p.key, d->p.family);
 }
 
-wb_inline void director__remove(const struct wb_direct *d) {
-  const struct wb_flow *f = bpf_map_lookup_elem(&wb_flows, &d->p.key);
-  if (!f) return;
-  int met = recent__second() - f->seen <= WB_RECENT_SECONDS;
-  bpf_map_delete_elem(&wb_flows, &d->p.key);
-  if (met) recent__forget(&d->p.key, d->p.family);
-}
-
 /* Can a connection begin at the target? */
 wb_inline int director__usable(__u32 index) {
   const struct wb_target *t = bpf_map_lookup_elem(&wb_targets, &index);
@@ -54,9 +46,9 @@ wb_inline int director__judge(struct wb_direct *d, const struct wb_service *serv
 wb_inline int director__syn_again(const struct wb_direct *d) {
   struct wb_flow *f = bpf_map_lookup_elem(&wb_flows, &d->p.key);
   if (f) {
-    int open = !(f->flags & WB_FLOW_CLOSED) && recent__second() - f->seen <= WB_DIRECTOR_FLOW_SECONDS;
+    int open = !(f->flags & WB_FLOW_CLOSED) && (__s32)(recent__second() - f->seen) <= (__s32)WB_DIRECTOR_FLOW_SECONDS;
     if ((open || f->isn == d->p.seq) && director__usable(f->target)) return f->target;
-    director__remove(d);
+    bpf_map_delete_elem(&wb_flows, &d->p.key);
   }
   struct wb_pending *pending = bpf_map_lookup_elem(&wb_pending, &d->p.key);
   return pending && pending->isn == d->p.seq && director__usable(pending->target) ? pending->target : WB_NO_TARGET;
@@ -65,7 +57,7 @@ wb_inline int director__syn_again(const struct wb_direct *d) {
 static __noinline int director__syn(struct xdp_md *ctx, struct wb_direct *d) {
   const struct wb_service *service = director__service(d);
   if (!service) {
-    director__remove(d); /* of a time when it was one */
+    if (!bpf_map_delete_elem(&wb_flows, &d->p.key)) recent__forget(&d->p.key, d->p.family); /* of a time when it was one */
     return WB_NO_TARGET;
   }
   int target = WB_DIRECTOR_HERE;
@@ -78,10 +70,11 @@ static __noinline int director__syn(struct xdp_md *ctx, struct wb_direct *d) {
     }
     target = director__judge(d, service);
   } else {
-    director__remove(d); /* of an earlier connection: its side has been asked */
+    bpf_map_delete_elem(&wb_flows, &d->p.key); /* of an earlier connection: its side has been asked */
   }
   struct wb_pending pending = {.isn = d->p.seq, .target = target, .domain = d->domain};
   bpf_map_update_elem(&wb_pending, &d->p.key, &pending, BPF_ANY);
+  recent__forget(&d->p.key, d->p.family); /* also where the table had no room for the connection before */
   return target;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The short way of a packet whose flow this CPU has met in this second: each word of its header is read once, no helper is
+/* The short way of a packet whose flow this CPU has just met: each word of its header is read once, no helper is
  * called, and one or two lines of the CPU's own memory say where the flow is. The fewer instructions, the better: the
  * processor fetches the next packet's header meanwhile, as long as it sees so far ahead. All else, and each flow once in a
- * second, takes the long way, which decides, keeps what is kept of the flow, and lets it be remembered here.
+ * while, takes the long way, which decides, keeps what is kept of the flow, and lets it be remembered here.
  *
  * What is remembered is what the long way would say again. Where a flow may move, recent__forget() voids it on all CPUs. */
 #ifndef WEBBOOSTER_BPF_LIB_RECENT_H_
@@ -21,9 +21,9 @@ struct wb_quick {
 
 wb_inline __u32 recent__second(void) { return bpf_ktime_get_coarse_ns() >> WB_SECOND_SHIFT; }
 
-/* 256 ticks of the kernel's, a quarter of a second to 2.6: one load, where the time is a call. */
-wb_inline __u32 recent__epoch(void) { return bpf_jiffies64() >> 8; }
-#define WB_RECENT_SECONDS 3 /* that nothing is remembered for */
+/* 16 ticks of the kernel's, 16 to 160 ms: one load, where the time is a call. What is used goes the long way so often that a
+ * table of the least recently used does not give it up. */
+wb_inline __u32 recent__epoch(void) { return bpf_jiffies64() >> 4; }
 
 /* What packet__parse() takes, but for few. `ip_header`: bytes. Returns 0, or -1: the long way. */
 wb_inline int recent__segment(struct xdp_md *ctx, void *tcp, __u32 ip_header, struct wb_quick *q) {
@@ -115,7 +115,6 @@ wb_inline void recent__remember(const struct wb_conn_key *key, __u32 family, __u
   recent__of(key, family, &q);
   struct wb_recent *r = recent__place(recent__hash(&q, family));
   if (!r) return;
-  r->stamp = 0; /* no stamp for an instant */
   __builtin_memcpy(r->address, q.address, sizeof(r->address));
   r->ports = q.ports;
   r->target = target;
@@ -123,7 +122,7 @@ wb_inline void recent__remember(const struct wb_conn_key *key, __u32 family, __u
   r->stamp = stamp;
 }
 
-/* To be called when what decides on the flow is changed already, if a CPU may have met it in the last WB_RECENT_SECONDS. */
+/* To be called when what decides on the flow is changed already, if any CPU may have met it. */
 wb_inline void recent__forget(const struct wb_conn_key *key, __u32 family) {
   struct wb_quick q = {};
   recent__of(key, family, &q);
