@@ -8,10 +8,12 @@ FLOW = "lib/director_flow.h"
 FRAGMENT = "lib/fragment.h"
 ICMP = "lib/icmp.h"
 ODD = "lib/director_odd.h"
+RECENT = "lib/recent.h"
 STEER = "lib/steer.h"
 TUNNEL = "lib/tunnel.h"
 SYN_STAYS = "if ((open || f->isn == d->p.seq) && director__usable(f->target)) return f->target;"
-OPEN = "int open = !(f->flags & WB_FLOW_CLOSED) && recent__second() - f->seen <= WB_DIRECTOR_FLOW_SECONDS;"
+MET = "if (!r || r->ports != q->ports || r->address[0] != q->address[0] || r->stamp != recent__stamp(hash, family)) return NULL;"
+OPEN = "int open = !(f->flags & WB_FLOW_CLOSED) && (__s32)(recent__second() - f->seen) <= (__s32)WB_DIRECTOR_FLOW_SECONDS;"
 TIME_WAIT = "if (state == BPF_TCP_TIME_WAIT)"
 BEGUN = "return seen && seen->bounced && b->p.seq - seen->seq - 1 < WB_PENDING_BYTES;"
 FRAGMENT_LOST = "if (!f || recent__second() - f->seen > WB_DIRECTOR_FRAGMENT_SECONDS || !director__allowed(d, f->target))"
@@ -32,11 +34,12 @@ MUTATIONS = [
     Mutation("director-forged-syn", FLOW, SYN_STAYS, SYN_STAYS.replace("open || ", "open && "), "*AForgedSyn*"),
     Mutation("director-late-syn", FLOW, SYN_STAYS, SYN_STAYS.replace("(open || f->isn == d->p.seq)", "open"), "*ADuplicateSyn*"),
     Mutation("director-dead-flow", FLOW, SYN_STAYS, SYN_STAYS.replace(" && director__usable(f->target)", ""), "*ASynForADeadOrigin*"),
-    Mutation("director-flow-goes", FLOW, "director__remove(d);", "", "*APortThatIsUsedAgain*"),
-    Mutation("director-no-service", FLOW, "director__remove(d); /* of a time when it was one */", "",
+    Mutation("director-flow-goes", FLOW, "bpf_map_delete_elem(&wb_flows, &d->p.key);", "", "*APortThatIsUsedAgain*"),
+    Mutation("director-no-service", FLOW,
+             "if (!bpf_map_delete_elem(&wb_flows, &d->p.key)) recent__forget(&d->p.key, d->p.family); /* of a time when it was one */", "",
              "*AServiceThatGoes*"),
     Mutation("director-asked-elsewhere", FLOW,
-             "director__remove(d); /* of an earlier connection: its side has been asked */", "",
+             "bpf_map_delete_elem(&wb_flows, &d->p.key); /* of an earlier connection: its side has been asked */", "",
              "*IsTakenOutAndStaysHere*"),
     Mutation("director-same-syn", FLOW,
              "return pending && pending->isn == d->p.seq && director__usable(pending->target) ? pending->target : WB_NO_TARGET;",
@@ -139,14 +142,21 @@ MUTATIONS = [
              "bounce__decap(ctx); return bounce__packet(ctx, &b) ? bounce__send(ctx, &b) : -1;", "*ComesOutOfItsTunnel*"),
     Mutation("bounce-drained", BOUNCE, "if (!b->domain->lingers) return BOUNCE_CALM;", "", "*UntilTheBoosterHasNone*"),
     Mutation("bounce-open", BOUNCE, TIME_WAIT, "if (state)", "*WhatHasASocket*"),
-    Mutation("bounce-time-wait", BOUNCE, "flow = bounce__begun(b) ? BOUNCE_FOLLOWED : BOUNCE_LATE;",
-             "flow = bounce__begun(b) < 0 ? BOUNCE_FOLLOWED : BOUNCE_LATE;", "*WhatHasASocket*"),
+    Mutation("bounce-time-wait", BOUNCE, "flow = bounce__begun(b) ? BOUNCE_FOLLOWED : BOUNCE_ONCE;",
+             "flow = bounce__begun(b) < 0 ? BOUNCE_FOLLOWED : BOUNCE_ONCE;", "*WhatHasASocket*"),
     Mutation("bounce-begun-there", BOUNCE, BEGUN, BEGUN.replace("seen->bounced && ", ""), "*WhatHasASocket*"),
     Mutation("bounce-begun-since", BOUNCE, BEGUN, "return seen && seen->bounced;", "*WhatHasASocket*"),
     Mutation("bounce-cookie", BOUNCE,
-             "else if (state || steer__cookie((void *)(long)ctx->data, (void *)(long)ctx->data_end, &b->p))",
-             "else if (state)",
+             "else if (steer__cookie((void *)(long)ctx->data, (void *)(long)ctx->data_end, &b->p))", "else if (0)",
              "*ASynCookie*"),
+    # What is remembered of a flow, and until when.
+    Mutation("director-moves", FLOW, "recent__forget(&d->p.key, d->p.family); /* also where the table had no room for the connection before */",
+             "", "*LostItsEntry*:*AFlowThatMoves*"),
+    Mutation("director-overwritten", FLOW, "recent__forget(&d->p.key, d->p.family);", "", "*IsTakenBackFromABooster*"),
+    Mutation("director-epoch", RECENT, MET, MET.replace(" || r->stamp != recent__stamp(hash, family)", ""), "*ForAWhile*"),
+    Mutation("bounce-moves", BOUNCE, "recent__forget(&b->p.key, b->p.family);", "", "*WhatHasASocket*"),
+    Mutation("bounce-once", BOUNCE, "if (flow == BOUNCE_ONCE) return;", "", "*WhatHasASocket*"),
+    Mutation("bounce-surely", BOUNCE, "if (!seen || !seen->bounced) return;", "(void)seen;", "*WhatHasASocket*"),
     Mutation("bounce-icmp-here", ENTRY, "int here = steer__socket(ctx, &b->p);", "int here = 0;", "*WhatHasASocket*"),
     Mutation("bounce-icmp-drained", ENTRY, "if (!bounce__service(b) || !b->domain->lingers) return 0;",
              "if (!bounce__service(b)) return 0;", "*IcmpErrorsFollow*"),
