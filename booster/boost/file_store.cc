@@ -51,7 +51,7 @@ absl::Status WriteAll(int fd, const std::string& text, const std::string& path) 
 
 absl::Status SyncDirectoryOf(const std::string& path) {
   std::string directory = std::filesystem::path(path).parent_path();
-  if (directory.empty()) directory = ".";
+  if (directory.empty()) directory.assign(1, '.');
   const base::UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return base::PosixError("open", directory);
   if (fsync(fd.get()) != 0) return base::PosixError("fsync", directory);

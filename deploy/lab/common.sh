@@ -264,6 +264,6 @@ wait_for() {
   shift
   until "$@"; do
     ((${EPOCHREALTIME/[.,]/} < end)) || return 1
-    sleep 0.1
+    sleep 0.02
   done
 }

@@ -12,7 +12,8 @@ lab_down() {
     return 0
   fi
   saved_choices
-  down_pid "$(boosterd_pid)" 50
+  # The daemons would detach, in a second, what goes with the interfaces and the pins.
+  down_pid "$(boosterd_pid)" 0
   down_origin
   as_origin2 down_origin
   down_stragglers
@@ -46,28 +47,14 @@ saved_choices() {
 }
 
 down_origin() {
-  down_accelerd
+  down_pid "$(accelerd_pid)" 0
   down_pid "$(nginx_pid)" 30
 }
 
-# Detaching first lets accelerd remove its own programs; without one the interfaces take them along.
-down_accelerd() {
-  local pid ifname
-  pid=$(accelerd_pid) || return 0
-  if [[ -S $ACCELERD_SOCK && -x $WBCTL ]]; then
-    for ifname in "$ORIGIN_IF" "$ORIGIN_BOOSTER_IF"; do
-      timeout -k 1 3 "$WBCTL" --socket "$ACCELERD_SOCK" detach "$ifname" --force \
-        >/dev/null 2>&1 || break
-    done
-  fi
-  down_pid "$pid" 50
-}
-
-# down_pid PID TENTHS: SIGTERM, then SIGKILL when it is still there after that time.
+# down_pid PID TENTHS: SIGTERM, then SIGKILL when it is still there after that time; 0: SIGKILL at once.
 down_pid() {
   [[ -n $1 ]] || return 0
-  kill -TERM "$1" 2>/dev/null
-  wait_for "$2" pid_gone "$1" && return
+  (($2 == 0)) || { kill -TERM "$1" 2>/dev/null && wait_for "$2" pid_gone "$1" && return; }
   kill -KILL "$1" 2>/dev/null
   wait_for 50 pid_gone "$1"
 }

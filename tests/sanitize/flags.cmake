@@ -17,8 +17,8 @@ add_link_options(-fsanitize=${WB_SANITIZE})
 # What nearly every file includes, compiled once: a third of the build. Here and not by target_precompile_headers(), which
 # makes one for each target.
 set(pch ${CMAKE_BINARY_DIR}/common.pch)
-set(compile ${CMAKE_CXX_COMPILER} -std=c++20 -O0 -g1 -fstack-protector-strong -DGTEST_HAS_PTHREAD=1 ${flags})
-set(common ${CMAKE_SOURCE_DIR}/tests/sanitize/common.h)
+set(compile ${CMAKE_CXX_COMPILER} -std=c++20 -I${CMAKE_SOURCE_DIR} -O0 -g1 -fstack-protector-strong -DGTEST_HAS_PTHREAD=1 ${flags})
+set(common ${CMAKE_SOURCE_DIR}/cmake/tests.h)
 execute_process(COMMAND ${compile} -include-pch ${pch} -fsyntax-only -x c++ /dev/null RESULT_VARIABLE stale ERROR_QUIET)
 if(stale OR ${common} IS_NEWER_THAN ${pch})
   execute_process(COMMAND ${compile} -x c++-header ${common} -o ${pch} COMMAND_ERROR_IS_FATAL ANY)
