@@ -61,6 +61,8 @@ def who(lab, vip, port=80, timeout=2.0, host=None, own_port=0):
         answer = b""
         while part := sock.recv(4096):  # to its end: what is left unread would reset the connection
             answer += part
+    if not answer:  # who had it was killed in between
+        raise ConnectionError("the connection ended without an answer")
     check(answer.startswith(b"HTTP/1.1 405 "), f"TRACE is answered: {answer[:200]!r}")
     return ORIGIN if b"\r\nServer: nginx" in answer else BOOSTER
 
