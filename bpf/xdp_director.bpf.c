@@ -54,7 +54,7 @@ wb_inline int director__packet(struct xdp_md *ctx, struct wb_direct *d) {
 static __noinline int director__long(struct xdp_md *ctx) {
   struct wb_direct d = {.domain = WB_DIRECTOR_NO_DOMAIN, .reason = WB_DR_COUNT};
   int target = director__packet(ctx, &d);
-  int verdict = target == WB_NO_TARGET ? XDP_PASS : director__send(ctx, target, d.p.family, d.ip_bytes, &d.reason);
+  int verdict = target == WB_NO_TARGET ? XDP_PASS : director__send(ctx, &d, target);
   if (d.reason >= WB_DR_COUNT) return verdict;
   director__count(d.domain, d.reason);
   if (d.p.flags & WB_TCP_RST) director__count(d.domain, WB_DR_RST);

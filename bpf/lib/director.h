@@ -86,24 +86,24 @@ static __noinline int director__too_big(struct xdp_md *ctx, __u32 family, __u32 
 }
 
 /* The verdict. A reason of a flow or of a SYN becomes that of the target's kind. */
-wb_inline int director__send(struct xdp_md *ctx, __u32 index, __u32 family, __u32 ip_bytes, __u32 *reason) {
+wb_inline int director__send(struct xdp_md *ctx, struct wb_direct *d, __u32 index) {
   const struct wb_target *t = bpf_map_lookup_elem(&wb_targets, &index);
   if (!t || t->kind == WB_TARGET_NONE) return XDP_PASS;
-  if (*reason == WB_DR_FLOW_LOCAL || *reason == WB_DR_NEW_LOCAL) *reason += t->kind - WB_TARGET_LOCAL;
+  if (d->reason == WB_DR_FLOW_LOCAL || d->reason == WB_DR_NEW_LOCAL) d->reason += t->kind - WB_TARGET_LOCAL;
   if (t->kind == WB_TARGET_LOCAL) return XDP_PASS;
   if (!(t->flags & WB_TGF_READY)) {
-    *reason = WB_DR_UNREACHABLE;
+    d->reason = WB_DR_UNREACHABLE;
     return XDP_DROP;
   }
   int verdict = -1;
-  if (ip_bytes > t->mtu) {
-    *reason = WB_DR_TOO_BIG;
-    verdict = director__too_big(ctx, family, t->mtu);
+  if (d->ip_bytes > t->mtu) {
+    d->reason = WB_DR_TOO_BIG;
+    verdict = director__too_big(ctx, d->p.family, t->mtu);
   } else {
-    verdict = tunnel__send(ctx, t, family);
+    verdict = tunnel__send(ctx, t, d->p.family);
   }
   if (verdict >= 0) return verdict;
-  *reason = WB_DR_FAILED;
+  d->reason = WB_DR_FAILED;
   return XDP_DROP;
 }
 
