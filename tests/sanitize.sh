@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# User space under the sanitizers of clang: tests/sanitize.sh build|run address|thread. `build` makes
+# User space under the sanitizers of clang: tests/sanitize.sh build|run address|thread [TEST]. `build` makes
 # build/asan (address and undefined behaviour, with the fuzz targets) or build/tsan beside build/, whose
-# BPF programs it takes. `run` runs the unit tests there and a real accelerd in a lab under load.
+# BPF programs it takes. `run` runs the unit tests there and a real accelerd in a lab under load, or TEST.
 # ctest calls both (sanitize_*). WB_SANITIZE_SECONDS: of load (15).
 set -Eeuo pipefail
 
@@ -32,19 +32,23 @@ build() {
   cmake --build "$BUILD_DIR" --parallel "$(nproc)" --target accelerd wbctl "${TESTS[@]}" "${MORE[@]}"
 }
 
+# One test; what it says is not mixed with the others'.
+run_one() {
+  local -a program=("$BUILD_DIR"/tests/*/"$1")
+  local said status=0
+  said=$("${RUN[@]}" "${program[0]}" --gtest_brief=1 --gtest_filter="-$LONG$FILTER" 2>&1) || status=$?
+  printf '== %s (%d s)\n%s\n' "$1" "$SECONDS" "$said"
+  return "$status"
+}
+
+# As many tests at once as there are CPUs; the load has them all.
 run() {
-  local test
-  local -a program
-  for test in "${TESTS[@]}"; do
-    printf '== %s\n' "$test"
-    program=("$BUILD_DIR"/tests/*/"$test")
-    "${RUN[@]}" "${program[0]}" --gtest_brief=1 --gtest_filter="-$LONG$FILTER"
-  done
+  printf '%s\n' "${TESTS[@]}" | xargs -P "$(nproc)" -I{} "${BASH_SOURCE[0]}" run "$1" {}
   printf '== accelerd under load\n'
   WB_BUILD_DIR=$BUILD_DIR "${RUN[@]}" "$SELF_DIR/load_test.py"
 }
 
-(($# == 2)) || usage
+(($# == 2 || $# == 3)) || usage
 RUN=() MORE=() FILTER=
 # Simulations that would take minutes, and measure speed.
 LONG='FragmentationTest.*:Traces/*:BulkSimulationTest.Goodput*:BulkSimulationTest.Fills*:BulkSimulationTest.TwoFlows*'
@@ -77,7 +81,8 @@ case "$2" in
     ;;
   *) usage ;;
 esac
-case "$1" in
-  build | run) "$1" ;;
+case "$1 $#" in
+  'build 2' | 'run 2') "$1" "$2" ;;
+  'run 3') run_one "$3" ;;
   *) usage ;;
 esac

@@ -97,8 +97,9 @@ wb_inline int director__send(struct xdp_md *ctx, struct wb_direct *d, __u32 inde
   }
   int verdict = -1;
   if (d->ip_bytes > t->mtu) {
+    int icmp = d->reason == WB_DR_ICMP; /* errors are not answered: RFC 1122, 3.2.2; RFC 4443, 2.4 */
     d->reason = WB_DR_TOO_BIG;
-    verdict = director__too_big(ctx, d->p.family, t->mtu);
+    verdict = icmp ? XDP_DROP : director__too_big(ctx, d->p.family, t->mtu);
   } else {
     verdict = tunnel__send(ctx, t, d->p.family);
   }

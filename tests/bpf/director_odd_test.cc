@@ -284,6 +284,19 @@ TEST_P(DirectorOddTest, IcmpErrorsGoInTunnels) {
   EXPECT_EQ(Send(Icmp(v6() ? 1 : 3, 0)), "origin1 by tunnel: icmp");
 }
 
+TEST_P(DirectorOddTest, AnIcmpErrorThatDoesNotFitIsNotAnswered) {
+  ASSERT_TRUE(director->SetServices({TheService({Origin(1, Encapsulation::kTunnel)})}).ok());
+  EXPECT_EQ(Connect(kClientPort), "origin1 by tunnel");
+  const size_t headers = v6() ? 40 : 20;
+  Segment s = Ack();
+  s.payload.assign(kMtu - headers - headers - 8 - headers - 20, 'p');
+  EXPECT_EQ(Send(support::IcmpOfReply(s, v6() ? 1 : 3, 0)), "origin1 by tunnel: icmp");
+  s.payload += 'p';
+  const Bytes frame = support::IcmpOfReply(s, v6() ? 1 : 3, 0);
+  EXPECT_EQ(Run(frame).verdict, uint32_t{XDP_DROP});
+  EXPECT_EQ(Counted(), "too_big");
+}
+
 TEST_P(DirectorOddTest, IcmpErrorsAreNoSignOfLife) {
   Connect(kClientPort);
   Alter(Ack(), [](wb_flow& f) { f.seen -= 3600; });

@@ -5,14 +5,19 @@
 #include <sched.h>
 
 #include <chrono>
+#include <cstring>
+#include <map>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "tests/bpf/director_fixture.h"
 
 namespace wb::director {
 namespace {
+
+constexpr int kPlaceBits = 13;  // WB_RECENT_BITS
 
 class DirectorRecentTest : public DirectorTest {
  protected:
@@ -29,6 +34,26 @@ class DirectorRecentTest : public DirectorTest {
   void Meet(int cpu, uint16_t port = kClientPort) {
     On(cpu);
     for (int i = 0; i < 3; ++i) Send(Ack(kIsn, port));
+  }
+  // Client ports whose flows have one place, as recent__hash() has it.
+  std::vector<uint16_t> Meeting(size_t count) const {
+    std::map<uint64_t, std::vector<uint16_t>> places;
+    for (uint16_t port = 1000;; ++port) {
+      const Bytes frame = support::PacketBuilder(Ack(kIsn, port)).Build();
+      const auto word = [&](size_t at, size_t bytes) {
+        uint64_t value = 0;
+        std::memcpy(&value, &frame[at], bytes);
+        return value;
+      };
+      uint64_t h = word(v6() ? 54 : 34, 4) * 0x9e3779b97f4a7c15;
+      h += word(v6() ? 22 : 26, 8) * 0xbf58476d1ce4e5b9;
+      if (v6())
+        h += word(30, 8) * 0x94d049bb133111eb + word(38, 8) * 0xd6e8feb86659fd93 +
+             word(46, 8) * 0xa0761d6478bd642f;
+      std::vector<uint16_t>& meet = places[h >> (64 - kPlaceBits)];
+      meet.push_back(port);
+      if (meet.size() == count) return meet;
+    }
   }
   // To all CPUs the flow of the next initial sequence number is this machine's.
   void ExpectHere(uint16_t port = kClientPort) {
@@ -96,6 +121,22 @@ TEST_P(DirectorRecentTest, TheShortWaySaysWhatTheLongOneSays) {
     EXPECT_EQ(Send(cut), "passed: ");
   }
   EXPECT_EQ(Send(With(support::kRst, kIsn, 1000)), "origin1: flow_origin rst");
+}
+
+TEST_P(DirectorRecentTest, FlowsThatMeetInOnePlaceAreKeptApart) {
+  On(0);
+  const std::vector<uint16_t> ports = Meeting(7);
+  std::vector<bool> here;
+  for (uint16_t port : ports) {
+    here.push_back(here.size() % 2);
+    here.back() ? Boost() : Calm();
+    ASSERT_EQ(Connect(port), here.back() ? "passed" : "origin1");
+  }
+  for (int round = 0; round < 3; ++round)
+    for (size_t i = 0; i < ports.size(); ++i)
+      for (int again = 0; again < 3; ++again)
+        ASSERT_EQ(Send(Ack(kIsn, ports[i])),
+                  here[i] ? "passed: flow_local" : "origin1: flow_origin");
 }
 
 TEST_P(DirectorRecentTest, ATunnelIsTakenToo) {

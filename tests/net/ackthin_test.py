@@ -186,17 +186,29 @@ def on_a_bad_wire():
         lab.warm(SMALL, LARGE)
         for family in (4, 6):
             for thin in (False, True):
-                with Client(lab, [(SMALL, None), (LARGE, None), (SMALL, None)], thin, family,
-                            host="client", to="ORIGIN") as client:
-                    before = lab.reasons()
-                    report = client.run(800, 3)
-                    grown = netlab.difference(lab.reasons(), before)
-                say(f"  1 % loss, IPv{family}, {'thinned' if thin else 'plain'}: "
-                    f"{report['packets'] / 2400:.3f} packets a request, p50 {report['p50_us']} us, "
-                    f"p99 {report['p99_us']} us, repairs {grown.get('timer/timer_resent', 0)} "
-                    f"{grown.get('in/repair_sack', 0)}, {report['acks']}")
-                check(grown.get("in/hit_keyed", 0) >= 600, f"few hits: {grown}")
-                check(not thin or report["acks"]["withheld"] >= 100, str(report))
+                # The wire may lose the end of a handshake: such a connection may stay the web
+                # server's (docs/DESIGN.md, "Invariants", 1), but not two of two.
+                if not lossy_run(lab, family, thin):
+                    check(lossy_run(lab, family, thin), "two connections without hits")
+
+
+def lossy_run(lab, family, thin):
+    """Returns whether XDP has answered."""
+    with Client(lab, [(SMALL, None), (LARGE, None), (SMALL, None)], thin, family,
+                host="client", to="ORIGIN") as client:
+        before = lab.reasons()
+        report = client.run(800, 3)
+        grown = netlab.difference(lab.reasons(), before)
+    say(f"  1 % loss, IPv{family}, {'thinned' if thin else 'plain'}: "
+        f"{report['packets'] / 2400:.3f} packets a request, p50 {report['p50_us']} us, "
+        f"p99 {report['p99_us']} us, repairs {grown.get('timer/timer_resent', 0)} "
+        f"{grown.get('in/repair_sack', 0)}, {report['acks']}")
+    if grown.get("in/unsynced", 0) >= 600:
+        say(f"  the web server's: {grown}")
+        return False
+    check(grown.get("in/hit_keyed", 0) >= 600, f"few hits: {grown}")
+    check(not thin or report["acks"]["withheld"] >= 100, str(report))
+    return True
 
 
 def misses():

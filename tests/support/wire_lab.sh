@@ -100,6 +100,7 @@ wire_end_up() {
 wire_start() {
   local turn
   rm -f "$WIRE_STATE/counters"
+  : >"$WIRE_STATE/log" # the last relay's says that it was ready
   setsid nsenter --net="/run/netns/$WIRE_NS" taskset -c "$WIRE_CPU" \
     "$WIRE_BUILD_DIR/wire" "$WIRE_WC" "$(<"$WIRE_STATE/far_end")" "$@" \
     >"$WIRE_STATE/counters" 2>"$WIRE_STATE/log" </dev/null &
@@ -109,7 +110,10 @@ wire_start() {
     kill -0 "$(<"$WIRE_STATE/pid")" 2>/dev/null || break
     sleep 0.01
   done
-  grep -q 'wire: ready' "$WIRE_STATE/log" || { cat "$WIRE_STATE/log" >&2 && return 1; }
+  grep -q 'wire: ready' "$WIRE_STATE/log" || {
+    echo "the relay is not ready: $(<"$WIRE_STATE/log")" >&2
+    return 1
+  }
   echo "$(<"$WIRE_STATE/pid")"
 }
 
