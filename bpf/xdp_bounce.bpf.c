@@ -83,15 +83,15 @@ wb_inline int bounce__calm(__u32 place) {
 /* A flow that this CPU has just met. Returns as bounce__long(), which may have to do it. */
 wb_inline int bounce__short(struct xdp_md *ctx) {
   struct wb_quick q;
-  if (!recent__flow(ctx, (void *)(long)ctx->data, &q)) return bounce__long(ctx);
-  __u32 flow = recent__target(q.where), zero = 0;
-  if (flow == BOUNCE_CALM && !bounce__calm(recent__domain(q.where))) return bounce__long(ctx);
-  if (flow == BOUNCE_HERE) bounce__count(WB_B_HERE);
-  if (flow != BOUNCE_FOLLOWED) return -1;
+  const struct wb_recent *r = recent__flow(ctx, (void *)(long)ctx->data, &q);
+  if (!r || (r->target == BOUNCE_CALM && !bounce__calm(r->domain))) return bounce__long(ctx);
+  if (r->target == BOUNCE_HERE) bounce__count(WB_B_HERE);
+  if (r->target != BOUNCE_FOLLOWED) return -1;
+  __u32 zero = 0;
   const struct wb_bounce_control *control = bpf_map_lookup_elem(&wb_bounce_ctl, &zero);
-  if (!control || !(control->booster.flags & WB_TGF_READY) || q.packet.bytes > control->booster.mtu) return bounce__long(ctx);
+  if (!control || !(control->booster.flags & WB_TGF_READY) || q.ip_bytes > control->booster.mtu) return bounce__long(ctx);
   bounce__count(WB_B_FOLLOWED);
-  int verdict = tunnel__pass(ctx, &control->booster, &q.packet);
+  int verdict = tunnel__send(ctx, &control->booster, recent__family(r));
   if (verdict < 0) bounce__count(WB_B_FAILED);
   return verdict;
 }

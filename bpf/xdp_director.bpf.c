@@ -13,7 +13,7 @@ wb_inline int director__segment(struct xdp_md *ctx, struct wb_direct *d) {
   director__touch(d, f);
   d->domain = f->domain;
   d->reason = WB_DR_FLOW_LOCAL;
-  recent__remember(&d->p.key, d->p.family, stamp, recent__where(f->target, f->domain));
+  recent__remember(&d->p.key, d->p.family, stamp, f->target, f->domain);
   return f->target;
 }
 
@@ -62,19 +62,18 @@ static __noinline int director__long(struct xdp_md *ctx) {
 }
 
 /* Not inline, as the short way is to be short. */
-static __noinline int director__tunnel(struct xdp_md *ctx, __u32 index, __u32 family, __u32 traffic_class, __u32 bytes) {
+static __noinline int director__tunnel(struct xdp_md *ctx, __u32 index, __u32 family) {
   const struct wb_target *t = bpf_map_lookup_elem(&wb_targets, &index);
-  const struct wb_inner in = {.bytes = bytes, .traffic_class = traffic_class, .family = family};
-  return t ? tunnel__pass(ctx, t, &in) : -1;
+  return t ? tunnel__send(ctx, t, family) : -1;
 }
 
 /* A flow that this CPU has just met. Returns the verdict, or -1: the long way. */
 wb_inline int director__short(struct xdp_md *ctx) {
   void *data = (void *)(long)ctx->data;
   struct wb_quick q;
-  if (!recent__flow(ctx, data, &q)) return -1;
-  const struct wb_inner *in = &q.packet;
-  __u32 index = recent__target(q.where), domain = recent__domain(q.where);
+  const struct wb_recent *r = recent__flow(ctx, data, &q);
+  if (!r) return -1;
+  __u32 index = r->target, domain = r->domain;
   const struct wb_target *t = bpf_map_lookup_elem(&wb_targets, &index);
   struct wb_director_counts *c = bpf_map_lookup_elem(&wb_directed, &domain);
   if (!t || !c) return -1;
@@ -82,8 +81,8 @@ wb_inline int director__short(struct xdp_md *ctx) {
     c->packets[WB_DR_FLOW_LOCAL]++;
     return XDP_PASS;
   }
-  if (!(t->flags & WB_TGF_READY) || in->bytes > t->mtu) return -1;
-  int verdict = t->tunnel ? director__tunnel(ctx, index, in->family, in->traffic_class, in->bytes) : tunnel__rewrite(ctx, data, t);
+  if (!(t->flags & WB_TGF_READY) || q.ip_bytes > t->mtu) return -1;
+  int verdict = t->tunnel ? director__tunnel(ctx, index, recent__family(r)) : tunnel__rewrite(ctx, data, t);
   if (verdict >= 0) c->packets[t->kind == WB_TARGET_ORIGIN ? WB_DR_FLOW_ORIGIN : WB_DR_FLOW_BOOSTER]++;
   return verdict;
 }

@@ -76,7 +76,7 @@ wb_inline void bounce__remember(const struct wb_bounce *b, __u32 stamp, enum bou
     const struct wb_bounce_pending *seen = bpf_map_lookup_elem(&wb_bounce_syns, &b->p.key);
     if (!seen || !seen->bounced) return;
   }
-  recent__remember(&b->p.key, b->p.family, stamp, recent__where(flow, b->place));
+  recent__remember(&b->p.key, b->p.family, stamp, flow, b->place);
 }
 
 /* Finds what decides on the packet; returns 1 if it is of a service that may be bounced. */

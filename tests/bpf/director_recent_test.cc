@@ -17,7 +17,7 @@
 namespace wb::director {
 namespace {
 
-constexpr int kPlaceBits = 13;  // WB_RECENT_BITS
+constexpr int kPlaceBits = 14;  // WB_RECENT_BITS
 
 class DirectorRecentTest : public DirectorTest {
  protected:
@@ -125,7 +125,7 @@ TEST_P(DirectorRecentTest, TheShortWaySaysWhatTheLongOneSays) {
 
 TEST_P(DirectorRecentTest, FlowsThatMeetInOnePlaceAreKeptApart) {
   On(0);
-  const std::vector<uint16_t> ports = Meeting(7);
+  const std::vector<uint16_t> ports = Meeting(3);
   std::vector<bool> here;
   for (uint16_t port : ports) {
     here.push_back(here.size() % 2);

@@ -12,10 +12,7 @@ RECENT = "lib/recent.h"
 STEER = "lib/steer.h"
 TUNNEL = "lib/tunnel.h"
 SYN_STAYS = "if ((open || f->isn == d->p.seq) && director__usable(f->target)) return f->target;"
-DONT_FRAGMENT = "*(__u64 *)(to + 16) = first >> 16 | (__u64)bpf_htonl(0x4000) << 16 | (__u64)third << 48;"
-INNER4 = "*in = (struct wb_inner){.family = family, .traffic_class = ip->tos, .bytes = bpf_ntohs(ip->tot_len)};"
-MET4 = "return r->ports[way] == q->ports && r->address[way] == q->address[0];"
-MET6 = "return r->ports[way] == q->ports && !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]));"
+MET = "if (!r || r->ports != q->ports || r->address[0] != q->address[0] || r->stamp != recent__stamp(hash, family)) return NULL;"
 OPEN = "int open = !(f->flags & WB_FLOW_CLOSED) && (__s32)(recent__second() - f->seen) <= (__s32)WB_DIRECTOR_FLOW_SECONDS;"
 TIME_WAIT = "if (state == BPF_TCP_TIME_WAIT)"
 BEGUN = "return seen && seen->bounced && b->p.seq - seen->seq - 1 < WB_PENDING_BYTES;"
@@ -123,14 +120,14 @@ MUTATIONS = [
     Mutation("director-mark-capable", TUNNEL,
              "if (family == 4 && (void *)(ip + 1) <= data_end && (ip->tos & WB_ECN_MASK)) {",
              "if (family == 4 && (void *)(ip + 1) <= data_end) {", "*CongestionInATunnel*"),
-    Mutation("director-padding", TUNNEL, "if (family == 4) return 0;",
-             "if (family == 4) return in->bytes = ctx->data_end - ctx->data - sizeof(struct ethhdr), 0;", "*ATunnelTakesThePacketWhole*"),
-    Mutation("director-class4", TUNNEL, INNER4, INNER4.replace(".traffic_class = ip->tos, ", ""), "*ATunnelTakesThePacketWhole*"),
-    Mutation("director-class6", TUNNEL, "in->traffic_class = ip6->priority << 4 | ip6->flow_lbl[0] >> 4;", "in->traffic_class = 0;",
+    Mutation("director-padding", TUNNEL, "if (family == 4) return bpf_ntohs(ip->tot_len);",
+             "if (family == 4) return ctx->data_end - ctx->data - sizeof(struct ethhdr);", "*ATunnelTakesThePacketWhole*"),
+    Mutation("director-class4", TUNNEL, "*traffic_class = ip->tos;", "", "*ATunnelTakesThePacketWhole*"),
+    Mutation("director-class6", TUNNEL, "*traffic_class = ip6->priority << 4 | ip6->flow_lbl[0] >> 4;", "*traffic_class = 0;",
              "*ATunnelTakesThePacketWhole*"),
     Mutation("director-error-fits", "lib/director.h", "int icmp = d->reason == WB_DR_ICMP; /* errors are not answered: RFC 1122, 3.2.2; RFC 4443, 2.4 */",
              "int icmp = 0;", "*ErrorThatDoesNotFit*"),
-    Mutation("director-dont-fragment", TUNNEL, DONT_FRAGMENT, DONT_FRAGMENT.replace("0x4000", "0"), "*ATunnelTakesThePacketWhole*"),
+    Mutation("director-dont-fragment", TUNNEL, "ip->frag_off = bpf_htons(0x4000);", "ip->frag_off = 0;", "*ATunnelTakesThePacketWhole*"),
     Mutation("director-too-big-sum", "lib/tunnel_icmp.h",
              "__u64 sum = bpf_htonl(bytes) + (__u64)bpf_htonl(IPPROTO_ICMPV6); /* pseudo-header: RFC 8200, 8.1 */",
              "__u64 sum = 0;", "*WhatDoesNotFit*"),
@@ -158,9 +155,8 @@ MUTATIONS = [
     Mutation("director-moves", FLOW, "recent__forget(&d->p.key, d->p.family); /* also where the table had no room for the connection before */",
              "", "*LostItsEntry*:*AFlowThatMoves*"),
     Mutation("director-overwritten", FLOW, "recent__forget(&d->p.key, d->p.family);", "", "*IsTakenBackFromABooster*"),
-    Mutation("director-epoch", RECENT, "return stamp == recent__stamp(place);", "return 1;", "*ForAWhile*"),
-    Mutation("director-met4", RECENT, MET4, "return 1;", "*MeetInOnePlace*/IPv4"),
-    Mutation("director-met6", RECENT, MET6, "return a != b;", "*MeetInOnePlace*/IPv6"),
+    Mutation("director-epoch", RECENT, MET, MET.replace(" || r->stamp != recent__stamp(hash, family)", ""), "*ForAWhile*"),
+    Mutation("director-met", RECENT, MET, MET.replace("r->ports != q->ports || r->address[0] != q->address[0] || ", ""), "*MeetInOnePlace*"),
     Mutation("bounce-moves", BOUNCE, "recent__forget(&b->p.key, b->p.family);", "", "*WhatHasASocket*"),
     Mutation("bounce-once", BOUNCE, "if (flow == BOUNCE_ONCE) return;", "", "*WhatHasASocket*"),
     Mutation("bounce-surely", BOUNCE, "if (!seen || !seen->bounced) return;", "(void)seen;", "*WhatHasASocket*"),

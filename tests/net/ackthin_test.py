@@ -186,8 +186,9 @@ def on_a_bad_wire():
         lab.warm(SMALL, LARGE)
         for family in (4, 6):
             for thin in (False, True):
-                # The wire may lose the end of a handshake: such a connection may stay the web
-                # server's (docs/DESIGN.md, "Invariants", 1), but not two of two.
+                # The wire may lose the end of a handshake: as its first packet holds several
+                # requests, that connection stays the web server's (docs/DESIGN.md, "What is not
+                # there"); but not two of two.
                 if not lossy_run(lab, family, thin):
                     check(lossy_run(lab, family, thin), "two connections without hits")
 
