@@ -37,7 +37,7 @@
   X(FRAGMENT, "fragment", "fragment that follows its first one")                                    \
   X(FRAGMENT_LOST, "fragment_lost", "fragment whose first one was not seen: left to the kernel")    \
   X(ICMP, "icmp", "ICMP error sent to where its connection is")                                     \
-  X(TOO_BIG, "too_big", "packet that does not fit the way to its target: answered by ICMP")         \
+  X(TOO_BIG, "too_big", "packet that does not fit the way to its target: answered by ICMP, but for an ICMP error") \
   X(TUNNEL_IN, "tunnel_in", "also: packet taken out of a tunnel")                                   \
   X(TUNNEL_REFUSED, "tunnel_refused", "tunnelled packet of an address that is not allowed")         \
   X(UNREACHABLE, "unreachable", "packet whose target has no known MAC address: dropped")            \
