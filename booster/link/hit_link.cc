@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "booster/link/hit_link.h"
 
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -25,6 +26,10 @@ constexpr uint64_t kMostBytes = 120 << 10;
 constexpr uint32_t kLeastMss = 536;
 // Below the least time after which an accelerator takes a reply for lost (5 ms).
 constexpr std::chrono::milliseconds kQuiet(2);
+// Not idle for longer than this, and than so many round trips, a link rests: one that is full all
+// the time loses a tenth at most.
+constexpr std::chrono::milliseconds kMostBusy(20);
+constexpr int kBusyTrips = 10;
 constexpr uint32_t kMostPayload = WB_SCAN_BYTES - 8;  // that XDP looks at
 // A longer reply is none of the accelerator's: the object has changed since it was catalogued.
 constexpr uint64_t kMostReply = 4 * WB_BODY_MAX;
@@ -63,6 +68,8 @@ void HitLink::Connected() {
   socklen_t length = sizeof(info);
   getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &length);
   mss_ = std::max(info.tcpi_snd_mss, kLeastMss);
+  busy_most_ = std::max<net::Clock::duration>(
+      kMostBusy, kBusyTrips * std::chrono::microseconds(info.tcpi_min_rtt));
   state_ = State::kOpen;
   timer_.Disarm();
   owner_.LinkOpened(*this);
@@ -71,7 +78,8 @@ void HitLink::Connected() {
 size_t HitLink::Left() const { return WB_FLIGHTS - waiting_.size(); }
 
 bool HitLink::Fits(const Call& call) const {
-  if (state_ != State::kOpen || draining_ || blocked_) return false;
+  if (state_ != State::kOpen || draining_ || blocked_ || resting_) return false;
+  if (alone_ && !idle()) return false;
   if (waiting_.size() >= WB_FLIGHTS || chosen_ >= WB_PARTS_MAX) return false;
   const uint64_t window = std::min(kMostBytes, kInitialBytes + earned_);
   if (!waiting_.empty() && reply_bytes_ + call.reply_bytes > window) return false;
@@ -89,6 +97,7 @@ void HitLink::Choose(Call& call) {
   if (waiting_.empty()) {
     reader_.Begin({});
     timer_.ArmIn(deadlines_.response);
+    busy_since_ = loop_.now();
   }
   waiting_.push_back({&call, call.reply_bytes});
 }
@@ -148,6 +157,8 @@ void HitLink::Read() {
   }
   if (draining_ && idle()) return Close(kEnded);
   if (!freed) return;
+  alone_ = false;
+  CareForRest();
   owner_.LinkFreed(*this);
   quiet_at_ = loop_.now() + kQuiet;
   if (!quiet_.armed()) quiet_.ArmAt(quiet_at_);
@@ -226,14 +237,31 @@ void HitLink::OnBody(std::string_view payload) {
   if (Call* call = waiting_.front().call) call->OnBody(payload);
 }
 
-void HitLink::Quiet() {
-  if (!idle()) return;  // a request has been sent since
-  if (quiet_at_ > loop_.now()) return quiet_.ArmAt(quiet_at_);
-  // What the kernel would delay is sent now, without changing how it goes on (tcp(7), TCP_QUICKACK;
-  // an even value leaves the mode as it is).
+// What the kernel would delay is sent now, without changing how it goes on (tcp(7), TCP_QUICKACK;
+// an even value leaves the mode as it is).
+void HitLink::Acknowledge() {
   const int once = 2;
   setsockopt(fd_.get(), IPPROTO_TCP, TCP_QUICKACK, &once, sizeof(once));
   owner_.LinkQuiet(*this);
+}
+
+void HitLink::Quiet() {
+  if (!idle()) return;  // a request has been sent since
+  if (quiet_at_ > loop_.now()) return quiet_.ArmAt(quiet_at_);
+  Acknowledge();
+}
+
+// Begins or ends a rest. The web server's last reply is acknowledged before the next request, which
+// is alone: one behind it would come before the origin's kernel has read the acknowledgment, and be
+// the web server's again.
+void HitLink::CareForRest() {
+  if (!idle()) {
+    resting_ = resting_ || loop_.now() - busy_since_ >= busy_most_;
+    return;
+  }
+  if (!std::exchange(resting_, false)) return;
+  alone_ = true;
+  Acknowledge();
 }
 
 // The client goes on, or is gone: then the rest is not worth reading.

@@ -2,6 +2,10 @@
 // A permanent link to an accelerator, for catalogued requests only: many outstanding, answered in
 // order (docs/DESIGN.md, "Booster links"). Requests leave in whole segments, so that XDP finds each
 // of them complete in a packet and answers all of it at once.
+//
+// Once the web server has a request of the link, XDP leaves it all that follow until nothing is
+// outstanding. Its replies are the same bytes, so that nothing here shows it, and a link that is
+// never idle stays the web server's. So it rests now and then: no more requests until it is idle.
 #ifndef BOOSTER_LINK_HIT_LINK_H_
 #define BOOSTER_LINK_HIT_LINK_H_
 
@@ -83,6 +87,8 @@ class HitLink final : private net::Watcher, private ResponseSink {
   void Surrender();
   void Resume();
   void Late();
+  void Acknowledge();
+  void CareForRest();
   void Quiet();
   void Close(http::Refusal why);
 
@@ -104,6 +110,12 @@ class HitLink final : private net::Watcher, private ResponseSink {
   uint32_t mss_ = 0;
   std::string out_;       // what was chosen, or could not be written
   bool blocked_ = false;  // the socket takes no more
+  bool resting_ = false;
+  // The next request goes alone, and none until its reply comes. So does a link's first: XDP
+  // follows one, not several, that come before the handshake's last acknowledgment.
+  bool alone_ = true;
+  net::Clock::time_point busy_since_;  // not idle since then
+  net::Clock::duration busy_most_{};   // before it rests
   bool draining_ = false;
   bool ending_ = false;  // the origin has ended its side
   bool large_ = false;   // the reply at the front is not the accelerator's

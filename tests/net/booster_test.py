@@ -104,6 +104,40 @@ def load_by_key():
         check(misses <= 0.01 * report["completed"] + 20, f"the accelerator left {misses} packets to the web server: {grown}")
 
 
+def a_hot_object_changes():
+    """Links that had to ask the web server for it are the accelerator's again at once, however full they are."""
+    target, clients = "/s15000.html", 64
+    with netlab.scratch() as path, Lab(site(path), booster=True) as lab:
+        lab.warm(target)
+        await_keys(lab, 1)
+        # h2load, because it is the fastest: links that are ever idle would recover by themselves.
+        load = lab.start("client", "h2load", "--h1", "-t1", f"-c{clients}", "-D", "10", f"--connect-to={lab.address(host=TO)}:80",
+                         f"http://{lab.domain}{target}")
+        shares = []
+        for _ in range(6):
+            time.sleep(0.3)
+            lab.wbctl("cache", "purge", f"http://{lab.domain}{target}")
+            await_hits(lab)
+            time.sleep(0.3)
+            before = lab.reasons()
+            time.sleep(0.5)
+            grown = netlab.difference(lab.reasons(), before)
+            left = sum(grown.get(f"in/{name}", 0) for name in ("kernel_busy", "kernel_unacked", "out_of_order"))
+            hits = grown.get("in/hit_keyed", 0)
+            shares.append(hits / (hits + left) if hits else 0)
+        text = load.communicate()[0]
+        say(f"  XDP answered, of packets of requests: {', '.join(f'{share:.1%}' for share in shares)}")
+        check(" 0 failed, 0 errored, 0 timeout" in text, text[-1000:])
+        check(min(shares) >= 0.9, f"links stay the web server's after a purge: {shares}")
+
+
+def await_hits(lab):
+    end, before = time.monotonic() + 5, lab.reasons().get("in/hit_keyed", 0)
+    while lab.reasons().get("in/hit_keyed", 0) < before + 10:
+        check(time.monotonic() < end, "no hit for 5 s after a purge")
+        time.sleep(0.02)
+
+
 def accelerators_come_and_go():
     """accelerd is killed and started under load: its catalogue is forgotten and told again, and nobody notices."""
     with netlab.scratch() as path, Lab(site(path), booster=True) as lab:
@@ -246,6 +280,6 @@ def quotas_refuse_the_one_who_asks_too_much():
 
 
 if __name__ == "__main__":
-    sys.exit(netlab.main([bytes_are_the_same, load_by_key, accelerators_come_and_go, other_origins_take_over,
+    sys.exit(netlab.main([bytes_are_the_same, load_by_key, a_hot_object_changes, accelerators_come_and_go, other_origins_take_over,
                           reloads_lose_nothing, a_stop_lets_downloads_end, slow_clients_hold_memory_only,
                           quotas_refuse_the_one_who_asks_too_much]))

@@ -3,6 +3,8 @@
 // catalogue or the link turns out to be wrong.
 #include <linux/tcp.h>
 
+#include <thread>
+
 #include "booster/link/keys.h"
 #include "tests/unit/link_fixture.h"
 
@@ -12,11 +14,20 @@ namespace {
 class HitTest : public LinkTest {
  protected:
   // Only now is there a link that is open.
-  void BeginAccelerated() {
+  void BeginFresh() {
     origin_ = AddOrigin(fake_, true);
     Begin();
     link_ = Accept(fake_);
     Turns();
+  }
+  // And has had its first reply.
+  void BeginAccelerated() {
+    BeginFresh();
+    const auto first = Ask(1);
+    EXPECT_EQ(Targets(Await(*link_)).size(), 1u);
+    link_->Write(Reply("first"));
+    EXPECT_TRUE(Until([&] { return first[0]->heard.ended; }));
+    begun_ = {SegmentsIn(*link_), dispatcher_->counts().hits};
   }
   void Turns() {
     for (int i = 0; i < 5; ++i) {
@@ -53,6 +64,7 @@ class HitTest : public LinkTest {
     }
     return targets;
   }
+  uint32_t Segments() const { return SegmentsIn(*link_) - begun_.segments; }
   static uint32_t SegmentsIn(const Accepted& link) {
     tcp_info info = {};
     socklen_t length = sizeof(info);
@@ -63,6 +75,10 @@ class HitTest : public LinkTest {
   FakeOrigin fake_;
   std::shared_ptr<Origin> origin_;
   std::unique_ptr<Accepted> link_;
+  struct {
+    uint32_t segments;
+    uint64_t hits;
+  } begun_ = {};
 };
 
 TEST_F(HitTest, WhatIsThereLeavesInOneSegmentAndIsAnsweredInOrder) {
@@ -70,7 +86,7 @@ TEST_F(HitTest, WhatIsThereLeavesInOneSegmentAndIsAnsweredInOrder) {
   const auto asked = Ask(10);
   const std::vector<std::string> targets = Targets(Await(*link_));
   ASSERT_EQ(targets.size(), 10u);
-  EXPECT_EQ(SegmentsIn(*link_), 1u);
+  EXPECT_EQ(Segments(), 1u);
   std::string replies;
   for (const std::string& target : targets) replies += Reply("body of " + target);
   link_->Write(replies);
@@ -78,7 +94,7 @@ TEST_F(HitTest, WhatIsThereLeavesInOneSegmentAndIsAnsweredInOrder) {
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(asked[static_cast<size_t>(i)]->heard.body, "body of /" + std::to_string(i));
   }
-  EXPECT_EQ(dispatcher_->counts().hits, 10u);
+  EXPECT_EQ(dispatcher_->counts().hits - begun_.hits, 10u);
   EXPECT_EQ(fake_.Accept(), nullptr);
 }
 
@@ -91,7 +107,7 @@ TEST_F(HitTest, WhatComesMeanwhileIsTheNextBatch) {
   EXPECT_EQ(link_->Read(), "");
   link_->Write(Reply("0"));
   EXPECT_EQ(Targets(Await(*link_)).size(), 5u);
-  EXPECT_EQ(SegmentsIn(*link_), 2u);
+  EXPECT_EQ(Segments(), 2u);
   link_->Write(Reply("0") + Reply("1") + Reply("2") + Reply("3") + Reply("4"));
   ASSERT_TRUE(Until([&] { return next.back()->heard.ended; }));
 }
@@ -123,6 +139,44 @@ TEST_F(HitTest, RepliesOutstandingStayWithinTheWindow) {
   ASSERT_TRUE(Until([&] { return asked.back()->heard.ended; }));
 }
 
+TEST_F(HitTest, TheFirstRequestOfALinkGoesAlone) {
+  BeginFresh();
+  const auto asked = Ask(12);
+  EXPECT_EQ(Targets(Await(*link_)).size(), 1u);
+  Turns();
+  EXPECT_EQ(link_->Read(), "");
+  link_->Write(Reply("0"));
+  EXPECT_EQ(Targets(Await(*link_)).size(), 11u);
+}
+
+// Fed whenever it takes more, it would never be idle.
+TEST_F(HitTest, ALinkThatIsNeverIdleRests) {
+  BeginAccelerated();
+  std::vector<std::unique_ptr<Asked>> asked;
+  size_t seen = 0, outstanding = 0, batches = 0, alone = 0;
+  const auto end = net::Clock::now() + std::chrono::milliseconds(200);
+  while (net::Clock::now() < end) {
+    if (asked.size() - seen < 16) {
+      for (auto& one : Ask(16)) asked.push_back(std::move(one));
+    }
+    Turns();
+    const size_t came = Targets(link_->Read()).size();
+    if (came > 0) {
+      ++batches;
+      alone += outstanding == 0 && came == 1;
+      outstanding += came;
+      seen += came;
+    }
+    // The second half of what is under way is never waited for.
+    for (size_t n = std::min<size_t>(outstanding, 8); n > 0; --n, --outstanding) {
+      link_->Write(Reply("x"));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_GE(alone, 2u) << batches << " segments";
+  EXPECT_LE(alone, 10u) << "of 20 ms each";  // 200 ms
+}
+
 TEST_F(HitTest, OnlyWhatNoFieldCouldChangeGoesByKey) {
   BeginAccelerated();
   Hold("/a");
@@ -148,7 +202,7 @@ TEST_F(HitTest, OnlyWhatNoFieldCouldChangeGoesByKey) {
     EXPECT_EQ(Await(*miss).find("WB-Key"), std::string::npos) << request;
   }
   EXPECT_EQ(link_->Read(), "");
-  EXPECT_EQ(dispatcher_->counts().hits, 0u);
+  EXPECT_EQ(dispatcher_->counts().hits - begun_.hits, 0u);
   for (const char* harmless :
        {"User-Agent: x\r\nAccept: */*\r\nReferer: /\r\n", "X-Forwarded-For: 1.2.3.4\r\n",
         "Connection: x-mine\r\nX-Mine: 1\r\n", "WB-Key: forged\r\n"}) {
