@@ -80,20 +80,26 @@ wb_inline int bounce__calm(__u32 place) {
   return domain && !domain->lingers;
 }
 
+/* Likewise, of a flow that is the booster's. */
+wb_inline int bounce__followed(struct xdp_md *ctx, const struct wb_quick *q) {
+  __u32 zero = 0;
+  const struct wb_bounce_control *control = bpf_map_lookup_elem(&wb_bounce_ctl, &zero);
+  if (!control || !(control->booster.flags & WB_TGF_READY) || q->packet.bytes > control->booster.mtu) return bounce__long(ctx);
+  bounce__count(WB_B_FOLLOWED);
+  int verdict = tunnel__pass(ctx, &control->booster, &q->packet);
+  if (verdict < 0) bounce__count(WB_B_FAILED);
+  return verdict;
+}
+
 /* A flow that this CPU has just met. Returns as bounce__long(), which may have to do it. */
 wb_inline int bounce__short(struct xdp_md *ctx) {
   struct wb_quick q;
   const struct wb_recent *r = recent__flow(ctx, (void *)(long)ctx->data, &q);
-  if (!r || (r->target == BOUNCE_CALM && !bounce__calm(r->domain))) return bounce__long(ctx);
+  if (!r) return bounce__long(ctx);
+  if (r->target == BOUNCE_FOLLOWED) return bounce__followed(ctx, &q);
+  if (r->target == BOUNCE_CALM && !bounce__calm(r->domain)) return bounce__long(ctx);
   if (r->target == BOUNCE_HERE) bounce__count(WB_B_HERE);
-  if (r->target != BOUNCE_FOLLOWED) return -1;
-  __u32 zero = 0;
-  const struct wb_bounce_control *control = bpf_map_lookup_elem(&wb_bounce_ctl, &zero);
-  if (!control || !(control->booster.flags & WB_TGF_READY) || q.ip_bytes > control->booster.mtu) return bounce__long(ctx);
-  bounce__count(WB_B_FOLLOWED);
-  int verdict = tunnel__send(ctx, &control->booster, recent__family(r));
-  if (verdict < 0) bounce__count(WB_B_FAILED);
-  return verdict;
+  return -1;
 }
 
 SEC("xdp") int wb_xdp_bounce(struct xdp_md *ctx) {

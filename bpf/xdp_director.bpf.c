@@ -81,8 +81,8 @@ wb_inline int director__short(struct xdp_md *ctx) {
     c->packets[WB_DR_FLOW_LOCAL]++;
     return XDP_PASS;
   }
-  if (!(t->flags & WB_TGF_READY) || q.ip_bytes > t->mtu) return -1;
-  int verdict = t->tunnel ? director__tunnel(ctx, index, recent__family(r)) : tunnel__rewrite(ctx, data, t);
+  if (!(t->flags & WB_TGF_READY) || q.packet.bytes > t->mtu) return -1;
+  int verdict = t->tunnel ? director__tunnel(ctx, index, q.packet.family) : tunnel__rewrite(ctx, data, t);
   if (verdict >= 0) c->packets[t->kind == WB_TARGET_ORIGIN ? WB_DR_FLOW_ORIGIN : WB_DR_FLOW_BOOSTER]++;
   return verdict;
 }

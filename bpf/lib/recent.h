@@ -8,15 +8,14 @@
 #ifndef WEBBOOSTER_BPF_LIB_RECENT_H_
 #define WEBBOOSTER_BPF_LIB_RECENT_H_
 
-#include "bpf/lib/packet.h"
+#include "bpf/lib/tunnel.h"
 #include "bpf/maps/recent.h"
-#include "webbooster/abi/target.h"
 
 /* Of a plain, whole TCP segment that neither begins nor ends a connection. */
 struct wb_quick {
   __u64 address[4]; /* as in struct wb_recent */
   __u32 ports;
-  __u32 ip_bytes;
+  struct wb_inner packet;
 };
 
 wb_inline __u32 recent__second(void) { return bpf_ktime_get_coarse_ns() >> WB_SECOND_SHIFT; }
@@ -25,62 +24,71 @@ wb_inline __u32 recent__second(void) { return bpf_ktime_get_coarse_ns() >> WB_SE
  * table of the least recently used does not give it up. */
 wb_inline __u32 recent__epoch(void) { return bpf_jiffies64() >> 4; }
 
+/* As WB_MASK, without the two shifts that make a word of 32 bits of it. */
+wb_inline __u64 recent__mask(__u64 place, const __u64 mask) {
+  asm volatile("%0 &= %1" : "+r"(place) : "i"(mask));
+  return place;
+}
+
+/* A word of the frame by one load: clang takes a pointer to a member for less aligned, and loads by parts. */
+wb_inline __u64 recent__load(const void *from) { return *(const __u64 *)from; }
+
 /* What packet__parse() takes, but for few. `ip_header`: bytes. Returns 0, or -1: the long way. */
-wb_inline int recent__segment(struct xdp_md *ctx, void *tcp, __u32 ip_header, struct wb_quick *q) {
+wb_inline int recent__segment(void *data, void *data_end, __u32 ip_header, struct wb_quick *q) {
+  void *tcp = data + sizeof(struct ethhdr) + ip_header;
   __u16 word = *(__u16 *)(tcp + 12); /* the header's length in words, then the flags */
   __u32 header = ip_header + (word >> 2 & 0x3c);
   if (word & ((WB_TCP_SYN | WB_TCP_FIN | WB_TCP_RST) << 8) || (word & 0xf0) < 0x50) return -1;
-  if (header > q->ip_bytes || sizeof(struct ethhdr) + q->ip_bytes > ctx->data_end - ctx->data) return -1;
+  if (header > q->packet.bytes || sizeof(struct ethhdr) + q->packet.bytes > data_end - data) return -1;
   q->ports = *(__u32 *)tcp;
   return 0;
 }
 
-wb_inline int recent__ipv4(struct xdp_md *ctx, void *data, struct wb_quick *q) {
-  struct iphdr *ip = data + sizeof(struct ethhdr);
-  if (*(__u8 *)ip != 0x45) return -1;
+/* `word`: behind the MAC addresses. */
+wb_inline int recent__ipv4(void *data, void *data_end, __u64 word, struct wb_quick *q) {
   /* Offset and flags of fragments, time to live, protocol. */
-  if ((*(__u32 *)&ip->frag_off & bpf_htonl(0x3fff00ff)) != bpf_htonl(IPPROTO_TCP)) return -1;
-  q->ip_bytes = bpf_ntohs(ip->tot_len);
-  q->address[0] = *(__u64 *)&ip->saddr;
-  return recent__segment(ctx, ip + 1, sizeof(*ip), q);
+  if (((__u32)recent__load(data + 20) & bpf_htonl(0x3fff00ff)) != bpf_htonl(IPPROTO_TCP)) return -1;
+  q->packet = (struct wb_inner){.bytes = bpf_ntohs(word >> 32), .traffic_class = word >> 24, .family = 4};
+  q->address[0] = recent__load(data + 26);
+  return recent__segment(data, data_end, sizeof(struct iphdr), q);
 }
 
-wb_inline int recent__ipv6(struct xdp_md *ctx, void *data, struct wb_quick *q) {
+wb_inline int recent__ipv6(void *data, void *data_end, __u64 word, struct wb_quick *q) {
   struct ipv6hdr *ip = data + sizeof(struct ethhdr);
-  if ((void *)(ip + 1) + sizeof(struct tcphdr) > (void *)(long)ctx->data_end || ip->nexthdr != IPPROTO_TCP) return -1;
-  q->ip_bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-  for (int i = 0; i < 4; i++) q->address[i] = ((__u64 *)&ip->saddr)[i];
-  return recent__segment(ctx, ip + 1, sizeof(*ip), q);
+  if ((void *)(ip + 1) + sizeof(struct tcphdr) > data_end || ip->nexthdr != IPPROTO_TCP) return -1;
+  q->packet.bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+  q->packet.traffic_class = bpf_ntohs(word >> 16) >> 4;
+  q->packet.family = 6;
+  for (int i = 0; i < 4; i++) q->address[i] = recent__load(data + 22 + 8 * i);
+  return recent__segment(data, data_end, sizeof(*ip), q);
 }
 
-/* Vector multiply-shift (Thorup, High Speed Hashing for Integers and Strings, 2015, 3.3). Who chooses addresses that meet in
- * one place has the long way for these, and no more. */
-wb_inline __u32 recent__hash(const struct wb_quick *q, __u32 family) {
+/* The flow's place. Vector multiply-shift (Thorup, High Speed Hashing for Integers and Strings, 2015, 3.3). Who chooses
+ * addresses that meet in one place has the long way for these, and no more. */
+wb_inline __u64 recent__hash(const struct wb_quick *q, __u32 family) {
   __u64 h = q->ports * 0x9e3779b97f4a7c15ull + q->address[0] * 0xbf58476d1ce4e5b9ull;
   if (family == 6)
     h += q->address[1] * 0x94d049bb133111ebull + q->address[2] * 0xd6e8feb86659fd93ull + q->address[3] * 0xa0761d6478bd642full;
-  return h >> 32;
+  return h >> (64 - WB_RECENT_BITS);
 }
 
-wb_inline struct wb_recent *recent__place(__u32 hash) {
-  __u32 place = hash >> (32 - WB_RECENT_BITS), row = place / WB_RECENT_ROW;
+wb_inline struct wb_recent *recent__at(__u64 place) {
+  __u32 row = place / WB_RECENT_ROW;
   struct wb_recent_row *flows = bpf_map_lookup_elem(&recent_flows, &row);
-  return flows ? &flows->flow[WB_MASK(place, WB_RECENT_ROW - 1)] : NULL;
+  return flows ? &flows->flow[recent__mask(place, WB_RECENT_ROW - 1)] : NULL;
 }
 
 /* It never goes back, so one that is met again is of no change. Of IPv4 it is even. */
-wb_inline __u32 recent__stamp(__u32 hash, __u32 family) {
-  const volatile __u32 *turn = &recent_turns[WB_MASK(hash, WB_RECENT_TURNS - 1)];
+wb_inline __u32 recent__stamp(__u64 place, __u32 family) {
+  const volatile __u32 *turn = &recent_turns[recent__mask(place, WB_RECENT_TURNS - 1)];
   return (*turn + recent__epoch()) << 1 | (family == 6);
 }
 
-wb_inline __u32 recent__family(const struct wb_recent *r) { return r->stamp & 1 ? 6 : 4; }
-
 /* What is remembered of the flow, or NULL. */
 wb_inline const struct wb_recent *recent__find(const struct wb_quick *q, __u32 family) {
-  __u32 hash = recent__hash(q, family);
-  const struct wb_recent *r = recent__place(hash);
-  if (!r || r->ports != q->ports || r->address[0] != q->address[0] || r->stamp != recent__stamp(hash, family)) return NULL;
+  __u64 place = recent__hash(q, family);
+  const struct wb_recent *r = recent__at(place);
+  if (!r || r->ports != q->ports || r->address[0] != q->address[0] || r->stamp != recent__stamp(place, family)) return NULL;
   if (family == 6 && ((r->address[1] ^ q->address[1]) | (r->address[2] ^ q->address[2]) | (r->address[3] ^ q->address[3])))
     return NULL;
   return r;
@@ -88,10 +96,12 @@ wb_inline const struct wb_recent *recent__find(const struct wb_quick *q, __u32 f
 
 /* What is remembered of the frame's flow, or NULL. Of the frame, 54 bytes at `data` can be read then. */
 wb_inline const struct wb_recent *recent__flow(struct xdp_md *ctx, void *data, struct wb_quick *q) {
-  if (data + sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr) > (void *)(long)ctx->data_end) return NULL;
-  __u16 protocol = *(__u16 *)(data + offsetof(struct ethhdr, h_proto));
-  if (protocol == bpf_htons(ETH_P_IP)) return recent__ipv4(ctx, data, q) ? NULL : recent__find(q, 4);
-  if (protocol == bpf_htons(ETH_P_IPV6)) return recent__ipv6(ctx, data, q) ? NULL : recent__find(q, 6);
+  void *data_end = (void *)(long)ctx->data_end;
+  if (data + sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr) > data_end) return NULL;
+  __u64 word = recent__load(data + offsetof(struct ethhdr, h_proto));
+  if ((word & 0xffffff) == (bpf_htons(ETH_P_IP) | 0x45 << 16))
+    return recent__ipv4(data, data_end, word, q) ? NULL : recent__find(q, 4);
+  if ((word & 0xffff) == bpf_htons(ETH_P_IPV6)) return recent__ipv6(data, data_end, word, q) ? NULL : recent__find(q, 6);
   return NULL;
 }
 
@@ -113,7 +123,7 @@ wb_inline __u32 recent__now(const struct wb_conn_key *key, __u32 family) {
 wb_inline void recent__remember(const struct wb_conn_key *key, __u32 family, __u32 stamp, __u32 target, __u32 domain) {
   struct wb_quick q = {};
   recent__of(key, family, &q);
-  struct wb_recent *r = recent__place(recent__hash(&q, family));
+  struct wb_recent *r = recent__at(recent__hash(&q, family));
   if (!r) return;
   __builtin_memcpy(r->address, q.address, sizeof(r->address));
   r->ports = q.ports;
@@ -126,7 +136,7 @@ wb_inline void recent__remember(const struct wb_conn_key *key, __u32 family, __u
 wb_inline void recent__forget(const struct wb_conn_key *key, __u32 family) {
   struct wb_quick q = {};
   recent__of(key, family, &q);
-  __sync_fetch_and_add(&recent_turns[WB_MASK(recent__hash(&q, family), WB_RECENT_TURNS - 1)], 1);
+  __sync_fetch_and_add(&recent_turns[recent__mask(recent__hash(&q, family), WB_RECENT_TURNS - 1)], 1);
 }
 
 #endif

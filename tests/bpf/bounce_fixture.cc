@@ -149,7 +149,9 @@ void BounceTest::ExpectBounced(const Bytes& frame, const char* reason) {
   const Ran ran = Run(frame);
   EXPECT_EQ(ran.verdict, XDP_TX);
   EXPECT_THAT(Counted(), ElementsAre(Pair(reason, 1)));
-  Bytes want = support::InTunnel(frame, Origin(v6), Booster(v6));
+  const int traffic_class = v6 ? frame[14] << 4 | frame[15] >> 4 : frame[15];
+  Bytes want =
+      support::InTunnel(frame, Origin(v6), Booster(v6), static_cast<uint8_t>(traffic_class));
   const Bytes macs = {9, 9, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8};
   std::copy(macs.begin(), macs.end(), want.begin());
   EXPECT_EQ(ran.frame, want);

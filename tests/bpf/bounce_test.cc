@@ -110,6 +110,20 @@ TEST_P(BounceTest, OtherPacketsFollowUntilTheBoosterHasNone) {
   ExpectOn(From(support::kAck), nullptr);
 }
 
+TEST_P(BounceTest, TheTunnelHasTheClassAndTheLengthOfEachPacket) {
+  ASSERT_TRUE(Say(BounceMode::kBoosted).ok());
+  ExpectBounced(From(support::kSyn), "syn_bounced");
+  // From the second on it is remembered.
+  for (const uint8_t traffic_class : {0xba, 0x03, 0x00, 0xff}) {
+    Segment s = From(support::kAck, 1001);
+    s.traffic_class = traffic_class;
+    for (const size_t bytes : {80, 120, 1514})
+      ExpectBounced(PacketBuilder(s).PadTo(bytes).Build(), "followed");
+    s.payload = std::string(1 + traffic_class, 'x');
+    ExpectBounced(s, "followed");
+  }
+}
+
 // Of a connection and of a handshake of the web server's.
 TEST_P(BounceTest, WhatHasASocketHereStays) {
   support::InNewNamespace([&] {

@@ -12,7 +12,9 @@ RECENT = "lib/recent.h"
 STEER = "lib/steer.h"
 TUNNEL = "lib/tunnel.h"
 SYN_STAYS = "if ((open || f->isn == d->p.seq) && director__usable(f->target)) return f->target;"
-MET = "if (!r || r->ports != q->ports || r->address[0] != q->address[0] || r->stamp != recent__stamp(hash, family)) return NULL;"
+MET = "if (!r || r->ports != q->ports || r->address[0] != q->address[0] || r->stamp != recent__stamp(place, family)) return NULL;"
+INNER4 = "*in = (struct wb_inner){.family = family, .traffic_class = ip->tos, .bytes = bpf_ntohs(ip->tot_len)};"
+OUTER16 = "*(__u64 *)(to + 16) = first >> 16 | (__u64)bpf_htonl(0x4000) << 16 | (__u64)third << 48;"
 OPEN = "int open = !(f->flags & WB_FLOW_CLOSED) && (__s32)(recent__second() - f->seen) <= (__s32)WB_DIRECTOR_FLOW_SECONDS;"
 TIME_WAIT = "if (state == BPF_TCP_TIME_WAIT)"
 BEGUN = "return seen && seen->bounced && b->p.seq - seen->seq - 1 < WB_PENDING_BYTES;"
@@ -120,14 +122,14 @@ MUTATIONS = [
     Mutation("director-mark-capable", TUNNEL,
              "if (family == 4 && (void *)(ip + 1) <= data_end && (ip->tos & WB_ECN_MASK)) {",
              "if (family == 4 && (void *)(ip + 1) <= data_end) {", "*CongestionInATunnel*"),
-    Mutation("director-padding", TUNNEL, "if (family == 4) return bpf_ntohs(ip->tot_len);",
-             "if (family == 4) return ctx->data_end - ctx->data - sizeof(struct ethhdr);", "*ATunnelTakesThePacketWhole*"),
-    Mutation("director-class4", TUNNEL, "*traffic_class = ip->tos;", "", "*ATunnelTakesThePacketWhole*"),
-    Mutation("director-class6", TUNNEL, "*traffic_class = ip6->priority << 4 | ip6->flow_lbl[0] >> 4;", "*traffic_class = 0;",
+    Mutation("director-padding", TUNNEL, INNER4,
+             INNER4.replace("bpf_ntohs(ip->tot_len)", "ctx->data_end - ctx->data - sizeof(struct ethhdr)"), "*ATunnelTakesThePacketWhole*"),
+    Mutation("director-class4", TUNNEL, INNER4, INNER4.replace("ip->tos", "0"), "*ATunnelTakesThePacketWhole*"),
+    Mutation("director-class6", TUNNEL, "in->traffic_class = ip6->priority << 4 | ip6->flow_lbl[0] >> 4;", "in->traffic_class = 0;",
              "*ATunnelTakesThePacketWhole*"),
     Mutation("director-error-fits", "lib/director.h", "int icmp = d->reason == WB_DR_ICMP; /* errors are not answered: RFC 1122, 3.2.2; RFC 4443, 2.4 */",
              "int icmp = 0;", "*ErrorThatDoesNotFit*"),
-    Mutation("director-dont-fragment", TUNNEL, "ip->frag_off = bpf_htons(0x4000);", "ip->frag_off = 0;", "*ATunnelTakesThePacketWhole*"),
+    Mutation("director-dont-fragment", TUNNEL, OUTER16, OUTER16.replace("bpf_htonl(0x4000)", "0"), "*ATunnelTakesThePacketWhole*"),
     Mutation("director-too-big-sum", "lib/tunnel_icmp.h",
              "__u64 sum = bpf_htonl(bytes) + (__u64)bpf_htonl(IPPROTO_ICMPV6); /* pseudo-header: RFC 8200, 8.1 */",
              "__u64 sum = 0;", "*WhatDoesNotFit*"),
@@ -155,8 +157,16 @@ MUTATIONS = [
     Mutation("director-moves", FLOW, "recent__forget(&d->p.key, d->p.family); /* also where the table had no room for the connection before */",
              "", "*LostItsEntry*:*AFlowThatMoves*"),
     Mutation("director-overwritten", FLOW, "recent__forget(&d->p.key, d->p.family);", "", "*IsTakenBackFromABooster*"),
-    Mutation("director-epoch", RECENT, MET, MET.replace(" || r->stamp != recent__stamp(hash, family)", ""), "*ForAWhile*"),
+    Mutation("director-epoch", RECENT, MET, MET.replace(" || r->stamp != recent__stamp(place, family)", ""), "*ForAWhile*"),
     Mutation("director-met", RECENT, MET, MET.replace("r->ports != q->ports || r->address[0] != q->address[0] || ", ""), "*MeetInOnePlace*"),
+    Mutation("bounce-met-class", RECENT,
+             "q->packet = (struct wb_inner){.bytes = bpf_ntohs(word >> 32), .traffic_class = word >> 24, .family = 4};",
+             "q->packet = (struct wb_inner){.bytes = bpf_ntohs(word >> 32), .traffic_class = 0, .family = 4};", "*TunnelHasTheClass*"),
+    Mutation("bounce-met-class6", RECENT, "q->packet.traffic_class = bpf_ntohs(word >> 16) >> 4;",
+             "q->packet.traffic_class = bpf_ntohs(word >> 16) >> 8;", "*TunnelHasTheClass*"),
+    Mutation("bounce-outer-sum", TUNNEL,
+             "__u64 sum = (__u64)first + bpf_htonl(0x4000) + third + t->source_be32[3] + t->address_be32[3];",
+             "__u64 sum = (__u64)first + third + t->source_be32[3] + t->address_be32[3];", "*TunnelHasTheClass*"),
     Mutation("bounce-moves", BOUNCE, "recent__forget(&b->p.key, b->p.family);", "", "*WhatHasASocket*"),
     Mutation("bounce-once", BOUNCE, "if (flow == BOUNCE_ONCE) return;", "", "*WhatHasASocket*"),
     Mutation("bounce-surely", BOUNCE, "if (!seen || !seen->bounced) return;", "(void)seen;", "*WhatHasASocket*"),
