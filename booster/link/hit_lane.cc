@@ -111,7 +111,7 @@ void HitLane::LinkClosing(HitLink& link) {
   if (listener_) listener_->LinkClosing(link.fd());
 }
 
-void HitLane::LinkClosed(HitLink& link, http::Refusal) {
+void HitLane::LinkClosed(HitLink& link, http::Refusal why) {
   Slot& slot = SlotOf(link);
   const bool was_open = std::exchange(slot.open, false);
   if (was_open) --usable_;
@@ -122,7 +122,7 @@ void HitLane::LinkClosed(HitLink& link, http::Refusal) {
   slot.delay =
       was_open ? std::chrono::milliseconds(0) : std::clamp(2 * slot.delay, kFirstDelay, kMostDelay);
   slot.again->ArmIn(slot.delay);
-  if (usable_ > 0) return flush_.Schedule();
+  if (usable_ > 0 || why == kRenewed) return flush_.Schedule();
   std::deque<Call*> waiting;
   waiting.swap(waiting_);
   for (Call* call : waiting) call->Lost(kNoLink, false);

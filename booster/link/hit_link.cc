@@ -26,13 +26,19 @@ constexpr uint64_t kMostBytes = 120 << 10;
 constexpr uint32_t kLeastMss = 536;
 // Below the least time after which an accelerator takes a reply for lost (5 ms).
 constexpr std::chrono::milliseconds kQuiet(2);
-// Not idle for longer than this, and than so many round trips, a link rests: one that is full all
-// the time loses a tenth at most.
-constexpr std::chrono::milliseconds kMostBusy(20);
-constexpr int kBusyTrips = 10;
+// A link that was not at rest for so long, and for so many round trips, is to rest: one that is
+// full all the time loses a tenth at most.
+constexpr std::chrono::milliseconds kMostBusy(10);
+constexpr int kBusyTrips = 20;
+// How often is looked at how the connection fares, and the round trip before its first sample.
+constexpr std::chrono::milliseconds kLook(5);
+constexpr uint32_t kNoTime = UINT32_MAX;
 constexpr uint32_t kMostPayload = WB_SCAN_BYTES - 8;  // that XDP looks at
 // A longer reply is none of the accelerator's: the object has changed since it was catalogued.
 constexpr uint64_t kMostReply = 4 * WB_BODY_MAX;
+
+// Segments that were lost, or came in another order.
+uint32_t Losses(const tcp_info& info) { return info.tcpi_total_retrans + info.tcpi_reord_seen; }
 
 }  // namespace
 
@@ -63,13 +69,17 @@ void HitLink::Open(const Origin& origin) {
   timer_.ArmIn(deadlines_.connect);
 }
 
-void HitLink::Connected() {
+tcp_info HitLink::Info() const {
   tcp_info info = {};
   socklen_t length = sizeof(info);
   getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &length);
+  return info;
+}
+
+void HitLink::Connected() {
+  const tcp_info info = Info();
   mss_ = std::max(info.tcpi_snd_mss, kLeastMss);
-  busy_most_ = std::max<net::Clock::duration>(
-      kMostBusy, kBusyTrips * std::chrono::microseconds(info.tcpi_min_rtt));
+  losses_ = Losses(info);
   state_ = State::kOpen;
   timer_.Disarm();
   owner_.LinkOpened(*this);
@@ -97,7 +107,7 @@ void HitLink::Choose(Call& call) {
   if (waiting_.empty()) {
     reader_.Begin({});
     timer_.ArmIn(deadlines_.response);
-    busy_since_ = loop_.now();
+    if (std::exchange(settled_, false)) busy_since_ = loop_.now();
   }
   waiting_.push_back({&call, call.reply_bytes});
 }
@@ -112,6 +122,7 @@ void HitLink::Send() {
 void HitLink::Write() {
   const ssize_t n = send(fd_.get(), out_.data(), out_.size(), MSG_NOSIGNAL | MSG_EOR);
   if (n > 0) out_.erase(0, static_cast<size_t>(n));
+  acknowledged_ = acknowledged_ || n > 0;
   // An error is heard of by epoll.
   blocked_ = !out_.empty();
 }
@@ -155,9 +166,10 @@ void HitLink::Read() {
     // came with it is not.
     if (static_cast<size_t>(n) < scratch_.size() && !ending_) break;
   }
-  if (draining_ && idle()) return Close(kEnded);
+  if (freed && loop_.now() >= look_at_) Look();
+  if (draining_ && idle()) return Close(renewed_ ? kRenewed : kEnded);
   if (!freed) return;
-  alone_ = false;
+  alone_ = acknowledged_ = false;
   CareForRest();
   owner_.LinkFreed(*this);
   quiet_at_ = loop_.now() + kQuiet;
@@ -240,26 +252,37 @@ void HitLink::OnBody(std::string_view payload) {
 // What the kernel would delay is sent now, without changing how it goes on (tcp(7), TCP_QUICKACK;
 // an even value leaves the mode as it is).
 void HitLink::Acknowledge() {
+  acknowledged_ = settled_ = true;
   const int once = 2;
   setsockopt(fd_.get(), IPPROTO_TCP, TCP_QUICKACK, &once, sizeof(once));
   owner_.LinkQuiet(*this);
 }
 
 void HitLink::Quiet() {
-  if (!idle()) return;  // a request has been sent since
+  if (acknowledged_) return;
   if (quiet_at_ > loop_.now()) return quiet_.ArmAt(quiet_at_);
   Acknowledge();
 }
 
-// Begins or ends a rest. The web server's last reply is acknowledged before the next request, which
+// Requests that reach the accelerator behind a gap are the web server's, and all that follow, for
+// it cannot tell which reply ends what. A new link is the accelerator's.
+void HitLink::Look() {
+  const tcp_info info = Info();
+  renewed_ = Losses(info) != losses_;
+  draining_ = draining_ || renewed_;
+  look_at_ = loop_.now() + kLook;
+  busy_most_ = kMostBusy;
+  if (info.tcpi_min_rtt < kNoTime)
+    busy_most_ = std::max<net::Clock::duration>(
+        busy_most_, kBusyTrips * std::chrono::microseconds(info.tcpi_min_rtt));
+}
+
+// Begins or ends a rest. The web server's last reply is acknowledged before the next packet, which
 // is alone: one behind it would come before the origin's kernel has read the acknowledgment, and be
 // the web server's again.
 void HitLink::CareForRest() {
-  if (!idle()) {
-    resting_ = resting_ || loop_.now() - busy_since_ >= busy_most_;
-    return;
-  }
-  if (!std::exchange(resting_, false)) return;
+  resting_ = resting_ || (!settled_ && loop_.now() - busy_since_ >= busy_most_);
+  if (!idle() || !std::exchange(resting_, false)) return;
   alone_ = true;
   Acknowledge();
 }

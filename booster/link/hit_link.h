@@ -4,10 +4,13 @@
 // of them complete in a packet and answers all of it at once.
 //
 // Once the web server has a request of the link, XDP leaves it all that follow until nothing is
-// outstanding. Its replies are the same bytes, so that nothing here shows it, and a link that is
-// never idle stays the web server's. So it rests now and then: no more requests until it is idle.
+// outstanding and all is acknowledged. Its replies are the same bytes, so that nothing here shows
+// it, and a full link stays the web server's. So it rests now and then: no more requests until it
+// is idle. A link that has lost segments is ended when it is idle, and its owner opens another.
 #ifndef BOOSTER_LINK_HIT_LINK_H_
 #define BOOSTER_LINK_HIT_LINK_H_
+
+#include <linux/tcp.h>
 
 #include <cstdint>
 #include <deque>
@@ -25,6 +28,9 @@
 namespace wb::link {
 
 class HitLink;
+
+// Why a link is closed that has lost segments: another will do better.
+inline constexpr http::Refusal kRenewed = {502, "the link to the origin is made anew"};
 
 // Who has the link.
 class HitLinkOwner {
@@ -89,6 +95,8 @@ class HitLink final : private net::Watcher, private ResponseSink {
   void Late();
   void Acknowledge();
   void CareForRest();
+  void Look();
+  tcp_info Info() const;
   void Quiet();
   void Close(http::Refusal why);
 
@@ -108,14 +116,19 @@ class HitLink final : private net::Watcher, private ResponseSink {
   std::deque<Waiting> waiting_;  // for replies, those chosen last
 
   uint32_t mss_ = 0;
-  std::string out_;       // what was chosen, or could not be written
-  bool blocked_ = false;  // the socket takes no more
+  std::string out_;            // what was chosen, or could not be written
+  bool blocked_ = false;       // the socket takes no more
+  bool acknowledged_ = false;  // what was read, by a request or by itself
   bool resting_ = false;
-  // The next request goes alone, and none until its reply comes. So does a link's first: XDP
-  // follows one, not several, that come before the handshake's last acknowledgment.
-  bool alone_ = true;
-  net::Clock::time_point busy_since_;  // not idle since then
+  bool settled_ = true;                // nothing was sent since the last acknowledgment by itself
+  net::Clock::time_point busy_since_;  // not settled since then
   net::Clock::duration busy_most_{};   // before it rests
+  // The next request goes alone, and none until its reply begins to come. So does a link's first:
+  // XDP follows one request, not several, that come before the handshake's last acknowledgment.
+  bool alone_ = true;
+  net::Clock::time_point look_at_;
+  uint32_t losses_ = 0;   // when the connection began
+  bool renewed_ = false;  // once it is idle
   bool draining_ = false;
   bool ending_ = false;  // the origin has ended its side
   bool large_ = false;   // the reply at the front is not the accelerator's

@@ -160,7 +160,7 @@ class LinkTest : public testing::Test {
     return origin;
   }
 
-  void Begin() { dispatcher_ = std::make_unique<Dispatcher>(*loop_, routes_, nullptr); }
+  void Begin() { dispatcher_ = std::make_unique<Dispatcher>(*loop_, routes_, listener_); }
   Exchange* Start(Asked& asked) {
     return asked.exchange = dispatcher_->Start(asked.ask, asked.heard);
   }
@@ -188,6 +188,7 @@ class LinkTest : public testing::Test {
 
   const std::unique_ptr<net::EventLoop> loop_;
   std::shared_ptr<Routes> routes_;
+  LinkListener* listener_ = nullptr;  // for Begin()
   std::unique_ptr<Dispatcher> dispatcher_;
 };
 
