@@ -252,7 +252,8 @@ void HitLink::OnBody(std::string_view payload) {
 // What the kernel would delay is sent now, without changing how it goes on (tcp(7), TCP_QUICKACK;
 // an even value leaves the mode as it is).
 void HitLink::Acknowledge() {
-  acknowledged_ = settled_ = true;
+  acknowledged_ = true;
+  settled_ = idle();
   const int once = 2;
   setsockopt(fd_.get(), IPPROTO_TCP, TCP_QUICKACK, &once, sizeof(once));
   owner_.LinkQuiet(*this);

@@ -120,7 +120,7 @@ class HitLink final : private net::Watcher, private ResponseSink {
   bool blocked_ = false;       // the socket takes no more
   bool acknowledged_ = false;  // what was read, by a request or by itself
   bool resting_ = false;
-  bool settled_ = true;                // nothing was sent since the last acknowledgment by itself
+  bool settled_ = true;                // idle when acknowledged last, and so since
   net::Clock::time_point busy_since_;  // not settled since then
   net::Clock::duration busy_most_{};   // before it rests
   // The next request goes alone, and none until its reply begins to come. So does a link's first:
