@@ -138,7 +138,8 @@ def accelerd_killed():
             with downloads(lab, reference):
                 meets(lab, BOOSTER, "boosted")
                 watched(lab, "accelerd killed while boosted", lambda: lab.accelerd("kill"), ORIGIN)
-                watched(lab, "accelerd started again", lambda: lab.accelerd("start"), BOOSTER)
+                # boosterd's channel pauses between its tries, longer each time.
+                watched(lab, "accelerd started again", lambda: lab.accelerd("start"), BOOSTER, seconds=4)
                 check(state(lab)["mode"] == "on", f"{state(lab)}")
             boost(lab, "off")
             meets(lab, ORIGIN, "calm")
