@@ -23,7 +23,7 @@ namespace wb::doctor {
 namespace {
 
 constexpr char kKernelRemedy[] =
-    "boot a newer kernel: 5.18 or later with CONFIG_BPF_SYSCALL, CONFIG_XDP_SOCKETS, "
+    "boot a newer kernel: 5.19 or later with CONFIG_BPF_SYSCALL, CONFIG_XDP_SOCKETS, "
     "CONFIG_NET_CLS_BPF, CONFIG_CGROUP_BPF and CONFIG_DEBUG_INFO_BTF (Debian 12's has all)";
 
 // What libbpf's probes and bpf(2) itself return: 1, 0, or -errno.
